@@ -1,0 +1,40 @@
+# Every target makes what it needs: a machine with Python >= 3.11, pip and make is enough.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PKGS    = harness results sandbox tasks
+
+.PHONY: help demo test check fix bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	@touch $@
+
+demo: $(BIN)/.installed   ## train two small models, evaluate both, print one comparison table
+	$(BIN)/mtp-eval demo
+
+test: $(BIN)/.installed   ## run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(BIN)/.installed build/types   ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(BIN)/.installed   ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BIN)/.installed   ## list the benchmarks
+	@$(BIN)/python -m benchmarks
+
+build/types:     ## links that let the type checkers see mtp_eval.* (folder links, so new files need no rerun)
+	mkdir -p $@/mtp_eval
+	for p in $(PKGS); do ln -sfn ../../../$$p $@/mtp_eval/$$p; done
+
+clean:           ## remove what make made
+	rm -rf $(VENV) build *.egg-info

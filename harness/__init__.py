@@ -1,0 +1,1 @@
+"""The main job: command line, configuration, run loop and provenance, over models, decoding and training."""

@@ -1,0 +1,1 @@
+"""Sampling, autoregressive and self-speculative decoding, batched generation."""

@@ -1,0 +1,1 @@
+"""Data pipeline, losses, optimizer and schedule, and the training loop."""

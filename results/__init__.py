@@ -1,0 +1,1 @@
+"""The run store, estimators and statistics, tables, reports, and comparison of runs."""

@@ -1,0 +1,65 @@
+"""What became of one executed program.
+
+Passed and failed are statements about the program. `infrastructure_error` is a statement about us: it is retried and
+never counted as a wrong answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The ten verdicts; every program gets exactly one."""
+
+    PASSED = "passed"
+    """Every test ran to its end and held."""
+    FAILED = "failed"
+    """An assertion of the tests did not hold, or the output was not the expected one."""
+    ERROR = "error"
+    """The program or the call into it raised an exception."""
+    SYNTAX_ERROR = "syntax_error"
+    """The source does not compile."""
+    TIMEOUT = "timeout"
+    """The CPU-time or wall-clock limit was reached."""
+    MEMORY_LIMIT = "memory_limit"
+    """An allocation beyond the memory limit was refused."""
+    OUTPUT_LIMIT = "output_limit"
+    """More was printed, written or returned than the limit allows."""
+    CRASHED = "crashed"
+    """The process died from a signal that was not ours."""
+    EXITED_EARLY = "exited_early"
+    """The process ended (sys.exit, os._exit) before the tests did."""
+    INFRASTRUCTURE_ERROR = "infrastructure_error"
+    """The sandbox itself broke; says nothing about the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict on one program and what it cost.
+
+    Args:
+        error: the exception's type and last line, capped, or a sentence; empty for a pass.
+        wall_seconds, cpu_seconds: of the program, its compilation included.
+        peak_bytes: the largest resident size of the program's process; 0 where the host does not say.
+        same_interpreter: the tests ran inside the program's own interpreter, where a pass could be forged.
+        n_retries: how often the program was run again (after a timeout, or when a worker died).
+        timeout_sensitive: a timeout that turned into another verdict when the program was run alone.
+        isolation: the name of the isolation that was in force ("full", "process", ...).
+    """
+
+    verdict: Verdict
+    error: str = ""
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+    same_interpreter: bool = False
+    n_retries: int = 0
+    timeout_sensitive: bool = False
+    isolation: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the program is right."""
+        return self.verdict is Verdict.PASSED

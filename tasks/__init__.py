@@ -1,0 +1,1 @@
+"""Benchmarks: problems, prompts, extraction of programs, and synthetic problem generators."""

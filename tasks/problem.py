@@ -1,0 +1,129 @@
+"""The vocabulary of the project: what flows from a task to a table.
+
+    Problem (tasks) -> Request, Completion (harness) -> Program (tasks) -> Outcome (sandbox) -> Record (results)
+
+Plain frozen data, no behaviour: every other folder may import this file for its types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One item of a benchmark.
+
+    Args:
+        problem_id: the benchmark's own name for it ("HumanEval/0", "mbpp/11"); unique within a task.
+        prompt: exactly what the model is given.
+        reference: a completion that is known to be right, in the form a model would write it.
+        stop: strings at which generation ends; the stop string itself is not part of the completion.
+        max_new_tokens: the protocol's own budget; None leaves it to the run.
+        entry_point: the function that the tests call, where there is one.
+        tags: labels to report scores by, such as {"m": "2", "domain": "in"}.
+    """
+
+    problem_id: str
+    prompt: str
+    reference: str
+    stop: tuple[str, ...] = ()
+    max_new_tokens: int | None = None
+    entry_point: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion to be generated. `seed` depends on (run seed, task, problem, sample) only, never on batching."""
+
+    problem_id: str
+    sample: int
+    prompt: str
+    seed: int
+    stop: tuple[str, ...] = ()
+    max_new_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model wrote for one request, raw: nothing is stripped but the stop string.
+
+    Args:
+        n_tokens: tokens emitted, the stop token included.
+        n_forwards: trunk forwards after the prompt; tokens per forward = n_tokens / n_forwards.
+        stop_reason: "stop" (a stop string), "eos", "length", or "given" for a completion read from a file.
+        n_drafted, n_accepted: drafted and accepted tokens by head; entry 0 is head 2. Empty when nothing was drafted.
+        wall_seconds, cpu_seconds: this completion's share of its batch's time.
+    """
+
+    problem_id: str
+    sample: int
+    text: str
+    n_tokens: int = 0
+    n_forwards: int = 0
+    stop_reason: str = "given"
+    n_drafted: tuple[int, ...] = ()
+    n_accepted: tuple[int, ...] = ()
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Source that is executed, and the tests that judge it.
+
+    The sandbox runs `source` in a jail. In split mode the trusted side then runs `prelude`, `tests` in one namespace,
+    in which the names that `source` defines are proxies that call into the jail: an AssertionError there is a failure,
+    and reaching the end is a pass. With `same_interpreter` the tests run inside the jail after the source instead.
+
+    Args:
+        source: untrusted text: the model's code with whatever part of the prompt belongs to it.
+        tests: trusted Python source; it ends normally if and only if the program is right.
+        prelude: trusted definitions which the tests need and the source repeats (a prompt's own helper functions).
+        stdin_cases: for programs that read standard input: (input, expected output) pairs; `tests` is then empty.
+        timeout_seconds: the limit on the program's time; None means the pool's own.
+        same_interpreter: the task found that these tests cannot be judged from outside (say they build instances of the
+            program's classes). Set from the problem and its reference, never from what a completion did.
+    """
+
+    problem_id: str
+    source: str
+    tests: str = ""
+    prelude: str = ""
+    stdin_cases: tuple[tuple[str, str], ...] = ()
+    timeout_seconds: float | None = None
+    same_interpreter: bool = False
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A benchmark under one named protocol. Adapters are listed in tasks.registry."""
+
+    name: str
+    """What the user types: "mbpp"."""
+    protocol: str
+    """The protocol's id, in every table row: "mbpp@3shot-austin"."""
+    data_sha256: str
+    """Of the benchmark's file, or of the generator's output for a synthetic task."""
+    report_by: str | None
+    """The tag by which table rows are split ("domain"), or None for one row."""
+
+    def problems(self) -> Sequence[Problem]:
+        """All problems in the benchmark's order."""
+        ...
+
+    def program(self, problem: Problem, completion: str) -> Program:
+        """Extract the program from a raw completion and put it together with its tests."""
+        ...
+
+
+@runtime_checkable
+class TrainableTask(Task, Protocol):
+    """A synthetic task that can also make training text, disjoint from its own test problems."""
+
+    def training_documents(self, seed: int) -> Iterator[str]:
+        """An endless stream of training documents in the format of prompt + reference."""
+        ...
