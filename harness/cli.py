@@ -1,0 +1,38 @@
+"""The command line: parse, dispatch, and turn every error into one paragraph and an exit code.
+
+Heavy imports (torch, pandas, datasets) happen inside the commands, so that `mtp-eval --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mtp_eval.harness.errors import MtpEvalError
+
+app = typer.Typer(
+    name="mtp-eval",
+    help="Train, decode, execute and score next-token and multi-token-prediction code models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep subcommands even while there is only one."""
+
+
+def main() -> None:
+    """Entry point of the console script; exit codes are listed in docs/cli.md."""
+    try:
+        app()
+    except MtpEvalError as error:
+        print(f"mtp-eval: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
+        raise SystemExit(130) from None

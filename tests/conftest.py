@@ -1,0 +1,26 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with benchmark files, verdicts and hostile programs beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"NEEDS DATA: {SHARED_DATA} does not exist; put the benchmark files there (CI fails without them)")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def benchmark_data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """MTP_EVAL_DATA points at the benchmark files, as a user would set it."""
+    folder = shared_data / "tasks"
+    monkeypatch.setenv("MTP_EVAL_DATA", os.fspath(folder))
+    return folder
