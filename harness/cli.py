@@ -9,6 +9,8 @@ import sys
 
 import typer
 
+from mtp_eval.harness.commands.run import run
+from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.errors import MtpEvalError
 
 app = typer.Typer(
@@ -21,9 +23,8 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _root() -> None:
-    """Keep subcommands even while there is only one."""
+app.command()(run)
+app.command()(score)
 
 
 def main() -> None:

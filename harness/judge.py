@@ -1,0 +1,106 @@
+"""From completions to journalled records: programs go to the sandbox's pool, verdicts come back, lines are written.
+
+Works while the next completions are being generated; what is finished is journalled at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.progress import Progress
+from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.outcome import Outcome
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.problem import Completion, Problem, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One completion on its way to a verdict."""
+
+    model: str
+    task: str
+    problem: Problem
+    completion: Completion
+    program: Program
+
+
+def to_record(candidate: Candidate, outcome: Outcome) -> Record:
+    """The journal's line of a judged completion."""
+    completion = candidate.completion
+    return Record(
+        model=candidate.model,
+        task=candidate.task,
+        problem_id=completion.problem_id,
+        sample=completion.sample,
+        prompt_sha256=sha256_text(candidate.problem.prompt),
+        completion=completion.text,
+        program=candidate.program.source,
+        verdict=str(outcome.verdict),
+        error=outcome.error,
+        n_tokens=completion.n_tokens,
+        n_forwards=completion.n_forwards,
+        stop_reason=completion.stop_reason,
+        n_drafted=completion.n_drafted,
+        n_accepted=completion.n_accepted,
+        generation_wall_seconds=completion.wall_seconds,
+        generation_cpu_seconds=completion.cpu_seconds,
+        wall_seconds=outcome.wall_seconds,
+        cpu_seconds=outcome.cpu_seconds,
+        peak_bytes=outcome.peak_bytes,
+        same_interpreter=outcome.same_interpreter,
+        n_retries=outcome.n_retries,
+        timeout_sensitive=outcome.timeout_sensitive,
+        tags=dict(candidate.problem.tags),
+    )
+
+
+class Judge:
+    """Submits candidates to a pool and journals their records as verdicts arrive.
+
+    `waiting_seconds` is the wall time in which nothing was done but wait for the sandbox.
+    """
+
+    def __init__(self, pool: Pool, store: RunStore, progress: Progress):
+        self.pool, self.store, self.progress = pool, store, progress
+        self.waiting_seconds = 0.0
+        self.n_journalled = 0
+
+    def submit(self, candidate: Candidate) -> None:
+        """Hand over one candidate, and journal whatever has been judged meanwhile."""
+        started = time.perf_counter()
+        self.pool.submit(candidate.program, tag=candidate)
+        self.waiting_seconds += time.perf_counter() - started
+        self._journal(self.pool.ready())
+
+    def finish(self) -> None:
+        """Wait for the verdicts still missing and journal them as they come."""
+        started = time.perf_counter()
+        for judged in self.pool.drain():
+            self._journal([judged])
+        self.waiting_seconds += time.perf_counter() - started
+
+    def _journal(self, judged: Iterable[tuple[object, Outcome]]) -> None:
+        records = [to_record(tag, outcome) for tag, outcome in judged if isinstance(tag, Candidate)]
+        if not records:
+            return
+        try:
+            self.store.append(records)
+        except OSError as error:
+            raise journal_error(error, self.store) from error
+        self.n_journalled += len(records)
+        self.progress.advance(len(records))
+
+
+def journal_error(error: OSError, store: RunStore) -> MtpEvalError:
+    """What a user is told when the journal cannot be written."""
+    cause = "there is no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+    return MtpEvalError(
+        f"the journal in {store.folder} cannot be written: {cause}. Every record written before is safe; "
+        f"make room and run the same command again to continue"
+    )

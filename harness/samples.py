@@ -1,0 +1,171 @@
+"""Completions that somebody else's harness generated: reading their files with their exact semantics.
+
+    human-eval   .jsonl or .jsonl.gz, {"task_id", "completion"}: the program is prompt + completion
+    evalplus     the same with "solution", a whole program, which wins where both are given; or a folder <task>/<n>.py
+    bigcode      .json, a list over problems (in the benchmark's order) of lists of whole programs
+    lm-eval      samples_*.jsonl with "doc" and "filtered_resps": whole programs
+
+Several lines of one problem are several samples, numbered in the file's order; blank lines are skipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.tasks.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion of a file.
+
+    Args:
+        problem_id: as the task names it.
+        sample: its number among the problem's, in the file's order.
+        text: the completion, or the whole program.
+        is_program: the text is a whole program; the prompt is not put before it.
+        row: the line it came from, for output files that repeat it.
+    """
+
+    problem_id: str
+    sample: int
+    text: str
+    is_program: bool
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesFile:
+    """A file's samples in its order, and its identity."""
+
+    path: Path
+    form: str
+    sha256: str
+    samples: tuple[Sample, ...]
+
+
+def read_samples(path: Path, problems: Sequence[Problem]) -> SamplesFile:
+    """Read any of the forms above.
+
+    Raises:
+        InputError: no such file, a line that is not in any form (named by its number), or an unknown problem.
+    """
+    if path.is_dir():
+        form, rows = "evalplus folder", list(_folder_rows(path))
+        digest = hashlib.sha256(json.dumps([text for _, text, _, _ in rows]).encode()).hexdigest()
+    elif path.is_file():
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        form, rows = _file_rows(path, _text(path, data), problems)
+    else:
+        raise InputError(f"there is no samples file {path}")
+    if not rows:
+        raise InputError(f"{path} holds no sample")
+    known = _known_ids(problems)
+    counted: Counter[str] = Counter()
+    samples = []
+    for given_id, text, is_program, row in rows:
+        problem_id = known.get(_normal(given_id))
+        if problem_id is None:
+            raise InputError(
+                f"{path}: task_id {given_id!r} is not a problem of this task ({problems[0].problem_id}, ...)"
+            )
+        samples.append(Sample(problem_id, counted[problem_id], text, is_program, row))
+        counted[problem_id] += 1
+    return SamplesFile(path, form, digest, tuple(samples))
+
+
+_Row = tuple[str, str, bool, Mapping[str, Any]]
+
+
+def _text(path: Path, data: bytes) -> str:
+    try:
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as {'gzipped ' if path.suffix == '.gz' else ''}UTF-8: {error}"
+        ) from None
+
+
+def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str, list[_Row]]:
+    if path.name.removesuffix(".gz").endswith(".json"):
+        return "bigcode", _bigcode_rows(path, text, problems)
+    rows: list[_Row] = []
+    form = "human-eval"
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} line {number} is not JSON: {error}") from None
+        form, parsed = _parse_row(path, number, row)
+        rows.extend(parsed)
+    return form, rows
+
+
+def _parse_row(path: Path, number: int, row: Any) -> tuple[str, list[_Row]]:
+    if isinstance(row, dict) and "task_id" in row and ("solution" in row or "completion" in row):
+        whole = "solution" in row
+        text = row["solution"] if whole else row["completion"]
+        if isinstance(text, str):
+            return "evalplus" if whole else "human-eval", [(str(row["task_id"]), text, whole, row)]
+    if isinstance(row, dict) and isinstance(row.get("doc"), dict) and "filtered_resps" in row:
+        responses = row["filtered_resps"]
+        flat = [text for part in responses for text in (part if isinstance(part, list) else [part])]
+        return "lm-eval", [(str(row["doc"].get("task_id", row.get("doc_id"))), text, True, row) for text in flat]
+    raise InputError(
+        f"{path} line {number}: expected task_id with completion (human-eval) or solution (evalplus), or doc with "
+        f"filtered_resps (lm-eval), got {sorted(row) if isinstance(row, dict) else type(row).__name__}"
+    )
+
+
+def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[_Row]:
+    try:
+        generations = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not JSON: {error}") from None
+    if not isinstance(generations, list) or not all(isinstance(of, list) for of in generations):
+        raise InputError(f"{path}: expected a list over problems of lists of programs (bigcode's generations.json)")
+    if len(generations) > len(problems):
+        raise InputError(f"{path} has generations for {len(generations)} problems, the task has {len(problems)}")
+    return [
+        (problem.problem_id, program, True, {"task_id": problem.problem_id})
+        for problem, programs in zip(problems, generations, strict=False)
+        for program in programs
+    ]
+
+
+def _folder_rows(folder: Path) -> Iterator[_Row]:
+    for task in sorted(folder.iterdir()):
+        for file in sorted(task.glob("*.py"), key=lambda f: (len(f.stem), f.stem)):
+            task_id = "/".join(task.name.rsplit("_", 1))
+            yield task_id, file.read_text("utf-8"), True, {"task_id": task_id, "file": str(file)}
+
+
+def _normal(problem_id: str) -> str:
+    """Benchmarks' files differ in case and prefix: 11, "MBPP/11", "Mbpp/11" and "mbpp/11" are one problem."""
+    return re.sub(r"^(?:mbpp/)?(?=\d+$)", "mbpp/", problem_id.lower())
+
+
+def _known_ids(problems: Sequence[Problem]) -> dict[str, str]:
+    return {_normal(problem.problem_id): problem.problem_id for problem in problems}
+
+
+def renumbered(samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples counted anew within each problem."""
+    counted: Counter[str] = Counter()
+    fresh = []
+    for sample in samples:
+        fresh.append(replace(sample, sample=counted[sample.problem_id]))
+        counted[sample.problem_id] += 1
+    return fresh

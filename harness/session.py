@@ -1,0 +1,52 @@
+"""What a session of work on a run opens: the sandbox's pool, the run's folder, and a clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.config import Isolation
+from mtp_eval.harness.errors import InputError, IsolationError
+from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.errors import IsolationUnavailable
+from mtp_eval.sandbox.pool import Pool
+
+
+def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: Isolation) -> Pool:
+    """The sandbox's pool.
+
+    Raises:
+        IsolationError: a layer of the isolation asked for is missing here.
+    """
+    try:
+        return Pool(workers=workers, timeout_seconds=timeout, memory_bytes=memory_bytes, isolation=isolation)
+    except IsolationUnavailable as error:
+        raise IsolationError(f"{error}") from None
+
+
+def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:
+    """The run's folder, new or resumed.
+
+    Raises:
+        InputError: it holds another run, another process writes it, or it cannot be written.
+    """
+    try:
+        return RunStore.open(folder, header)
+    except ValueError as error:
+        raise InputError(f"{error}") from error
+    except OSError as error:
+        raise InputError(f"the run folder {folder} cannot be written: {error}; give another --out") from error
+
+
+class Clock:
+    """Wall and CPU seconds since it was made; CPU includes children that have ended."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), sum(os.times()[:4])
+
+    def elapsed(self) -> tuple[float, float]:
+        """Wall seconds, CPU seconds."""
+        return time.perf_counter() - self.wall, sum(os.times()[:4]) - self.cpu
