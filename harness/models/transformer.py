@@ -114,10 +114,23 @@ class Block(nn.Module):
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
 
-class MTPModel(nn.Module):
-    """Trunk, `n_future` heads, one norm and one unembedding.
+class LinearHead(nn.Module):
+    """One matrix, no residual and no nonlinearity (the paper's linear heads); called like a Block."""
 
-    `heads[i - 1]` predicts x_{t+i}; heads[0] is the next-token head.
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.proj = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], memory: Memory | None = None) -> Tensor:
+        """`(B, T, D)` to `(B, T, D)`; looks at no other position, so it needs neither positions nor memory."""
+        return self.proj(x_BTD)
+
+
+class MTPModel(nn.Module):
+    """Trunk, heads, one norm, and one unembedding (or one per head for replicated unembeddings).
+
+    `config.head_path(i)` says which members of `heads` lead to the prediction of x_{t+i}: for the default parallel heads
+    that is `heads[i - 1]` alone, and heads[0] is the next-token head.
     """
 
     def __init__(self, config: ModelConfig):
@@ -125,9 +138,16 @@ class MTPModel(nn.Module):
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.trunk = nn.ModuleList(Block(config) for _ in range(config.n_trunk_layers))
-        self.heads = nn.ModuleList(Block(config) for _ in range(config.n_future))
+        n_heads = 1 if config.head_kind == "replicated" else config.n_future
+        make_head = LinearHead if config.head_kind == "linear" else Block
+        self.heads = nn.ModuleList(make_head(config) for _ in range(n_heads))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.extra_lm_heads = nn.ModuleList(
+            nn.Linear(config.d_model, config.vocab_size, bias=False) for _ in range(config.n_unembeddings - 1)
+        )
+        if config.tie_embeddings:
+            self.lm_head.weight = self.embed_tokens.weight
 
     def rotary(self, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The rotary table of these positions in the model's dtype."""
@@ -142,13 +162,20 @@ class MTPModel(nn.Module):
             x_BTD = block(x_BTD, rotary, memories[i] if memories else None)
         return x_BTD
 
-    def unembed(self, hidden_BTD: Tensor) -> Tensor:
-        """The shared norm and unembedding: logits `(B, T, V)`."""
-        return self.lm_head(self.norm(hidden_BTD))
+    def unembed(self, hidden_BTD: Tensor, head: int = 1) -> Tensor:
+        """The norm and unembedding: logits `(B, T, V)`. `head` matters for replicated unembeddings only."""
+        matrix = self.lm_head if head == 1 or not self.extra_lm_heads else self.extra_lm_heads[head - 2]
+        return matrix(self.norm(hidden_BTD))
 
     def forward(self, tokens_BT: Tensor) -> list[Tensor]:
         """Logits `(B, T, V)` of every head, without a cache: the plain form that everything else is tested against."""
         positions_1T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         rotary = self.rotary(positions_1T)
         z_BTD = self.trunk_forward(tokens_BT, rotary)
-        return [self.unembed(head(z_BTD, rotary)) for head in self.heads]
+        outputs: dict[tuple[int, ...], Tensor] = {(): z_BTD}
+        for i in sorted(range(1, self.config.n_future + 1), key=lambda i: len(self.config.head_path(i))):
+            path = self.config.head_path(i)
+            if path not in outputs:
+                outputs[path] = self.heads[path[-1]](outputs[path[:-1]], rotary)
+        paths = [self.config.head_path(i) for i in range(1, self.config.n_future + 1)]
+        return [self.unembed(outputs[path], i) for i, path in enumerate(paths, start=1)]

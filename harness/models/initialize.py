@@ -1,0 +1,40 @@
+"""Initial weights: normal with deviation 0.02, smaller on the matrices that write into the residual stream.
+
+The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * layers on the next-token path), as GPT-2 does, so that a
+model's depth does not change the scale of its activations. Linear heads start as the identity, so that every head begins
+with the trunk's output. The same seed gives the same weights whatever the device: they are drawn on the CPU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.transformer import LinearHead, MTPModel
+
+DEVIATION = 0.02
+
+
+def new_model(config: ModelConfig, seed: int) -> MTPModel:
+    """A float32 model on the CPU with fresh weights drawn from `seed`."""
+    with torch.device("meta"):
+        model = MTPModel(config)
+    model.to_empty(device="cpu")
+    if config.tie_embeddings:  # to_empty gives each its own storage
+        model.lm_head.weight = model.embed_tokens.weight
+    generator = torch.Generator().manual_seed(seed)
+    residual = DEVIATION / math.sqrt(2 * (config.n_trunk_layers + 1))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 1:
+                parameter.fill_(1.0)
+            else:
+                writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+                parameter.normal_(0.0, residual if writes_residual else DEVIATION, generator=generator)
+        for module in model.modules():
+            if isinstance(module, LinearHead):
+                nn.init.eye_(module.proj.weight)
+    return model

@@ -1,0 +1,61 @@
+"""Counts by which models are matched: parameters, layers on the next-token path, FLOPs per token.
+
+FLOPs are counted as 2 per multiply-add in matrix products, forward; training is three times that (backward does the
+products twice). Attention's score and value products are included at the mean causal length T/2. Embedding look-ups,
+norms and elementwise work are left out, as is usual (PaLM, appendix B).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mtp_eval.harness.models.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """The counts of one model.
+
+    Args:
+        n_parameters: all of them, each tied matrix once.
+        n_parameters_next_token: those used to predict the next token only (what an exported Llama has).
+        n_layers_next_token: transformer layers between the embedding and the next-token logits.
+        train_flops_per_token: forward and backward of every head.
+        decode_flops_per_token: forward of the next-token path, at the mean causal length.
+    """
+
+    n_parameters: int
+    n_parameters_next_token: int
+    n_layers_next_token: int
+    train_flops_per_token: int
+    decode_flops_per_token: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For training.json."""
+        return asdict(self)
+
+
+def model_size(config: ModelConfig) -> ModelSize:
+    """Count without building the model."""
+    d, v = config.d_model, config.vocab_size
+    layer = 2 * d * d + 2 * d * config.kv_heads * config.head_size + 3 * d * config.d_ff
+    layer_all = layer + 2 * d  # with its two norms
+    attention_flops = 2 * 2 * d * (config.context_length + 1) // 2  # scores and values, mean causal length
+    layer_flops = 2 * layer + attention_flops
+    linear = config.head_kind == "linear"
+    head, head_flops = (d * d, 2 * d * d) if linear else (layer_all, layer_flops)
+    n_heads = 1 if config.head_kind == "replicated" else config.n_future
+    path = len(config.head_path(1))  # heads passed on the way to the next-token logits
+
+    embeddings = v * d if config.tie_embeddings else 2 * v * d
+    trunk = config.n_trunk_layers
+    shared = embeddings + d + trunk * layer_all
+    forward_flops = trunk * layer_flops + n_heads * head_flops + config.n_future * 2 * v * d
+    return ModelSize(
+        n_parameters=shared + n_heads * head + (config.n_unembeddings - 1) * v * d,
+        n_parameters_next_token=shared + path * head,
+        n_layers_next_token=trunk + (0 if linear else path),
+        train_flops_per_token=3 * forward_flops,
+        decode_flops_per_token=trunk * layer_flops + path * head_flops + 2 * v * d,
+    )
