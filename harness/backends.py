@@ -33,7 +33,7 @@ def open_backend(spec: str, *, device: str = "auto", dtype: str = "auto") -> Bac
 
         return HuggingFaceBackend(rest, device=device, dtype=dtype)
     if kind == "samples" and rest:
-        from mtp_eval.harness.models.samples import SamplesBackend
+        from mtp_eval.harness.samples_backend import SamplesBackend
 
         return SamplesBackend(Path(rest))
     if not Path(spec).is_dir():

@@ -16,7 +16,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,27 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> SamplesFile:
     Raises:
         InputError: no such file, a line that is not in any form (named by its number), or an unknown problem.
     """
+    form, rows, digest = read_rows(path, problems)
+    known = {normal_id(problem.problem_id): problem.problem_id for problem in problems}
+    counted: Counter[str] = Counter()
+    samples = []
+    for given_id, text, is_program, row in rows:
+        problem_id = known.get(normal_id(given_id))
+        if problem_id is None:
+            raise InputError(
+                f"{path}: task_id {given_id!r} is not a problem of this task ({problems[0].problem_id}, ...)"
+            )
+        samples.append(Sample(problem_id, counted[problem_id], text, is_program, row))
+        counted[problem_id] += 1
+    return SamplesFile(path, form, digest, tuple(samples))
+
+
+Row = tuple[str, str, bool, Mapping[str, Any]]
+"""Problem id as given, text, whether it is a whole program, the line it came from."""
+
+
+def read_rows(path: Path, problems: Sequence[Problem] = ()) -> tuple[str, list[Row], str]:
+    """The file's form, its rows, and the sha256 of its content; `problems` gives bigcode's lists their names."""
     if path.is_dir():
         form, rows = "evalplus folder", list(_folder_rows(path))
         digest = hashlib.sha256(json.dumps([text for _, text, _, _ in rows]).encode()).hexdigest()
@@ -70,21 +91,12 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> SamplesFile:
         raise InputError(f"there is no samples file {path}")
     if not rows:
         raise InputError(f"{path} holds no sample")
-    known = _known_ids(problems)
-    counted: Counter[str] = Counter()
-    samples = []
-    for given_id, text, is_program, row in rows:
-        problem_id = known.get(_normal(given_id))
-        if problem_id is None:
-            raise InputError(
-                f"{path}: task_id {given_id!r} is not a problem of this task ({problems[0].problem_id}, ...)"
-            )
-        samples.append(Sample(problem_id, counted[problem_id], text, is_program, row))
-        counted[problem_id] += 1
-    return SamplesFile(path, form, digest, tuple(samples))
+    return form, rows, digest
 
 
-_Row = tuple[str, str, bool, Mapping[str, Any]]
+def normal_id(problem_id: str) -> str:
+    """Benchmarks' files differ in case and prefix: 11, "MBPP/11", "Mbpp/11" and "mbpp/11" are one problem."""
+    return re.sub(r"^(?:mbpp/)?(?=\d+$)", "mbpp/", problem_id.lower())
 
 
 def _text(path: Path, data: bytes) -> str:
@@ -96,10 +108,10 @@ def _text(path: Path, data: bytes) -> str:
         ) from None
 
 
-def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str, list[_Row]]:
+def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str, list[Row]]:
     if path.name.removesuffix(".gz").endswith(".json"):
         return "bigcode", _bigcode_rows(path, text, problems)
-    rows: list[_Row] = []
+    rows: list[Row] = []
     form = "human-eval"
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -113,7 +125,7 @@ def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str,
     return form, rows
 
 
-def _parse_row(path: Path, number: int, row: Any) -> tuple[str, list[_Row]]:
+def _parse_row(path: Path, number: int, row: Any) -> tuple[str, list[Row]]:
     if isinstance(row, dict) and "task_id" in row and ("solution" in row or "completion" in row):
         whole = "solution" in row
         text = row["solution"] if whole else row["completion"]
@@ -129,7 +141,7 @@ def _parse_row(path: Path, number: int, row: Any) -> tuple[str, list[_Row]]:
     )
 
 
-def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[_Row]:
+def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[Row]:
     try:
         generations = json.loads(text)
     except json.JSONDecodeError as error:
@@ -145,27 +157,8 @@ def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[_R
     ]
 
 
-def _folder_rows(folder: Path) -> Iterator[_Row]:
+def _folder_rows(folder: Path) -> Iterator[Row]:
     for task in sorted(folder.iterdir()):
         for file in sorted(task.glob("*.py"), key=lambda f: (len(f.stem), f.stem)):
             task_id = "/".join(task.name.rsplit("_", 1))
             yield task_id, file.read_text("utf-8"), True, {"task_id": task_id, "file": str(file)}
-
-
-def _normal(problem_id: str) -> str:
-    """Benchmarks' files differ in case and prefix: 11, "MBPP/11", "Mbpp/11" and "mbpp/11" are one problem."""
-    return re.sub(r"^(?:mbpp/)?(?=\d+$)", "mbpp/", problem_id.lower())
-
-
-def _known_ids(problems: Sequence[Problem]) -> dict[str, str]:
-    return {_normal(problem.problem_id): problem.problem_id for problem in problems}
-
-
-def renumbered(samples: Sequence[Sample]) -> list[Sample]:
-    """The same samples counted anew within each problem."""
-    counted: Counter[str] = Counter()
-    fresh = []
-    for sample in samples:
-        fresh.append(replace(sample, sample=counted[sample.problem_id]))
-        counted[sample.problem_id] += 1
-    return fresh
