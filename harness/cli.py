@@ -11,6 +11,7 @@ import typer
 
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.score import score
+from mtp_eval.harness.commands.table import table
 from mtp_eval.harness.errors import MtpEvalError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 app.command()(run)
 app.command()(score)
+app.command()(table)
 
 
 def main() -> None:

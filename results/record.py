@@ -22,6 +22,8 @@ class Record:
 
     `completion` is the model's raw text; `program` is the source that was executed; `verdict` is a value of
     `sandbox.outcome.Verdict`. Times are in seconds, sizes in bytes. Readers ignore keys they do not know.
+    `temperature` is set in runs over several temperatures (whose samples are numbered on from one to the next); None
+    means the run's own.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Record:
     same_interpreter: bool = False
     n_retries: int = 0
     timeout_sensitive: bool = False
+    temperature: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,50 @@
+"""What the commands on finished runs share: reading run folders, and the values of k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtp_eval.harness.errors import InputError
+
+if TYPE_CHECKING:
+    from mtp_eval.results.tables import Run
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Headers and cells of run folders; runs whose models share a label get the folder's name in front of it.
+
+    Raises:
+        InputError: a folder that holds no run, or none that can be read.
+    """
+    from mtp_eval.results.cells import read_cells, with_distinct_labels
+    from mtp_eval.results.store import RunStore
+
+    try:
+        stores = [RunStore.read(folder) for folder in folders]
+        runs = [(store.header, read_cells(store)) for store in stores]
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(f"{error}") from error
+    for folder, (_, cells) in zip(folders, runs, strict=True):
+        if not cells:
+            raise InputError(f"{folder} holds no records yet")
+    return with_distinct_labels([folder.resolve().name for folder in folders], runs)
+
+
+def wanted_ks(runs: Sequence[Run], text: str | None) -> list[int]:
+    """The k of `--k 1,10`, or every k that one of the runs was made for.
+
+    Raises:
+        InputError: not a list of whole numbers from 1.
+    """
+    if text is None:
+        own = {int(k) for header, _ in runs for k in header["config"].get("k", (1,))}
+        return sorted(own)
+    try:
+        ks = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        ks = []
+    if not ks or ks[0] < 1:
+        raise InputError(f"--k expects whole numbers from 1, such as 1,10; got {text!r}")
+    return ks

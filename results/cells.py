@@ -1,0 +1,194 @@
+"""Cells: a run's records counted up. A cell is one model on one task, in one group, at one temperature.
+
+    Record lines -> Cell (n and c per problem) -> scores per problem -> metrics, tables, comparisons
+
+An `infrastructure_error` says nothing about the program, so it is no sample: it is left out of n and counted apart.
+Cells and the problems inside them have a fixed order, whatever order the journal was written in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtp_eval.results.estimators import FloatArray, IntArray, pass_at_k
+from mtp_eval.results.record import Record
+
+if TYPE_CHECKING:
+    from mtp_eval.results.store import RunStore
+
+INFRASTRUCTURE_ERROR = "infrastructure_error"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One value per scored problem for one k.
+
+    Args:
+        values: pass@k of each problem that could be scored; empty where k is undefined for the cell.
+        problem_ids: their names.
+        reason: why pass@k is undefined for the whole cell, or None.
+        n_left_out: problems without a score because the sandbox broke on their samples.
+    """
+
+    values: FloatArray
+    problem_ids: tuple[str, ...]
+    reason: str | None = None
+    n_left_out: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The benchmark's score; NaN where undefined."""
+        return float(self.values.mean()) if self.values.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Counts per problem. `n` counts the judged samples, `c` the passed ones, `broken` the infrastructure errors."""
+
+    model: str
+    task: str
+    group: str
+    temperature: float | None
+    problem_ids: tuple[str, ...]
+    n: IntArray
+    c: IntArray
+    broken: IntArray
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    n_tokens: int = 0
+    n_forwards: int = 0
+    n_drafted: tuple[int, ...] = ()
+    n_accepted: tuple[int, ...] = ()
+    same_interpreter: int = 0
+
+    @property
+    def name(self) -> tuple[str, str, str, float | None]:
+        """What tells this cell from the others of its run."""
+        return (self.model, self.task, self.group, self.temperature)
+
+    @property
+    def n_completions(self) -> int:
+        """All samples that are there, broken ones included."""
+        return int(self.n.sum() + self.broken.sum())
+
+    @property
+    def tokens_per_forward(self) -> float:
+        """Tokens emitted by each forward pass after the prompt, over all samples; NaN where nothing was counted."""
+        return self.n_tokens / self.n_forwards if self.n_forwards else float("nan")
+
+    def score(self, k: int) -> Score:
+        """pass@k per problem.
+
+        A problem that has fewer than k samples only because the sandbox broke is left out and counted; when samples are
+        missing for any other reason pass@k is undefined for the cell, since leaving problems out would bias it.
+        """
+        short = self.n < k
+        lacking = short & (self.n + self.broken < k)
+        if lacking.any():
+            fewest = int((self.n + self.broken).min())
+            many = f"{int(lacking.sum()):,} of {lacking.size:,} problems"
+            return Score(np.empty(0), (), f"{many} have fewer than k={k} samples (least: {fewest})")
+        kept = ~short
+        names = tuple(name for name, keep in zip(self.problem_ids, kept, strict=True) if keep)
+        reason = None if names else "the sandbox broke on every problem"
+        return Score(pass_at_k(self.n[kept], self.c[kept], k), names, reason, int(short.sum()))
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts "mbpp/9" before "mbpp/11"."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+
+
+def read_cells(store: RunStore) -> list[Cell]:
+    """All cells of a run, in the order of its models and tasks, then of groups and temperatures."""
+    return count_cells(store.header, store.records())
+
+
+def count_cells(header: Mapping[str, Any], records: Iterable[Record]) -> list[Cell]:
+    """One pass over the records; memory grows with problems, not with completions."""
+    own_temperature = header.get("config", {}).get("temperature")
+    own = float(own_temperature) if isinstance(own_temperature, (int, float)) else None
+    report_by = {name: task.get("report_by") for name, task in header.get("tasks", {}).items()}
+    tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
+    for record in records:
+        tag = report_by.get(record.task)
+        group = str(record.tags.get(tag, "")) if tag else ""
+        temperature = own if record.temperature is None else record.temperature
+        tallies.setdefault((record.model, record.task, group, temperature), _Tally()).add(record)
+    order = {name: place for place, name in enumerate([*header.get("models", {}), *header.get("tasks", {})])}
+    last = len(order)
+
+    def place(name: tuple[str, str, str, float | None]) -> tuple[Any, ...]:
+        model, task, group, temperature = name
+        ranks = (order.get(task, last), task, order.get(model, last), model)
+        return (*ranks, natural_key(group), -1.0 if temperature is None else temperature)
+
+    return [tallies[name].cell(*name) for name in sorted(tallies, key=place)]
+
+
+class _Tally:
+    """Counts of one cell while the journal is read."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, list[int]] = {}
+        self.verdicts: Counter[str] = Counter()
+        self.drafted: Counter[int] = Counter()
+        self.accepted: Counter[int] = Counter()
+        self.n_tokens = self.n_forwards = self.same_interpreter = 0
+
+    def add(self, record: Record) -> None:
+        counts = self.problems.setdefault(record.problem_id, [0, 0, 0])
+        if record.verdict == INFRASTRUCTURE_ERROR:
+            counts[2] += 1
+        else:
+            counts[0] += 1
+            counts[1] += record.passed
+        self.verdicts[record.verdict] += 1
+        self.n_tokens += record.n_tokens
+        self.n_forwards += record.n_forwards
+        self.same_interpreter += record.same_interpreter
+        for head, count in enumerate(record.n_drafted):
+            self.drafted[head] += count
+        for head, count in enumerate(record.n_accepted):
+            self.accepted[head] += count
+
+    def cell(self, model: str, task: str, group: str, temperature: float | None) -> Cell:
+        names = sorted(self.problems, key=natural_key)
+        n, c, broken = (np.array([self.problems[name][i] for name in names], dtype=np.int64) for i in range(3))
+        return Cell(
+            model,
+            task,
+            group,
+            temperature,
+            tuple(names),
+            n,
+            c,
+            broken,
+            dict(sorted(self.verdicts.items())),
+            self.n_tokens,
+            self.n_forwards,
+            tuple(self.drafted[head] for head in range(len(self.drafted))),
+            tuple(self.accepted[head] for head in range(len(self.accepted))),
+            self.same_interpreter,
+        )
+
+
+def with_distinct_labels(
+    names: Sequence[str], runs: Sequence[tuple[Mapping[str, Any], Sequence[Cell]]]
+) -> list[tuple[Mapping[str, Any], Sequence[Cell]]]:
+    """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
+    seen: Counter[tuple[str, str, str, float | None]] = Counter()
+    for _, cells in runs:
+        seen.update(cell.name for cell in cells)
+    ambiguous = {name[0] for name, count in seen.items() if count > 1}
+    result: list[tuple[Mapping[str, Any], Sequence[Cell]]] = []
+    for run_name, (header, cells) in zip(names, runs, strict=True):
+        new = {label: f"{run_name}/{label}" if label in ambiguous else label for label in header.get("models", {})}
+        renamed = {**header, "models": {new[label]: facts for label, facts in header.get("models", {}).items()}}
+        result.append((renamed, [replace(cell, model=new.get(cell.model, cell.model)) for cell in cells]))
+    return result

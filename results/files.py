@@ -1,0 +1,57 @@
+"""Files that are either wholly there or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write beside the target, flush to the disk, rename over it: a reader never sees half a file.
+
+    Raises:
+        OSError: no space left or no permission; the old file, if any, is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new file in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def without_nan(value: Any) -> Any:
+    """The same nested value with every NaN and infinity turned into None, so that the JSON is valid JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): without_nan(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return [without_nan(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def dump_json(value: Any) -> str:
+    """Indented JSON with a final newline; the same value always gives the same bytes."""
+    return json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

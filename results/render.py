@@ -1,0 +1,183 @@
+"""What a table is, and its text in Markdown, CSV, LaTeX and HTML.
+
+A `Table` is columns, rows of entries and notes; `render` turns it into any of the formats, so that every layout
+exists in every format. Model and task names come from outside and are escaped in each of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+FORMATS = ("markdown", "csv", "latex", "html")
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell of a table: its text, whether it is set in bold, and its exact values for the CSV."""
+
+    text: str
+    bold: bool = False
+    values: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading. `numeric` aligns it to the right; `parts` names its exact values in the CSV."""
+
+    title: str
+    numeric: bool = False
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns, rows and the notes under them. `provenance` says where the numbers came from; every table has one."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    provenance: str
+    notes: tuple[str, ...] = ()
+    title: str = ""
+    groups: tuple[tuple[str, int], ...] = ()
+    """Headings over several columns: (text, number of columns), from the left; empty for none."""
+
+
+def render(table: Table, style: str) -> str:
+    """The table as text in one of `FORMATS`.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    writers = {"markdown": _markdown, "csv": _csv, "latex": _latex, "html": _html}
+    if style not in writers:
+        raise ValueError(f"unknown table format {style!r}; expected one of {', '.join(FORMATS)}")
+    return writers[style](table)
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    def shown(entry: Entry) -> str:
+        text = entry.text.replace("|", "\\|").replace("\n", " ")
+        return f"**{text}**" if entry.bold else text
+
+    titles = [column.title for column in table.columns]
+    if table.groups:
+        spread = [name for name, width in table.groups for _ in range(width)]
+        titles = [f"{group} {title}".strip() for group, title in zip(spread, titles, strict=True)]
+    lines = [line(titles), line(["---:" if column.numeric else ":---" for column in table.columns])]
+    lines += [line([shown(entry) for entry in row]) for row in table.rows]
+    head = [f"**{table.title}**", ""] if table.title else []
+    tail = ["", *(f"> {note}" for note in table.notes)] if table.notes else []
+    return "\n".join([*head, *lines, *tail, "", table.provenance, ""])
+
+
+def _csv(table: Table) -> str:
+    """Exact values, one column per number: a bracketed score becomes three columns; provenance is a column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    spread = [name for name, width in table.groups for _ in range(width)] or [""] * len(table.columns)
+    titles: list[str] = []
+    for group, column in zip(spread, table.columns, strict=True):
+        names = column.parts or (column.title,)
+        titles += [f"{group} {name}".strip() for name in names]
+    writer.writerow([*titles, "provenance"])
+    for row in table.rows:
+        cells: list[object] = []
+        for column, entry in zip(table.columns, row, strict=True):
+            if column.parts:
+                values = entry.values or (None,) * len(column.parts)
+                cells += ["" if value is None else repr(float(value)) for value in values]
+            else:
+                cells.append("" if entry.text == NOTHING else entry.text)
+        writer.writerow([*cells, table.provenance])
+    return out.getvalue()
+
+
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "−": r"$-$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+}
+
+
+def latex_text(text: str) -> str:
+    """Text for the body of a LaTeX document: special characters escaped, anything outside Latin-1 written as U+XXXX."""
+    parts = []
+    for character in text:
+        if character in LATEX_SPECIAL:
+            parts.append(LATEX_SPECIAL[character])
+        elif character.isprintable() and ord(character) < 0x250:
+            parts.append(character)
+        else:
+            parts.append(" " if character.isspace() else f"[U+{ord(character):04X}]")
+    return "".join(parts)
+
+
+def _latex(table: Table) -> str:
+    """A booktabs table; needs \\usepackage{booktabs} and, on engines older than 2018, [utf8]{inputenc}."""
+    alignment = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+    if table.groups:
+        cells, rules, start = [], [], 1
+        for name, width in table.groups:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(name)}}}")
+            if name:
+                rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        lines += [" & ".join(cells) + r" \\", " ".join(rules)]
+    lines += [" & ".join(latex_text(column.title) for column in table.columns) + r" \\", r"\midrule"]
+    for row in table.rows:
+        cells = [rf"\textbf{{{latex_text(e.text)}}}" if e.bold else latex_text(e.text) for e in row]
+        # A row that starts with "[" would be read as the optional argument of the line break before it.
+        lines.append("{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
+    caption = " ".join([f"{table.title}." if table.title else "", *table.notes, table.provenance]).strip()
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{latex_text(caption)}}}", r"\end{table}", ""]
+    return "\n".join(line for line in lines[:-1] if line) + "\n"
+
+
+def _html(table: Table) -> str:
+    """A <table> without style of its own; every text is escaped."""
+
+    def cell(tag: str, text: str, numeric: bool, bold: bool = False) -> str:
+        content = f"<strong>{escape(text)}</strong>" if bold else escape(text)
+        return f'<{tag} class="number">{content}</{tag}>' if numeric else f"<{tag}>{content}</{tag}>"
+
+    lines = ["<table>"]
+    if table.title:
+        lines.append(f"<caption>{escape(table.title)}</caption>")
+    lines.append("<thead>")
+    if table.groups:
+        lines.append("<tr>" + "".join(f'<th colspan="{w}">{escape(name)}</th>' for name, w in table.groups) + "</tr>")
+    lines.append("<tr>" + "".join(cell("th", column.title, column.numeric) for column in table.columns) + "</tr>")
+    lines.append("</thead><tbody>")
+    for row in table.rows:
+        pairs = zip(table.columns, row, strict=True)
+        lines.append("<tr>" + "".join(cell("td", e.text, column.numeric, e.bold) for column, e in pairs) + "</tr>")
+    lines.append("</tbody></table>")
+    lines += [f'<p class="note">{escape(note)}</p>' for note in table.notes]
+    lines.append(f'<p class="provenance">{escape(table.provenance)}</p>')
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,76 @@
+"""Runs made for tests: written through the store, as the main job writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.store import RunStore
+
+MakeRun = Callable[..., Path]
+
+
+def make_header(
+    models: Sequence[str], tasks: Mapping[str, Mapping[str, Any]], n_samples: int = 1, **config: Any
+) -> dict[str, Any]:
+    """A header of the form that the main job writes."""
+    settings = {"n_samples": n_samples, "k": [1], "temperature": 0.0, "top_p": 1.0, "seed": 0, **config}
+    facts = {"protocol": "p@1", "data_sha256": sha256_text("data"), "report_by": None}
+    header: dict[str, Any] = {
+        "schema_version": 1,
+        "config": settings,
+        "versions": {"mtp-eval": "0.1.0"},
+        "git": {},
+        "device": {},
+        "isolation": {"name": "full"},
+        "tasks": {name: {**facts, **own} for name, own in tasks.items()},
+        "models": {label: {} for label in models},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    header["config_sha256"] = sha256_text(repr((settings, list(models), header["tasks"])))
+    return header
+
+
+def record(model: str, task: str, problem: str, sample: int, verdict: str = "passed", **fields: Any) -> Record:
+    """A record with the fields that statistics do not look at filled in."""
+    text = fields.pop("completion", f"    return {sample}\n")
+    program = fields.pop("program", f"def f():\n{text}")
+    return Record(model, task, problem, sample, sha256_text(problem), text, program, verdict, **fields)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Write a run: verdicts[model][problem] is a sequence of booleans, one per sample."""
+
+    def make(name: str, verdicts: Mapping[str, Mapping[str, Sequence[bool]]], task: str = "toy", **header: Any) -> Path:
+        facts = header.pop("task_facts", {})
+        problems = {problem for by_problem in verdicts.values() for problem in by_problem}
+        n_samples = header.pop("n_samples", max(len(s) for b in verdicts.values() for s in b.values()))
+        tasks = {task: {"n_problems": len(problems), **facts}}
+        with RunStore.open(tmp_path / name, make_header(list(verdicts), tasks, n_samples, **header)) as store:
+            store.append(
+                [
+                    record(model, task, problem, sample, "passed" if ok else "failed")
+                    for model, by_problem in verdicts.items()
+                    for problem, samples in by_problem.items()
+                    for sample, ok in enumerate(samples)
+                ]
+            )
+            store.finish(store.header["config"]["k"], {})
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def new_header() -> Callable[..., dict[str, Any]]:
+    return make_header
+
+
+@pytest.fixture
+def new_record() -> Callable[..., Record]:
+    return record
