@@ -54,9 +54,12 @@ class Completion:
     Args:
         n_tokens: tokens emitted, the stop token included.
         n_forwards: trunk forwards after the prompt; tokens per forward = n_tokens / n_forwards.
-        stop_reason: "stop" (a stop string), "eos", "length", or "given" for a completion read from a file.
+        stop_reason: "stop" (a stop string), "eos", "length", "context" (the model's context was full before the
+            length was reached), or "given" for a completion read from a file.
         n_drafted, n_accepted: drafted and accepted tokens by head; entry 0 is head 2. Empty when nothing was drafted.
         wall_seconds, cpu_seconds: this completion's share of its batch's time.
+        prompt_tokens, prompt_tokens_cut: tokens of the prompt the model was given, and how many it was not given
+            because they did not fit into its context.
     """
 
     problem_id: str
@@ -69,6 +72,8 @@ class Completion:
     n_accepted: tuple[int, ...] = ()
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    prompt_tokens: int = 0
+    prompt_tokens_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
