@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mtp_eval.tasks.extract import extract_text, rule_named
-from mtp_eval.tasks.problem import Problem
+from mtp_eval.tasks.extract import rule_named
+from mtp_eval.tasks.problem import Problem, Program
 
 
 class UnknownProtocolError(ValueError):
@@ -24,7 +24,8 @@ class BaseTask:
         extract: the extraction rule (see `tasks.extract`); by default the protocol's own.
     """
 
-    default_rule: ClassVar[str] = "raw"
+    kind: ClassVar[str] = "execution"
+    default_rule: str = "raw"
     report_by: str | None = None
 
     def __init__(
@@ -33,16 +34,28 @@ class BaseTask:
         self.name = name
         self.protocol = f"{name}@{protocol}"
         self.data_sha256 = data_sha256
-        self.extract_rule = rule_named(extract or self.default_rule).name
+        self.rule = rule_named(extract or self.default_rule)
         self._problems = tuple(problems)
 
     def problems(self) -> Sequence[Problem]:
         """All problems in the benchmark's order."""
         return self._problems
 
-    def extracted(self, problem: Problem, completion: str) -> str:
-        """The completion after this task's extraction rule."""
-        return extract_text(self.extract_rule, problem, completion)
+    def prefix(self, problem: Problem) -> str:
+        """The part of the prompt that belongs to the program."""
+        return ""
+
+    def source(self, problem: Problem, completion: str) -> str:
+        """The source that is executed for a raw completion, under this task's extraction rule."""
+        return self.rule.apply(problem, self.prefix(problem), completion)
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """A whole program with the tests that judge it."""
+        raise NotImplementedError
+
+    def program(self, problem: Problem, completion: str) -> Program:
+        """Extract the program from a raw completion and put it together with its tests."""
+        return self.tested(problem, self.source(problem, completion))
 
 
 def choose_protocol(task: str, wanted: str | None, known: Sequence[str]) -> str:

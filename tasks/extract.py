@@ -1,18 +1,29 @@
-"""From a raw completion to the text that is executed: named rules, recorded and re-runnable.
+"""From a raw completion to the source that is executed: named rules, recorded and re-runnable.
 
 The raw text is always kept in the run's journal, so that a rule can be changed afterwards without generating again.
-A rule sees the problem and the completion and nothing else: not the tests, and never the verdict.
+A rule sees the problem, the part of the prompt that belongs to the program ("prefix": HumanEval's signature and
+docstring; nothing for MBPP) and the completion. It never sees the tests or a verdict.
+
+Not covered: repairing code. A rule may cut text or pick a part of it; it never rewrites what the model wrote, except
+that `definitions` prints what it keeps from the syntax tree's own line ranges.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mtp_eval.tasks.problem import Problem
 
-FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+SPECIAL = re.compile(r"<\|(?:end_?of_?text|im_end|eot_id|file_sep|file_separator|fim_\w+)\|>|<(?:EOT|eos)>|</s>")
+"""Texts of end-of-sequence tokens that a harness decoded instead of stopping at."""
 
 
 class UnknownRuleError(ValueError):
@@ -26,35 +37,67 @@ class Rule:
     Args:
         name: what `--extract` takes.
         summary: one line for the list of rules.
-        apply: (problem, raw completion) to the text that joins the program.
+        apply: (problem, prefix, raw completion) to the whole source.
     """
 
     name: str
     summary: str
-    apply: Callable[[Problem, str], str]
+    apply: Callable[[Problem, str, str], str]
 
 
-def raw(problem: Problem, completion: str) -> str:
-    """The completion as it came."""
-    return completion
+def raw(problem: Problem, prefix: str, completion: str) -> str:
+    """Prefix and completion as they came."""
+    return prefix + completion
 
 
-def stops(problem: Problem, completion: str) -> str:
-    """Cut at the earliest of the protocol's stop strings; for samples of a harness that did not cut."""
+def stops(problem: Problem, prefix: str, completion: str) -> str:
+    """Cut at the earliest stop string of the protocol, or at the text of an end-of-sequence token."""
     cuts = [at for stop in problem.stop if (at := completion.find(stop)) >= 0]
-    return completion[: min(cuts)] if cuts else completion
+    if special := SPECIAL.search(completion):
+        cuts.append(special.start())
+    return prefix + (completion[: min(cuts)] if cuts else completion)
 
 
-def fence(problem: Problem, completion: str) -> str:
-    """The first Markdown code block if there is one, else the completion as it came."""
+def fence(problem: Problem, prefix: str, completion: str) -> str:
+    """The first Markdown code block; one that defines the function again follows a prefix closed with `pass`."""
     found = FENCE.search(completion)
-    return found.group(1) if found else completion
+    if found is None:
+        return stops(problem, prefix, completion)
+    block = found.group(2)
+    if prefix and problem.entry_point and re.search(rf"^def\s+{re.escape(problem.entry_point)}\b", block, re.MULTILINE):
+        return f"{prefix}    pass\n\n{block}"
+    return prefix + block
+
+
+def dedent_end(problem: Problem, prefix: str, completion: str) -> str:
+    """Cut where the function body ends: at the first later line that is not indented and does not fit the syntax.
+
+    Unlike stop strings this keeps `\\n#` comments and helper functions that follow.
+    """
+    lines = (prefix + completion).split("\n")
+    for end in range(len(lines), max(prefix.count("\n"), 0), -1):
+        source = "\n".join(lines[:end])
+        if compiles(source):
+            return source
+    return prefix + completion
+
+
+def definitions(problem: Problem, prefix: str, completion: str) -> str:
+    """The longest run of lines that parses, then only imports, and definitions that the entry point reaches.
+
+    EvalPlus cleans completions in this way (with another parser). Tabs become four spaces, as they do there.
+    """
+    text = fence(problem, prefix, completion) if FENCE.search(completion) else prefix + completion
+    source = longest_valid_lines(text.replace("\t", "    "))
+    return reachable_definitions(source, problem.entry_point)
 
 
 _RULES = (
     Rule("raw", "the completion as it came", raw),
     Rule("stops", "cut at the earliest stop string of the protocol", stops),
-    Rule("fence", "the first Markdown code block, if there is one", fence),
+    Rule("fence", "the first Markdown code block, else as `stops`", fence),
+    Rule("longest", "the longest prefix, in whole lines, that parses", dedent_end),
+    Rule("definitions", "longest valid lines, then what the entry point needs (EvalPlus's way)", definitions),
 )
 
 
@@ -75,6 +118,74 @@ def rule_named(name: str) -> Rule:
     return known[name]
 
 
-def extract_text(rule: str, problem: Problem, completion: str) -> str:
-    """Apply the rule of this name."""
-    return rule_named(rule).apply(problem, completion)
+def compiles(source: str) -> bool:
+    """Whether Python parses the text."""
+    try:
+        parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def parse(source: str) -> ast.Module:
+    """`ast.parse` without the warnings that odd literals give."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def longest_valid_lines(text: str) -> str:
+    """The longest run of consecutive lines that parses; the text itself when it does, empty when nothing does.
+
+    At most 200 lines are searched, as the search parses every run of lines.
+    """
+    if compiles(text):
+        return text
+    lines = text.split("\n")[:200]
+    best = (0, 0)
+    for start in range(len(lines)):
+        if len(lines) - start <= best[1] - best[0]:
+            break
+        for end in range(len(lines), start + best[1] - best[0], -1):
+            if compiles("\n".join(lines[start:end])):
+                best = (start, end)
+                break
+    return "\n".join(lines[best[0] : best[1]])
+
+
+def reachable_definitions(source: str, entry_point: str | None) -> str:
+    """Imports, and the functions, classes and assignments that the entry point uses, in their own order and text.
+
+    A source without the entry point is kept whole: dropping everything would hide what went wrong.
+    """
+    tree = parse(source)
+    named = [(node, _binds(node)) for node in tree.body]
+    if entry_point is None or not any(entry_point in names for _, names in named):
+        return source
+    wanted, queue = set[str](), [entry_point]
+    while queue:
+        name = queue.pop()
+        if name in wanted:
+            continue
+        wanted.add(name)
+        for node, names in named:
+            if name in names:
+                queue += [use.id for use in ast.walk(node) if isinstance(use, ast.Name)]
+    lines = source.split("\n")
+    kept = []
+    for node, names in named:
+        if isinstance(node, ast.Import | ast.ImportFrom) or names & wanted:
+            decorators = getattr(node, "decorator_list", [])
+            first = min([node.lineno, *(d.lineno for d in decorators)])
+            kept += lines[first - 1 : node.end_lineno]
+    return "\n".join(kept) + "\n"
+
+
+def _binds(node: ast.stmt) -> set[str]:
+    """The names a top-level statement defines; empty for statements that are only run."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return {use.id for target in targets for use in ast.walk(target) if isinstance(use, ast.Name)}
+    return set()

@@ -57,14 +57,18 @@ class HumanEvalTask(BaseTask):
         ]
         super().__init__("humaneval", own_name, loaded.sha256, problems, extract)
 
-    def program(self, problem: Problem, completion: str) -> Program:
-        """Prompt + completion, judged by the benchmark's `check`."""
+    def prefix(self, problem: Problem) -> str:
+        """The prompt is the beginning of the program."""
+        return problem.prompt
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Judged by the benchmark's `check`."""
         assert problem.entry_point is not None
         if problem.problem_id not in self._preludes:
             self._preludes[problem.problem_id] = helpers_of(problem.prompt, problem.entry_point)
         return Program(
             problem_id=problem.problem_id,
-            source=problem.prompt + self.extracted(problem, completion),
+            source=source,
             tests=f"{self._tests[problem.problem_id]}\ncheck({problem.entry_point})",
             prelude=self._preludes[problem.problem_id],
         )
@@ -103,7 +107,7 @@ def load_problem_file(path: Path) -> Loaded:
 
 
 def helpers_of(prompt: str, entry_point: str) -> str:
-    """The prompt's imports and helper functions without the function that is asked for; nothing if it does not parse."""
+    """The prompt's imports and helpers without the function that is asked for; empty if the prompt does not parse."""
     try:
         tree = ast.parse(prompt + "    pass\n")
     except SyntaxError:

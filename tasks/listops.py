@@ -157,13 +157,13 @@ class ListopsTask(BaseTask):
             digest.update(f"{problem.problem_id}\n{problem.prompt}{self._tests[problem.problem_id]}\n".encode())
         super().__init__("listops", chosen, digest.hexdigest(), problems, extract)
 
-    def program(self, problem: Problem, completion: str) -> Program:
-        """Signature, docstring and the model's body, judged by equality on the hidden inputs."""
-        return Program(
-            problem_id=problem.problem_id,
-            source=problem.prompt + self.extracted(problem, completion),
-            tests=self._tests[problem.problem_id],
-        )
+    def prefix(self, problem: Problem) -> str:
+        """The prompt is the beginning of the program."""
+        return problem.prompt
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Judged by equality on the hidden inputs."""
+        return Program(problem_id=problem.problem_id, source=source, tests=self._tests[problem.problem_id])
 
     def training_documents(self, seed: int) -> Iterator[str]:
         """Prompt + reference, m uniform over the training range, never one of the test problems."""

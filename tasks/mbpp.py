@@ -67,12 +67,12 @@ class MbppTask(BaseTask):
         ]
         super().__init__("mbpp", chosen, loaded.sha256, problems, extract)
 
-    def program(self, problem: Problem, completion: str) -> Program:
-        """The completion, judged by the setup code and the asserts after it."""
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Judged by the setup code and the asserts, which run after the source."""
         row = self._rows[problem.problem_id]
         return Program(
             problem_id=problem.problem_id,
-            source=self.extracted(problem, completion),
+            source=source,
             tests="\n".join([row["test_setup_code"], *row["test_list"]]).replace("\r\n", "\n"),
             same_interpreter=builds_program_classes(row),
         )

@@ -54,6 +54,16 @@ _TASKS = (
         ("HumanEval.jsonl.gz",),
     ),
     TaskInfo(
+        "humaneval-plus",
+        "mtp_eval.tasks.plus:humaneval_plus",
+        ("evalplus", "evalplus-base"),
+        164,
+        "HumanEval with EvalPlus's many more inputs",
+        "Apache-2.0",
+        "evalplus/humanevalplus_release",
+        ("HumanEvalPlus.jsonl.gz",),
+    ),
+    TaskInfo(
         "mbpp",
         "mtp_eval.tasks.mbpp:MbppTask",
         ("3shot-austin",),
@@ -62,6 +72,16 @@ _TASKS = (
         "CC-BY-4.0",
         "google-research mbpp",
         ("mbpp.jsonl",),
+    ),
+    TaskInfo(
+        "mbpp-plus",
+        "mtp_eval.tasks.plus:mbpp_plus",
+        ("evalplus", "evalplus-base"),
+        378,
+        "EvalPlus's part of MBPP with many more inputs",
+        "Apache-2.0",
+        "evalplus/mbppplus_release",
+        ("MbppPlus.jsonl.gz",),
     ),
     TaskInfo(
         "listops",

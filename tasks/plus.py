@@ -1,0 +1,232 @@
+"""HumanEval+ and MBPP+ (EvalPlus): the base inputs and many more, judged against the canonical solution's outputs.
+
+A program passes when it is right on base AND plus inputs, which is the score that papers quote; under the protocol
+`evalplus-base` only the base inputs count. Expected outputs are computed by running the canonical solution once and
+kept in a cache folder under the data's hash. The special oracles are data here; `plus_oracle` carries them out.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.tasks import plus_oracle
+from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.humaneval import helpers_of
+from mtp_eval.tasks.plus_values import arguments_of
+from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
+
+PROTOCOLS = ("evalplus", "evalplus-base")
+CACHE_VARIABLE = "MTP_EVAL_CACHE"
+ORACLES: Mapping[str, tuple[str, ...]] = {
+    "root": ("find_zero",),
+    "any": ("are_equivalent",),
+    "or zero": ("sum_div",),
+    "or perpendicular height": ("surface_Area",),
+    "or padded digits": ("digit_distance_nums",),
+    "same set": (
+        "similar_elements",
+        "find_char_long",
+        "common_in_nested_lists",
+        "extract_singly",
+        "larg_nnum",
+        "intersection_array",
+        "find_dissimilar",
+        "Diff",
+    ),
+    "not none": ("check_str", "text_match_three", "text_starta_endb"),
+}
+"""Entry points that are not judged by equality: the oracle's name (see plus_oracle.right) and whom it judges."""
+_ORACLE_OF = {entry_point: oracle for oracle, entry_points in ORACLES.items() for entry_point in entry_points}
+COMMON_STOPS = ("\nif __name__", "\ndef main(", "\nprint(")
+STOPS = {
+    "humaneval-plus": (*COMMON_STOPS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
+    "mbpp-plus": (*COMMON_STOPS, '\n"""', "\nassert"),
+}
+FILES = {"humaneval-plus": "HumanEvalPlus.jsonl.gz", "mbpp-plus": "MbppPlus.jsonl.gz"}
+TIMEOUT_SECONDS = {"humaneval-plus": 20.0, "mbpp-plus": 10.0}
+"""For all inputs of a program together; bigcode-evaluation-harness uses the same."""
+MAX_NEW_TOKENS = 768
+DIGEST_ABOVE_CHARACTERS = 20_000
+CACHE_FORMAT = "plus-2"
+"""Renamed whenever the encoding changes."""
+
+
+class PlusTask(BaseTask):
+    """HumanEval+ or MBPP+.
+
+    Args:
+        name: "humaneval-plus" or "mbpp-plus".
+        protocol: one of `PROTOCOLS`.
+        data_dir: a folder holding the EvalPlus file.
+        extract: an extraction rule other than the protocol's.
+    """
+
+    default_rule = "definitions"
+
+    def __init__(
+        self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
+        loaded = load(name, data_dir)
+        self._rows = {row["task_id"]: row for row in loaded.rows}
+        self._with_plus = chosen == "evalplus"
+        self._timeout_seconds = TIMEOUT_SECONDS[name]
+        self._completes_prompt = name == "humaneval-plus"
+        problems = [
+            Problem(
+                problem_id=row["task_id"],
+                prompt=row["prompt"].strip() + "\n",
+                reference=row["canonical_solution"],
+                stop=STOPS[name],
+                max_new_tokens=MAX_NEW_TOKENS,
+                entry_point=row["entry_point"],
+            )
+            for row in loaded.rows
+        ]
+        super().__init__(name, chosen, loaded.sha256, problems, extract)
+
+    def prefix(self, problem: Problem) -> str:
+        """The prompt: HumanEval+'s signature, or MBPP+'s docstring."""
+        return problem.prompt
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Judged on the base inputs, then on the plus inputs."""
+        expected = self.expected(problem.problem_id)
+        tests, slow = self._tests(problem.problem_id, expected)
+        assert problem.entry_point is not None
+        return Program(
+            problem_id=problem.problem_id,
+            source=source,
+            tests=tests,
+            prelude=helpers_of(problem.prompt, problem.entry_point) if self._completes_prompt else "",
+            timeout_seconds=min(60.0, max(self._timeout_seconds, 4 * slow)),
+        )
+
+    def _tests(self, problem_id: str, expected: Mapping[str, Any]) -> tuple[str, float]:
+        row = self._rows[problem_id]
+        groups = ["base", "plus"] if self._with_plus else ["base"]
+        cases = [[group, encoded_inputs(row, group), expected[group]] for group in groups]
+        entry_point = row["entry_point"]
+        call = f"run_cases({entry_point}, {json.dumps(cases)!r}, {_ORACLE_OF.get(entry_point, '')!r}, {row['atol']!r})"
+        return f"{oracle_source()}\n{call}\n", float(expected["seconds"])
+
+    def expected(self, problem_id: str) -> Mapping[str, Any]:
+        """Encoded outputs of the canonical solution by group, and the seconds they took; from the cache if it can."""
+        version = f"py{sys.version_info.major}.{sys.version_info.minor}"
+        file = cache_folder() / CACHE_FORMAT / self.data_sha256[:16] / version / f"{problem_id.replace('/', '_')}.json"
+        try:
+            return json.loads(file.read_text())
+        except (OSError, ValueError):
+            made = canonical_outputs(self._rows[problem_id])
+            write_quietly(file, json.dumps(made))
+            return made
+
+
+def humaneval_plus(
+    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+) -> PlusTask:
+    """HumanEval+ v0.1.10: 164 problems."""
+    return PlusTask("humaneval-plus", protocol, data_dir=data_dir, extract=extract)
+
+
+def mbpp_plus(protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None) -> PlusTask:
+    """MBPP+ v0.2.0: 378 problems."""
+    return PlusTask("mbpp-plus", protocol, data_dir=data_dir, extract=extract)
+
+
+def load(name: str, data_dir: Path | None) -> Loaded:
+    """The rows of the EvalPlus file.
+
+    Raises:
+        DataError: it is missing, or not the published one.
+    """
+    path = find_file(FILES[name], data_dir)
+    if path is None:
+        raise DataError(f"{name}: {FILES[name]} not found. {how_to_get(FILES[name])}")
+    return read_checked(path)
+
+
+def canonical_outputs(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the canonical solution, which is trusted, on base and plus inputs."""
+    code = row["prompt"] + row["canonical_solution"]
+    namespace: dict[str, Any] = {}
+    exec(compile(code, f"<canonical solution of {row['task_id']}>", "exec"), namespace)
+    function = namespace[row["entry_point"]]
+    not_none = _ORACLE_OF.get(row["entry_point"]) == "not none"
+    started = time.process_time()
+    outputs: dict[str, Any] = {}
+    for group in ("base", "plus"):
+        values = [function(*copy.deepcopy(args)) for args in arguments_of(row["task_id"], row[f"{group}_input"])]
+        outputs[group] = [encode_output(value is not None if not_none else value) for value in values]
+    return {**outputs, "seconds": time.process_time() - started}
+
+
+def encoded_inputs(row: Mapping[str, Any], group: str) -> list[Any]:
+    """The argument lists of a group, encoded for the tests."""
+    return [encode(args) for args in arguments_of(row["task_id"], row[f"{group}_input"])]
+
+
+def encode_output(value: Any) -> Any:
+    """An expected output; one of megabytes that no tolerance applies to is kept as a digest of the same equality."""
+    encoded = encode(value)
+    if len(json.dumps(encoded)) > DIGEST_ABOVE_CHARACTERS and not plus_oracle.is_floats(value):
+        return {"digest": plus_oracle.digest(value)}
+    return encoded
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON, with tags for the types that JSON lacks; `plus_oracle.decode` undoes it.
+
+    Raises:
+        DataError: a type that no EvalPlus problem returns.
+    """
+    if value is None or isinstance(value, bool | str | float):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else {"int": hex(value)}  # decimal text of a huge int is limited by Python
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, dict):
+        return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
+    for kind, tag in ((tuple, "tuple"), (set, "set"), (frozenset, "frozenset")):
+        if isinstance(value, kind):
+            return {tag: [encode(item) for item in value]}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    raise DataError(f"a canonical solution returned {type(value).__name__}, which has no encoding")
+
+
+@cache
+def oracle_source() -> str:
+    """The judge's own source text, with which the tests begin."""
+    return inspect.getsource(plus_oracle)
+
+
+def cache_folder() -> Path:
+    """MTP_EVAL_CACHE, else the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtp-eval"
+
+
+def write_quietly(file: Path, text: str) -> None:
+    """Write a cache entry by renaming; a cache that cannot be written only costs time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:
+            temporary.write(text)
+        os.replace(temporary.name, file)
+    except OSError:
+        return
