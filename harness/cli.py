@@ -5,10 +5,13 @@ Heavy imports (torch, pandas, datasets) happen inside the commands, so that `mtp
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
 
+from mtp_eval.harness.commands.demo import demo
+from mtp_eval.harness.commands.models import models
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
@@ -24,6 +27,8 @@ app = typer.Typer(
 )
 
 
+app.command()(demo)
+app.command()(models)
 app.command()(run)
 app.command()(score)
 app.command()(table)
@@ -31,6 +36,7 @@ app.command()(table)
 
 def main() -> None:
     """Entry point of the console script; exit codes are listed in docs/cli.md."""
+    logging.basicConfig(level=logging.WARNING, format="mtp-eval: %(levelname)s: %(message)s")
     try:
         app()
     except MtpEvalError as error:

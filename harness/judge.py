@@ -43,6 +43,8 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
         program=candidate.program.source,
         verdict=str(outcome.verdict),
         error=outcome.error,
+        prompt_tokens=completion.prompt_tokens,
+        prompt_tokens_cut=completion.prompt_tokens_cut,
         n_tokens=completion.n_tokens,
         n_forwards=completion.n_forwards,
         stop_reason=completion.stop_reason,

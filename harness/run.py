@@ -15,6 +15,7 @@ from mtp_eval.harness.backends import model_labels, open_backend
 from mtp_eval.harness.config import RunConfig
 from mtp_eval.harness.judge import Candidate, Judge
 from mtp_eval.harness.models.backend import Backend, DecodingSettings
+from mtp_eval.harness.notes import notes
 from mtp_eval.harness.plan import Shard, default_folder, load_tasks, missing_shards
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
@@ -50,6 +51,11 @@ class RunResult:
     folder: Path
     table: str
     timing: Timing
+    notes: list[str]
+
+    def remarks(self) -> str:
+        """What goes beside the table: notes, where the time went, where the files are."""
+        return "\n".join([*(f"note: {note}" for note in self.notes), str(self.timing), f"run folder: {self.folder}"])
 
 
 def run(config: RunConfig) -> RunResult:
@@ -81,7 +87,8 @@ def run(config: RunConfig) -> RunResult:
                 timing.reference_check_seconds = check_references(tasks, pool)
                 run_shards(missing, backends, config, pool, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
-            return RunResult(folder, store.finish(config.k, asdict(timing)), timing)
+            table = store.finish(config.k, asdict(timing))
+            return RunResult(folder, table, timing, notes(store.records()))
 
 
 def run_shards(

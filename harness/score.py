@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mtp_eval.harness.config import Isolation, PoolOptions, pool_options, validation_message
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.judge import Candidate, Judge
+from mtp_eval.harness.notes import notes
 from mtp_eval.harness.plan import LoadedTask
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
@@ -118,8 +119,9 @@ def score(config: ScoreConfig) -> ScoreResult:
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             table = store.finish(config.k, asdict(timing))
             by_key = {record.key: record for record in store.records()}
+    remarks = notes(by_key.values())
     records = [by_key[(label, task.name, sample.problem_id, sample.sample)] for sample in file.samples]
-    return ScoreResult(RunResult(folder, table, timing), file, records)
+    return ScoreResult(RunResult(folder, table, timing, remarks), file, records)
 
 
 def load_scored_task(config: ScoreConfig) -> LoadedTask:

@@ -35,6 +35,8 @@ class Record:
     program: str
     verdict: str
     error: str = ""
+    prompt_tokens: int = 0
+    prompt_tokens_cut: int = 0
     n_tokens: int = 0
     n_forwards: int = 0
     stop_reason: str = "given"

