@@ -12,9 +12,11 @@ import typer
 
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
+from mtp_eval.harness.commands.presets import presets
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
+from mtp_eval.harness.commands.train import train
 from mtp_eval.harness.errors import MtpEvalError
 
 app = typer.Typer(
@@ -29,9 +31,11 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(models)
+app.command()(presets)
 app.command()(run)
 app.command()(score)
 app.command()(table)
+app.command()(train)
 
 
 def main() -> None:

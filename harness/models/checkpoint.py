@@ -83,7 +83,9 @@ def save_state(
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
         move_into(staging, folder, last=MANIFEST)
     except OSError as error:
-        raise InputError(f"cannot write the checkpoint {folder}: {error}. Free space or choose another --out") from error
+        raise InputError(
+            f"cannot write the checkpoint {folder}: {error}. Free space or choose another --out"
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return digest
@@ -113,14 +115,15 @@ def checkpoint_info(folder: str | Path) -> CheckpointInfo:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
-            f"there is no checkpoint folder {folder}: train one (`mtp-eval train code-tiny-n4 --out {folder}`), or convert one "
-            "(`mtp-eval convert`); `mtp-eval presets` lists what can be trained"
+            f"there is no checkpoint folder {folder}: train one (`mtp-eval train code-tiny-n4 --out {folder}`), or "
+            "convert one (`mtp-eval convert`); `mtp-eval presets` lists what can be trained"
         )
     missing = [name for name in (CONFIG, WEIGHTS, MANIFEST) if not (folder / name).is_file()]
     if missing:
         raise InputError(
-            f"{folder} is not a whole checkpoint: {', '.join(missing)} missing. If its training was cut off, `mtp-eval train "
-            f"... --out {folder} --resume` finishes it; a Hugging Face folder is named hf:{folder} or converted first"
+            f"{folder} is not a whole checkpoint: {', '.join(missing)} missing. If its training was cut off, "
+            f"`mtp-eval train ... --out {folder} --resume` finishes it; a Hugging Face folder is named hf:{folder} or "
+            "converted first"
         )
     try:
         config = ModelConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
@@ -159,8 +162,8 @@ def read_weights(info: CheckpointInfo) -> MTPModel:
     path = info.path / WEIGHTS
     if file_sha256(path) != info.sha256:
         raise InputError(
-            f"{path} does not have the sha256 that {MANIFEST} gives: it is damaged, or its writing was cut off. Copy it again, "
-            "or resume the training that wrote it with --resume"
+            f"{path} does not have the sha256 that {MANIFEST} gives: it is damaged, or its writing was cut off. Copy "
+            "it again, or resume the training that wrote it with --resume"
         )
     try:
         state = load_file(path)

@@ -12,8 +12,8 @@ HeadKind = Literal["parallel", "causal", "anticausal", "linear", "replicated"]
 class ModelConfig(BaseModel):
     """A Llama-style trunk with `n_future` heads on it (arXiv 2404.19737, section 2).
 
-    `n_layers` counts the transformer layers of trunk and heads together; `extra_layers` comes on top, in the trunk. With
-    `z` the trunk's output, `u` the shared norm and unembedding and `h_i` head i, the logits for x_{t+i} are
+    `n_layers` counts the transformer layers of trunk and heads together; `extra_layers` comes on top, in the trunk.
+    With `z` the trunk's output, `u` the shared norm and unembedding and `h_i` head i, the logits for x_{t+i} are
 
     | head_kind  | logits for x_{t+i}                      | head i is                | trunk layers |
     |------------|-----------------------------------------|--------------------------|--------------|
@@ -23,8 +23,8 @@ class ModelConfig(BaseModel):
     | linear     | `u(h_i(z))`                             | one matrix               | L            |
     | replicated | `u_i(h_1(z))`, n unembedding matrices   | shared, the last layer   | L - 1        |
 
-    Except for anticausal and linear heads, the next-token path (trunk, head 1, norm, unembedding) is an ordinary Llama of
-    `n_trunk_layers + 1` layers.
+    Except for anticausal and linear heads, the next-token path (trunk, head 1, norm, unembedding) is an ordinary Llama
+    of `n_trunk_layers + 1` layers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,8 +47,8 @@ class ModelConfig(BaseModel):
     def _check(self) -> Self:
         if self.n_layers < self.n_head_layers + 1:
             raise ValueError(
-                f"n_future={self.n_future} {self.head_kind} heads need n_layers >= {self.n_head_layers + 1} (a trunk of at "
-                f"least one layer), got n_layers={self.n_layers}: raise n_layers or lower n_future"
+                f"n_future={self.n_future} {self.head_kind} heads need n_layers >= {self.n_head_layers + 1} (a trunk "
+                f"of at least one layer), got n_layers={self.n_layers}: raise n_layers or lower n_future"
             )
         if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
             raise ValueError(f"d_model={self.d_model} must be n_heads={self.n_heads} times an even head size")

@@ -1,8 +1,8 @@
 """Initial weights: normal with deviation 0.02, smaller on the matrices that write into the residual stream.
 
-The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * layers on the next-token path), as GPT-2 does, so that a
-model's depth does not change the scale of its activations. Linear heads start as the identity, so that every head begins
-with the trunk's output. The same seed gives the same weights whatever the device: they are drawn on the CPU.
+The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * layers on the next-token path), as GPT-2 does, so that
+a model's depth does not change the scale of its activations. Linear heads start as the identity, so that every head
+begins with the trunk's output. The same seed gives the same weights whatever the device: they are drawn on the CPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Text to token ids and back: bytes, or any vocabulary the `tokenizers` package or a SentencePiece file describes.
 
-A tokenizer lies in its checkpoint's folder as `tokenizer.json` or `tokenizer.model` beside `tokenizer_meta.json`, which says
-which kind it is and which ids begin and end a document. Encoding never adds those by itself: whoever builds a document does.
+A tokenizer lies in its checkpoint's folder as `tokenizer.json` or `tokenizer.model` beside `tokenizer_meta.json`,
+which says which kind it is and which ids begin and end a document. Encoding never adds those by itself: whoever builds
+a document does.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """Every byte is a token, then begin, end and padding; ids up to 264 keep the matrices aligned.
 
-    Decoding is lossless: bytes that are not UTF-8 become lone surrogates (Python's "surrogateescape"), and encoding turns
-    them back into the same bytes. Such a text does not print; `text.encode("utf-8", "replace")` makes it printable.
+    Decoding is lossless: bytes that are not UTF-8 become lone surrogates (Python's "surrogateescape"), and encoding
+    turns them back into the same bytes. Such a text does not print; `text.encode("utf-8", "replace")` makes it
+    printable.
     """
 
     name = "bytes"
@@ -85,11 +87,13 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         kind = meta["kind"]
     except FileNotFoundError:
         raise InputError(
-            f"{folder} has no {META_FILE}, so its tokenizer is unknown: is it a checkpoint folder written by `mtp-eval train` "
-            "or `mtp-eval convert`? A Hugging Face folder is named hf:PATH, or converted first"
+            f"{folder} has no {META_FILE}, so its tokenizer is unknown: is it a checkpoint folder written by "
+            "`mtp-eval train` or `mtp-eval convert`? A Hugging Face folder is named hf:PATH, or converted first"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / META_FILE} is damaged ({error}): copy the checkpoint again or retrain it") from None
+        raise InputError(
+            f"{folder / META_FILE} is damaged ({error}): copy the checkpoint again or retrain it"
+        ) from None
     if kind == "bytes":
         return ByteTokenizer()
     raise InputError(f"{folder / META_FILE} names the tokenizer kind {kind!r}; this version knows: bytes")

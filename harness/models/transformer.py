@@ -129,8 +129,8 @@ class LinearHead(nn.Module):
 class MTPModel(nn.Module):
     """Trunk, heads, one norm, and one unembedding (or one per head for replicated unembeddings).
 
-    `config.head_path(i)` says which members of `heads` lead to the prediction of x_{t+i}: for the default parallel heads
-    that is `heads[i - 1]` alone, and heads[0] is the next-token head.
+    `config.head_path(i)` says which members of `heads` lead to the prediction of x_{t+i}: for the default parallel
+    heads that is `heads[i - 1]` alone, and heads[0] is the next-token head.
     """
 
     def __init__(self, config: ModelConfig):

@@ -1,0 +1,22 @@
+"""`mtp-eval presets`: training runs that ship with the program."""
+
+from __future__ import annotations
+
+
+def presets() -> None:
+    """List the training presets with their sizes."""
+    from mtp_eval.harness.models.size import model_size
+    from mtp_eval.harness.training.matching import matched
+    from mtp_eval.harness.training.presets import PRESETS, preset
+
+    print(f"{'preset':<22} {'parameters':>12} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
+    for name in PRESETS:
+        config = preset(name)
+        vocab = 264 if config.data.tokenizer == "bytes" else 32_000
+        model = matched(config.model, vocab)
+        size = model_size(model)
+        tokens = config.total_steps * config.tokens_per_step
+        print(
+            f"{name:<22} {size.n_parameters:>12,} {f'{model.n_trunk_layers}+{model.n_future}':>11} {model.d_model:>5} "
+            f"{model.context_length:>7} {tokens:>10.2e}  {', '.join(config.data.sources)}"
+        )

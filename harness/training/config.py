@@ -1,0 +1,213 @@
+"""What a training run is made of: one frozen object, read from a preset or a TOML file, stored with the checkpoint.
+
+A typo in a key is an error. Units are in the names or in the descriptions; "tokens" are positions of head 1.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.config import HeadKind
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelShape(_Section):
+    """The next-token model that everything is matched with, and how many heads to give it."""
+
+    d_model: int = Field(gt=0)
+    n_layers: int = Field(gt=0, description="layers of the matching next-token model")
+    n_heads: int = Field(gt=0)
+    n_kv_heads: int | None = None
+    d_ff: int | None = Field(default=None, description="None: 8/3 of d_model, rounded up to a multiple of 8")
+    context_length: int = Field(gt=0, description="tokens")
+    n_future: int = Field(default=1, gt=0)
+    head_kind: HeadKind = "parallel"
+    match: Literal["params", "layers", "flops"] = Field(
+        default="params",
+        description="what stays equal to the next-token model: parameters (the paper's rule), layers on the next-token "
+        "path, or training FLOPs per token",
+    )
+    extra_layers: int = Field(default=0, ge=0, description="trunk layers on top of what `match` gives")
+    tie_embeddings: bool = False
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+
+
+class DataConfig(_Section):
+    """Where the text comes from and how it becomes tokens."""
+
+    sources: tuple[str, ...] = Field(
+        min_length=1, description='"stdlib", "task:NAME", "datasets:NAME[:SPLIT]", a file, a folder or a glob'
+    )
+    tokenizer: str = Field(
+        default="bytes", description='"bytes", "bpe:SIZE" (trained on the sources), or a tokenizer file or folder'
+    )
+    text_field: str | None = Field(
+        default=None, description="column of JSONL, Parquet and datasets; None looks for text, content, code"
+    )
+    holdout: float = Field(
+        default=0.05, ge=0, lt=1, description="share of documents kept for validation, by hash of their name"
+    )
+    cache: str | None = Field(
+        default=None, description="folder of tokenised shards; None: MTP_EVAL_CACHE or ~/.cache/mtp-eval"
+    )
+    decontaminate: tuple[str, ...] = Field(default=(), description="tasks whose overlapping documents are dropped")
+
+
+class OptimizerConfig(_Section):
+    """AdamW with linear warm-up and cosine decay; the defaults are the paper's."""
+
+    learning_rate: float = Field(default=3e-4, gt=0)
+    final_ratio: float = Field(default=0.03, ge=0, le=1, description="final learning rate over the peak")
+    warmup_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0, description="on matrices only")
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    clip_norm: float = Field(default=1.0, ge=0, description="0 does not clip")
+
+
+class LossConfig(_Section):
+    """The loss is the weighted sum over heads of the mean cross-entropy per position."""
+
+    head_weights: tuple[float, ...] | None = Field(default=None, description="one per head; None: all 1, the paper's")
+    average_heads: bool = Field(default=False, description="divide the sum by n_future")
+    chunk_tokens: int | None = Field(
+        default=None, ge=0, description="positions per unembedding; 0: all at once; None: 1024 from 4096 ids up, else 0"
+    )
+    curriculum: Literal["none", "forward", "reverse"] = Field(
+        default="none", description="grow the horizon 1..n in equal stages of the run, or shrink it n..1"
+    )
+    auxiliary_decay: float = Field(
+        default=1.0, ge=0, le=1, description="weight of heads 2..n falls linearly to this share of itself over the run"
+    )
+
+
+class TrainConfig(_Section):
+    """Everything that decides the trained weights, and how the run is watched."""
+
+    model: ModelShape
+    data: DataConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    seed: int = Field(default=0, ge=0)
+    steps: int | None = Field(default=None, gt=0, description="optimizer steps; give steps or tokens")
+    tokens: int | None = Field(default=None, gt=0, description="training tokens, rounded up to whole steps")
+    batch_size: int = Field(gt=0, description="sequences per optimizer step, over all processes")
+    micro_batch_size: int | None = Field(default=None, gt=0, description="sequences at once in one process; None: all")
+    init: str | None = Field(default=None, description="checkpoint to start from")
+    freeze: Literal["none", "trunk"] = Field(default="none", description="trunk: only heads 2..n learn")
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="bf16 is autocast; weights stay fp32"
+    )
+    compile: Literal["auto", "on", "off"] = Field(default="auto", description="torch.compile; auto: on a GPU only")
+    parallel: Literal["ddp", "fsdp"] = Field(default="ddp", description="under torchrun")
+    threads: int | None = Field(default=None, gt=0, description="CPU threads; None: torch's choice")
+
+    validate_every: int = Field(default=200, ge=0, description="steps; 0: at the end only")
+    validation_windows: int = Field(default=64, gt=0, description="sequences, the same ones each time")
+    early_stop: int = Field(default=0, ge=0, description="stop after so many validations without improvement; 0: never")
+    checkpoint_every: int = Field(default=500, ge=0, description="steps; 0: at the end only")
+    keep_checkpoints: int = Field(default=1, gt=0, description="how many of the periodic checkpoints stay")
+    log_every: int = Field(default=20, gt=0, description="steps between lines of metrics.csv")
+    tensorboard: bool = Field(default=False, description="write event files (needs `pip install tensorboard`)")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.steps is None) == (self.tokens is None):
+            raise ValueError("give the budget as either steps or tokens")
+        weights = self.loss.head_weights
+        if weights is not None and len(weights) != self.model.n_future:
+            raise ValueError(f"loss.head_weights has {len(weights)} entries, model.n_future is {self.model.n_future}")
+        if self.freeze == "trunk" and self.init is None:
+            raise ValueError("freeze = 'trunk' trains heads on a finished model: name its checkpoint in init")
+        if self.freeze == "trunk" and self.model.n_future == 1:
+            raise ValueError("freeze = 'trunk' trains heads 2..n: model.n_future must be at least 2")
+        return self
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Positions that one optimizer step sees."""
+        return self.batch_size * self.model.context_length
+
+    @property
+    def total_steps(self) -> int:
+        """The budget in optimizer steps."""
+        return self.steps if self.steps is not None else -(-(self.tokens or 0) // self.tokens_per_step)
+
+
+def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "config") -> TrainConfig:
+    """A config from nested values and `--set section.key=value` overrides."""
+    merged = _copy(values)
+    for override in overrides:
+        key, found, text = override.partition("=")
+        if not found:
+            raise InputError(f"--set takes key=value, such as --set optimizer.learning_rate=1e-3; got {override!r}")
+        _assign(merged, key.strip(), _parse(text.strip()))
+    try:
+        return TrainConfig.model_validate(merged)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'config'}: {item['msg']}" for item in error.errors()
+        )
+        raise InputError(
+            f"{origin} is no valid training config: {problems}. docs/training.md lists every key"
+        ) from None
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """A config from a TOML file. A key `preset` names the preset that the file changes."""
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the training config {path}: {error}") from None
+    base = values.pop("preset", None)
+    if base is not None:
+        from mtp_eval.harness.training.presets import preset_values
+
+        values = _merge(_copy(preset_values(base)), values)
+    return make_config(values, overrides, origin=str(path))
+
+
+def _parse(text: str) -> Any:
+    """A TOML value where it is one, else the text itself, so that quotes are optional."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None if text in ("none", "null") else text
+
+
+def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {dotted}: {section} is a value, not a section")
+    values[key] = value
+    if not sections and key in ("steps", "tokens"):  # the other budget gives way
+        values.pop({"steps": "tokens", "tokens": "steps"}[key], None)
+
+
+def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            _assign(base, key, value)
+    return base

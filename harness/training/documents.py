@@ -1,0 +1,155 @@
+"""Where training text comes from: the standard library, files, folders, globs, JSONL, Parquet, `datasets` names.
+
+A source string becomes a stream of documents; a document's name decides (by its sha1) whether it is kept for
+validation, so that adding a file moves no other file from one side to the other. Bytes that are not UTF-8 travel as
+surrogates, which the byte tokenizer turns back into the same bytes. "task:NAME" is resolved by the command, which may
+import tasks.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import io
+import json
+import os
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+
+TEXT_SUFFIXES = (".py", ".txt", ".md", ".rst", ".c", ".h", ".cpp", ".java", ".js", ".ts", ".go", ".rs", ".sh", ".toml")
+TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".parquet")
+TEXT_FIELDS = ("text", "content", "code", "completion")
+LARGEST_STDLIB_FILE_BYTES = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text and the name it is known by."""
+
+    name: str
+    text: str
+
+
+def held_out(name: str, share: float) -> bool:
+    """Whether the document of this name belongs to validation: a fixed coin per name."""
+    return int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogateescape")).digest()[:6], "big") < share * 2**48
+
+
+def stdlib_files() -> list[tuple[str, Path]]:
+    """Sources of the running Python's standard library with their relative names: no packages, tests or generated tables."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    skipped = {"site-packages", "dist-packages", "lib2to3", "test", "tests", "idle_test", "__pycache__", "lib-dynload"}
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(set(folders) - skipped)
+        for file in sorted(files):
+            path = Path(folder, file)
+            if file.endswith(".py") and 200 <= path.stat().st_size <= LARGEST_STDLIB_FILE_BYTES:
+                found.append((path.relative_to(root).as_posix(), path))
+    return found
+
+
+def source_files(source: str) -> list[tuple[str, Path]]:
+    """The files behind a source string with their names, in a fixed order."""
+    if source == "stdlib":
+        return stdlib_files()
+    path = Path(source).expanduser()
+    if path.is_file():
+        return [(path.name, path)]
+    if path.is_dir():
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and p.name.endswith(TEXT_SUFFIXES + TABLE_SUFFIXES)]
+        found = [(p.relative_to(path).as_posix(), p) for p in files]
+    else:
+        found = [(name, Path(name)) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
+    if not found:
+        raise InputError(
+            f"the data source {source!r} names no file: expected 'stdlib', 'task:NAME', 'datasets:NAME', a file, a "
+            "folder that holds text, JSONL or Parquet files, or a glob in quotes"
+        )
+    return found
+
+
+def read_source(source: str, text_field: str | None = None) -> Iterator[Document]:
+    """The documents of a source that is not a task."""
+    if source.startswith("datasets:"):
+        yield from _read_datasets(source.removeprefix("datasets:"), text_field)
+        return
+    for name, path in source_files(source):
+        yield from read_file(name, path, text_field)
+
+
+def read_file(name: str, path: Path, text_field: str | None = None) -> Iterator[Document]:
+    """The documents of one file: its rows where it is a table, else the whole of it."""
+    try:
+        if path.name.endswith(".parquet"):
+            yield from _read_parquet(name, path, text_field)
+        elif path.name.endswith(TABLE_SUFFIXES):
+            yield from _read_jsonl(name, path, text_field)
+        else:
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            if text:
+                yield Document(name, text)
+    except OSError as error:
+        raise InputError(f"cannot read the data file {path}: {error}") from None
+
+
+def _read_jsonl(name: str, path: Path, text_field: str | None) -> Iterator[Document]:
+    opened = gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    with opened as raw:
+        for number, line in enumerate(io.BufferedReader(raw), start=1):  # type: ignore[type-var]
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path} line {number} is not JSON ({error}): mend or remove the line") from None
+            yield Document(f"{name}#{number}", _text_of(row, text_field, f"{path} line {number}"))
+
+
+def _read_parquet(name: str, path: Path, text_field: str | None) -> Iterator[Document]:
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        table = ParquetFile(path)
+        field = text_field or next((f for f in TEXT_FIELDS if f in table.schema_arrow.names), None)
+        columns = [field] if field in table.schema_arrow.names else None
+        number = 0
+        for batch in table.iter_batches(batch_size=1024, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                yield Document(f"{name}#{number}", _text_of(row, text_field, f"{path} row {number}"))
+    except ArrowInvalid as error:
+        raise InputError(f"{path} is not a whole Parquet file: {error}") from None
+
+
+def _read_datasets(spec: str, text_field: str | None) -> Iterator[Document]:
+    import datasets
+
+    name, _, split = spec.partition(":")
+    try:
+        rows: Iterable[Any] = datasets.load_dataset(name, split=split or "train")
+    except Exception as error:
+        raise InputError(
+            f"`datasets` cannot load {name!r} (split {split or 'train'!r}): {type(error).__name__}: {error}. Offline, "
+            "name a local JSONL or Parquet file instead"
+        ) from error
+    for number, row in enumerate(rows):
+        yield Document(f"{name}#{number}", _text_of(row, text_field, f"{name} row {number}"))
+
+
+def _text_of(row: Any, text_field: str | None, where: str) -> str:
+    if isinstance(row, str):
+        return row
+    fields = (text_field,) if text_field else TEXT_FIELDS
+    for field in fields:
+        if isinstance(row, dict) and isinstance(row.get(field), str):
+            return row[field]
+    got = sorted(row) if isinstance(row, dict) else type(row).__name__
+    raise InputError(f"{where} has no text column {' or '.join(fields)}; it has {got}: set data.text_field")

@@ -1,0 +1,193 @@
+"""The n-future loss, head by head: memory for one head's logits, whatever n is (arXiv 2404.19737, section 2).
+
+    trunk forward -> z, detached -> for each head: forward, loss, backward into z's gradient, free -> trunk backward
+    once
+
+Heads that build on each other (causal, anticausal) run forward in a chain first, without logits; then, from the head
+furthest from the trunk inwards, each adds its own loss to the gradient that came from its successors.
+
+The gradients are those of the plain sum of losses: `naive_backward` is that sum in one graph, kept as the oracle.
+
+Shapes: N heads, B batch rows, T positions, D width, V vocabulary, C positions of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import backward
+
+from mtp_eval.harness.models.transformer import MTPModel
+
+IGNORED = -100
+"""The target of a position whose future token lies in another document, or nowhere."""
+
+Autocast = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSums:
+    """Sums over a batch, `(N,)` each, on the device: nats, hits of the likeliest token (validation only), targets."""
+
+    nats: Tensor
+    hits: Tensor
+    targets: Tensor
+
+
+def future_targets(tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int) -> Tensor:
+    """`(N, B, T)`: target i at t is token t + i where it belongs to t's own document, else IGNORED.
+
+    `tokens_BS` and `documents_BS` (the number of each token's document) have S = length + n_future columns.
+    """
+    rows = [
+        torch.where(
+            documents_BS[:, i : i + length] == documents_BS[:, :length],
+            tokens_BS[:, i : i + length],
+            torch.full_like(tokens_BS[:, :length], IGNORED),
+        )
+        for i in range(1, n_future + 1)
+    ]
+    return torch.stack(rows)
+
+
+def sequential_backward(
+    model: MTPModel,
+    tokens_BT: Tensor,
+    targets_NBT: Tensor,
+    weights: Sequence[float],
+    scale: float,
+    *,
+    chunk_tokens: int = 0,
+    autocast: Autocast = nullcontext,
+    train_trunk: bool = True,
+) -> HeadSums:
+    """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters."""
+    rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
+    with autocast(), torch.set_grad_enabled(train_trunk):
+        z_BTD = model.trunk_forward(tokens_BT, rotary)
+    source_BTD = z_BTD.detach().requires_grad_()
+    heads = _Heads(model, rotary, targets_NBT, [scale * w for w in weights], chunk_tokens, autocast)
+    run = {"causal": heads.chain, "anticausal": heads.chain, "replicated": heads.shared}.get(
+        model.config.head_kind, heads.one_by_one
+    )
+    run(source_BTD)
+    if train_trunk and source_BTD.grad is not None:
+        backward(z_BTD, source_BTD.grad)
+    return heads.sums()
+
+
+class _Heads:
+    """One batch's pass through the heads."""
+
+    def __init__(
+        self,
+        model: MTPModel,
+        rotary: tuple[Tensor, Tensor],
+        targets_NBT: Tensor,
+        weights_N: list[float],
+        chunk_tokens: int,
+        autocast: Autocast,
+    ):
+        self.model, self.rotary, self.autocast = model, rotary, autocast
+        self.targets_NBT, self.weights_N, self.chunk_tokens = targets_NBT, weights_N, chunk_tokens
+        self.nats_N = torch.zeros(len(weights_N), device=targets_NBT.device, dtype=torch.float64)
+
+    def sums(self) -> HeadSums:
+        counts_N = (self.targets_NBT != IGNORED).sum(dim=(1, 2))
+        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N)
+
+    def active(self) -> list[int]:
+        """Heads of weight above zero, numbered from 0; the others cost nothing."""
+        return [i for i, weight in enumerate(self.weights_N) if weight > 0]
+
+    def head(self, i: int, x_BTD: Tensor) -> Tensor:
+        with self.autocast():
+            return self.model.heads[i](x_BTD, self.rotary)
+
+    def one_by_one(self, source_BTD: Tensor) -> None:
+        """Parallel and linear heads."""
+        for i in self.active():
+            hidden_BTD = self.head(i, source_BTD)
+            leaf_BTD = hidden_BTD.detach().requires_grad_()
+            self.add_loss(i, leaf_BTD)
+            backward(hidden_BTD, leaf_BTD.grad)
+
+    def shared(self, source_BTD: Tensor) -> None:
+        """Replicated unembeddings: one last layer, n unembeddings."""
+        hidden_BTD = self.head(0, source_BTD)
+        leaf_BTD = hidden_BTD.detach().requires_grad_()
+        for i in self.active():
+            self.add_loss(i, leaf_BTD)
+        backward(hidden_BTD, leaf_BTD.grad)
+
+    def chain(self, source_BTD: Tensor) -> None:
+        """Causal and anticausal heads."""
+        path = self.model.config.head_path(self.model.config.n_future)
+        if self.model.config.head_kind == "anticausal":
+            path = self.model.config.head_path(1)
+        active = self.active()
+        path = path[: 1 + max(position for position, i in enumerate(path) if i in active)]
+        leaves, hiddens = [source_BTD], []
+        for i in path:
+            hiddens.append(self.head(i, leaves[-1]))
+            leaves.append(hiddens[-1].detach().requires_grad_())
+        for i, hidden_BTD, leaf_BTD in reversed(list(zip(path, hiddens, leaves[1:], strict=True))):
+            if i in active:
+                self.add_loss(i, leaf_BTD)
+            backward(hidden_BTD, leaf_BTD.grad)
+
+    def add_loss(self, i: int, leaf_BTD: Tensor) -> None:
+        """Head i's loss: its gradient goes to the norm, the unembedding and `leaf_BTD.grad`."""
+        width = leaf_BTD.shape[-1]
+        flat_CD, targets_C = leaf_BTD.reshape(-1, width), self.targets_NBT[i].reshape(-1)
+        size = self.chunk_tokens or flat_CD.shape[0]
+        chunks = zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True)
+        for chunk_CD, chunk_targets_C in chunks:
+            with self.autocast():
+                logits_CV = self.model.unembed(chunk_CD, i + 1)
+                nats = F.cross_entropy(logits_CV, chunk_targets_C, ignore_index=IGNORED, reduction="sum")
+            backward(self.weights_N[i] * nats)
+            self.nats_N[i] += nats.detach()
+
+
+def naive_backward(
+    model: MTPModel, tokens_BT: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float
+) -> HeadSums:
+    """The same gradients from one graph that holds every head's logits: the oracle, and the memory comparison."""
+    nats = [
+        F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum")
+        for logits_BTV, targets_BT in zip(model(tokens_BT), targets_NBT, strict=True)
+    ]
+    loss: Tensor = sum((scale * w * part for w, part in zip(weights, nats, strict=True)), start=nats[0].new_zeros(()))
+    backward(loss)
+    counts_N = (targets_NBT != IGNORED).sum(dim=(1, 2))
+    return HeadSums(torch.stack([part.detach().double() for part in nats]), torch.zeros_like(counts_N), counts_N)
+
+
+@torch.no_grad()
+def evaluate(
+    model: MTPModel, tokens_BT: Tensor, targets_NBT: Tensor, *, chunk_tokens: int = 0, autocast: Autocast = nullcontext
+) -> HeadSums:
+    """Sums for validation, one head's logits at a time."""
+    config = model.config
+    rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
+    nats_N = torch.zeros(config.n_future, device=tokens_BT.device, dtype=torch.float64)
+    hits_N = torch.zeros(config.n_future, device=tokens_BT.device, dtype=torch.int64)
+    with autocast():
+        outputs: dict[tuple[int, ...], Tensor] = {(): model.trunk_forward(tokens_BT, rotary)}
+        for i in sorted(range(config.n_future), key=lambda i: len(config.head_path(i + 1))):
+            path = config.head_path(i + 1)
+            if path not in outputs:
+                outputs[path] = model.heads[path[-1]](outputs[path[:-1]], rotary)
+            flat_CD, targets_C = outputs[path].flatten(0, 1), targets_NBT[i].flatten()
+            size = chunk_tokens or flat_CD.shape[0]
+            for chunk_CD, chunk_targets_C in zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True):
+                logits_CV = model.unembed(chunk_CD, i + 1)
+                nats_N[i] += F.cross_entropy(logits_CV, chunk_targets_C, ignore_index=IGNORED, reduction="sum")
+                hits_N[i] += (logits_CV.argmax(dim=-1) == chunk_targets_C).sum()
+    return HeadSums(nats_N, hits_N, (targets_NBT != IGNORED).sum(dim=(1, 2)))

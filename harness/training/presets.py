@@ -1,0 +1,63 @@
+"""Training runs by name: plain data, in the form of a TOML config. `mtp-eval presets` lists them.
+
+`-n1` and `-n4` of one name have equal parameters and differ in nothing but n_future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.training.config import TrainConfig, make_config
+
+Values = Mapping[str, Any]
+
+
+def _listops(n_future: int) -> Values:
+    """About a minute on two cores; learns to write compositions of one to three list operations."""
+    return {
+        "model": {"d_model": 128, "n_layers": 5, "n_heads": 4, "context_length": 256, "n_future": n_future},
+        "data": {"sources": ["task:listops"]},
+        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 50},
+        "steps": 1000,
+        "batch_size": 16,
+        "validate_every": 500,
+        "checkpoint_every": 500,
+    }
+
+
+def _code_tiny(n_future: int) -> Values:
+    """A byte model of the Python standard library: for trying commands out, not for scores above zero."""
+    return {
+        "model": {"d_model": 128, "n_layers": 6, "n_heads": 4, "context_length": 256, "n_future": n_future},
+        "data": {"sources": ["stdlib"]},
+        "optimizer": {"learning_rate": 2e-3, "warmup_steps": 30},
+        "steps": 500,
+        "batch_size": 8,
+        "validate_every": 250,
+        "checkpoint_every": 250,
+    }
+
+
+PRESETS: Mapping[str, Values] = {
+    "listops-n1": _listops(1),
+    "listops-n4": _listops(4),
+    "code-tiny-n1": _code_tiny(1),
+    "code-tiny-n4": _code_tiny(4),
+}
+
+
+def preset_values(name: str) -> Values:
+    """The plain data of a preset."""
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`mtp-eval presets` lists them"
+        raise InputError(f"there is no preset {name!r} (and no file of that name ending in .toml): {hint}")
+    return PRESETS[name]
+
+
+def preset(name: str) -> TrainConfig:
+    """A preset as a config."""
+    return make_config(preset_values(name), origin=f"preset {name}")
