@@ -82,7 +82,7 @@ class ModelConfig(BaseModel):
         return self.n_future if self.head_kind == "replicated" else 1
 
     def head_path(self, head: int) -> tuple[int, ...]:
-        """Indices into `MTPModel.heads` that turn z into the hidden state of head `head` (1 is next-token), in order."""
+        """Indices into `MTPModel.heads` that turn z into head `head`'s hidden state (1 is next-token), in order."""
         if not 1 <= head <= self.n_future:
             raise ValueError(f"heads are numbered 1 to {self.n_future}, got {head}")
         if self.head_kind == "causal":

@@ -158,6 +158,7 @@ class Split:
 
     @staticmethod
     def open(folder: Path, about: dict[str, Any], dtype: str) -> Split:
+        """Map the shards that the index lists."""
         shards = []
         for shard in about["shards"]:
             path = folder / shard["file"]
@@ -174,7 +175,7 @@ class Split:
         return np.cumsum([0, *(len(shard) for shard in self.shards)])
 
     def read(self, start: int, length: int) -> tuple[Array, Array]:
-        """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 in documents of their own (-1)."""
+        """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 of document -1."""
         tokens = np.zeros(length, dtype=np.int64)
         stop = min(start + length, self.n_tokens)
         shard = int(np.searchsorted(self.starts, start, side="right")) - 1
@@ -256,9 +257,9 @@ def validation_batches(
 ) -> list[tuple[Array, Array]]:
     """Evenly spaced windows of the held-out text, the same ones for every model of this length."""
     available = max(1, split.n_tokens // length)
-    chosen = (
-        np.unique(np.linspace(0, available - 1, num=min(windows, available)).astype(int)) if split.n_tokens > 1 else []
-    )
+    if split.n_tokens < 2:
+        return []
+    chosen = np.unique(np.linspace(0, available - 1, num=min(windows, available)).astype(int))
     rows = [split.read(int(window) * length, length + n_future) for window in chosen]
     parts = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     return [(np.stack([r[0] for r in part]), np.stack([r[1] for r in part])) for part in parts]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
-import io
 import json
 import os
 import sysconfig
@@ -42,7 +41,7 @@ def held_out(name: str, share: float) -> bool:
 
 
 def stdlib_files() -> list[tuple[str, Path]]:
-    """Sources of the running Python's standard library with their relative names: no packages, tests or generated tables."""
+    """Sources of the running Python's standard library with their relative names: no installed packages, no tests."""
     root = Path(sysconfig.get_paths()["stdlib"])
     skipped = {"site-packages", "dist-packages", "lib2to3", "test", "tests", "idle_test", "__pycache__", "lib-dynload"}
     found = []
@@ -100,9 +99,8 @@ def read_file(name: str, path: Path, text_field: str | None = None) -> Iterator[
 
 
 def _read_jsonl(name: str, path: Path, text_field: str | None) -> Iterator[Document]:
-    opened = gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
-    with opened as raw:
-        for number, line in enumerate(io.BufferedReader(raw), start=1):  # type: ignore[type-var]
+    with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:

@@ -20,7 +20,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.config import TrainConfig
 
 BF16_PAYS_FROM_WIDTH = 192
-"""On a CPU with bf16 instructions, autocast's casts cost more than they save below this model width (docs/benchmarks/training.md)."""
+"""On a CPU with bf16 instructions, autocast's casts cost more than they save below this width (docs/training.md)."""
 
 CHUNK_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}
 """Float32 logits held at once when loss.chunk_tokens is left open."""
