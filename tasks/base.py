@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from mtp_eval.tasks.extract import rule_named
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Judgement, Problem, Program
 
 
 class UnknownProtocolError(ValueError):
@@ -56,6 +56,28 @@ class BaseTask:
     def program(self, problem: Problem, completion: str) -> Program:
         """Extract the program from a raw completion and put it together with its tests."""
         return self.tested(problem, self.source(problem, completion))
+
+
+class ExactMatchTask(BaseTask):
+    """A task whose answer is text: a completion is right when its answer equals the reference's."""
+
+    kind: ClassVar[str] = "exact_match"
+
+    def answer(self, problem: Problem, text: str) -> str:
+        """The answer in a completion or reference, in its normal form; empty when there is none."""
+        return text.strip()
+
+    def judge(self, problem: Problem, completion: str) -> Judgement:
+        """Whether the completion's answer is the reference's."""
+        found = self.answer(problem, self.source(problem, completion))
+        wanted = self.answer(problem, problem.reference)
+        if found and found == wanted:
+            return Judgement(True, found)
+        return Judgement(False, found, f"expected {wanted[:60]!r}, got {found[:60]!r}" if found else "no answer found")
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Nothing is executed; the source is kept for the journal."""
+        return Program(problem_id=problem.problem_id, source=source)
 
 
 def choose_protocol(task: str, wanted: str | None, known: Sequence[str]) -> str:

@@ -24,6 +24,8 @@ class Problem:
         max_new_tokens: the protocol's own budget; None leaves it to the run.
         entry_point: the function that the tests call, where there is one.
         tags: labels to report scores by, such as {"m": "2", "domain": "in"}.
+        choices: for a likelihood task, the continuations of the prompt among which the model chooses.
+        targets: for a teacher-forced task, (start, end) character spans of the prompt whose token is predicted.
     """
 
     problem_id: str
@@ -33,6 +35,8 @@ class Problem:
     max_new_tokens: int | None = None
     entry_point: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    targets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,42 @@ class Task(Protocol):
     def program(self, problem: Problem, completion: str) -> Program:
         """Extract the program from a raw completion and put it together with its tests."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a task that needs no execution makes of a completion.
+
+    Args:
+        passed: whether it is right.
+        extracted: the answer that was found in it; empty when none was.
+        error: why it is not right, in the form of an outcome's error.
+    """
+
+    passed: bool
+    extracted: str
+    error: str = ""
+
+
+@runtime_checkable
+class JudgedTask(Task, Protocol):
+    """A task whose completions are judged without being executed.
+
+    `kind` says what the harness does: "exact_match" generates and calls `judge`; "likelihood" has `Problem.choices`
+    scored with head 1 and calls `judge` with the index of the best choice as text; "teacher_forced" compares head 1's
+    most likely token with the prompt's own at `Problem.targets`. A task without `kind` is of kind "execution".
+    """
+
+    kind: str
+
+    def judge(self, problem: Problem, completion: str) -> Judgement:
+        """Whether a raw completion is right."""
+        ...
+
+
+def kind_of(task: Task) -> str:
+    """How the task's completions are judged; see `JudgedTask`."""
+    return str(getattr(task, "kind", "execution"))
 
 
 @runtime_checkable

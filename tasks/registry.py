@@ -92,6 +92,33 @@ _TASKS = (
         "Apache-2.0",
         "generated",
     ),
+    TaskInfo(
+        "poly",
+        "mtp_eval.tasks.poly:PolyTask",
+        ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3"),
+        20_000,
+        "polynomial arithmetic with m operations, in and out of domain",
+        "Apache-2.0",
+        "generated",
+    ),
+    TaskInfo(
+        "induction",
+        "mtp_eval.tasks.induction:InductionTask",
+        ("stories",),
+        100,
+        "the second token of a name met before, in stories with random names",
+        "Apache-2.0",
+        "generated",
+    ),
+    TaskInfo(
+        "stargraph",
+        "mtp_eval.tasks.stargraph:StarGraphTask",
+        ("d2l4", "d2l5", "d3l4", "d5l5"),
+        1000,
+        "the path from a star's centre to a leaf: looking ahead by copying",
+        "Apache-2.0",
+        "generated",
+    ),
 )
 
 

@@ -1,0 +1,202 @@
+"""induction: whether a model completes a name it has seen before, after arXiv 2404.19737 section 4.1.
+
+Children's stories have names of exactly two tokens, drawn anew for each story. The score is the accuracy of head 1's
+most likely token, teacher-forced, on the second token of every name after its first mention: a model without an
+induction mechanism cannot know it. Names of the test never occur in training.
+
+Under a byte tokenizer a name is two letters, a capital and a small one; other tokenizers need `corpus` and `names`
+chosen for them. The stories come from this project's own templates (`tasks.story_words`), not from the paper's data
+set, which is not named there; `corpus` takes any text file of stories with the names that are to be replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from mtp_eval.tasks import story_words as words
+from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.problem import Judgement, Problem, Program
+from mtp_eval.tasks.sources import DataError
+
+TEST_SEED = 20240419
+PROTOCOLS = ("stories",)
+CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SMALL = "abcdefghijklmnopqrstuvwxyz"
+Name = tuple[str, str]
+"""First and second token of a name."""
+
+
+def is_test_name(name: Name) -> bool:
+    """A fixed fifth of all names is kept for the test."""
+    return hashlib.sha256("".join(name).encode()).digest()[0] % 5 == 0
+
+
+ALL_NAMES: tuple[Name, ...] = tuple((first, second) for first in CAPITALS for second in SMALL)
+TEST_NAMES = tuple(name for name in ALL_NAMES if is_test_name(name))
+TRAINING_NAMES = tuple(name for name in ALL_NAMES if not is_test_name(name))
+
+
+def draw_cast(rng: random.Random, names: Sequence[Name], size: int) -> list[Name]:
+    """Names with different first tokens, so that the first token says who is meant."""
+    cast: dict[str, Name] = {}
+    while len(cast) < size:
+        name = rng.choice(names)
+        cast.setdefault(name[0], name)
+    return list(cast.values())
+
+
+def sentence(rng: random.Random, template: str) -> str:
+    """A template with everything but its names filled in."""
+    choices: Mapping[str, Sequence[str]] = {
+        "noun": words.NOUNS,
+        "verb": words.VERBS,
+        "adj": words.ADJECTIVES,
+        "place": words.PLACES,
+        "time": words.TIMES,
+    }
+    forms = {
+        "nouns": ("noun", words.plural),
+        "verbs": ("verb", words.third_person),
+        "verbing": ("verb", words.ing),
+        "adv": ("adj", words.adverb),
+        "adjer": ("adj", words.comparative),
+        "adjest": ("adj", words.superlative),
+    }
+
+    def fill(slot: re.Match[str]) -> str:
+        kind = slot.group(1)
+        if kind not in forms:
+            return rng.choice(choices[kind])
+        source, form = forms[kind]
+        return form(rng.choice(choices[source]))
+
+    slots = "|".join([*choices, *forms])
+    return re.sub(rf"\{{({slots})\}}", fill, template)
+
+
+def draw_story(rng: random.Random, n_sentences: int) -> str:
+    """A story in which every name still is the slot {name}."""
+    opening = sentence(rng, rng.choice(words.OPENINGS))
+    return " ".join([opening, *(sentence(rng, rng.choice(words.TEMPLATES)) for _ in range(n_sentences))])
+
+
+def with_names(rng: random.Random, story: str, cast: Sequence[Name]) -> tuple[str, list[tuple[int, int]]]:
+    """The story with a name from the cast in each slot, and the spans of second tokens after a name's first mention."""
+    text, spans, met, last = "", list[tuple[int, int]](), set[Name](), None
+    for number, part in enumerate(story.split("{name}")):
+        if number:
+            name = rng.choice([other for other in cast if other != last])
+            start = len(text) + len(name[0])
+            if name in met:
+                spans.append((start, start + len(name[1])))
+            text += "".join(name)
+            met.add(name)
+            last = name
+        text += part
+    return text, spans
+
+
+class InductionTask(BaseTask):
+    """Teacher-forced accuracy on repeated names, with its training generator.
+
+    Args:
+        protocol: one of `PROTOCOLS`.
+        seed: of the test stories.
+        size: test stories; the paper has 100.
+        n_sentences: sentences a story after its opening.
+        cast_size: names in a story.
+        corpus: a text file of stories with blank lines between them, used for the test instead of the templates.
+        corpus_names: the names in that file that are replaced.
+        names: names for the replacement as (first token, second token), for a tokenizer other than bytes.
+    """
+
+    kind: ClassVar[str] = "teacher_forced"
+
+    def __init__(
+        self,
+        protocol: str | None = None,
+        *,
+        seed: int = TEST_SEED,
+        size: int = 100,
+        n_sentences: int = 6,
+        cast_size: int = 3,
+        corpus: Path | None = None,
+        corpus_names: Sequence[str] = (),
+        names: Sequence[Name] = TEST_NAMES,
+        data_dir: Path | None = None,
+        extract: str | None = None,
+    ):
+        chosen = choose_protocol("induction", protocol, PROTOCOLS)
+        self._n_sentences, self._cast_size = n_sentences, cast_size
+        rng = random.Random(f"induction test {seed}")
+        texts: list[tuple[str, list[tuple[int, int]]]]
+        if corpus is not None:
+            chosen = f"{chosen}+{corpus.name}"
+            texts = [replace_names(rng, story, corpus_names, names) for story in read_stories(corpus)[:size]]
+        else:
+            texts = [
+                with_names(rng, draw_story(rng, n_sentences), draw_cast(rng, names, cast_size)) for _ in range(size)
+            ]
+        problems = [
+            Problem(problem_id=f"induction/{number}", prompt=text, reference="", targets=tuple(spans))
+            for number, (text, spans) in enumerate(texts)
+            if spans
+        ]
+        if not problems:
+            raise DataError(f"induction: no name of {list(corpus_names)} occurs twice in a story of {corpus}")
+        sha256 = hashlib.sha256("\n".join(problem.prompt for problem in problems).encode()).hexdigest()
+        super().__init__("induction", chosen, sha256, problems, extract)
+
+    def judge(self, problem: Problem, completion: str) -> Judgement:
+        """`completion` is the text predicted at one target or more; right where it is the story's own."""
+        wanted = "".join(problem.prompt[start:end] for start, end in problem.targets)
+        return Judgement(completion == wanted, completion, "" if completion == wanted else f"expected {wanted[:60]!r}")
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Nothing is executed."""
+        return Program(problem_id=problem.problem_id, source=source)
+
+    def training_documents(self, seed: int) -> Iterator[str]:
+        """Stories with names that the test never uses, drawn anew for each story."""
+        rng = random.Random(f"induction training {seed}")
+        while True:
+            cast = draw_cast(rng, TRAINING_NAMES, self._cast_size)
+            yield with_names(rng, draw_story(rng, self._n_sentences), cast)[0] + "\n"
+
+
+def read_stories(corpus: Path) -> list[str]:
+    """The stories of a text file, which blank lines separate.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        text = corpus.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"induction: the corpus {corpus} cannot be read as UTF-8 text: {error}") from None
+    return [story.strip() for story in re.split(r"\n\s*\n", text) if story.strip()]
+
+
+def replace_names(
+    rng: random.Random, story: str, old_names: Sequence[str], names: Sequence[Name]
+) -> tuple[str, list[tuple[int, int]]]:
+    """A story with each of its names replaced by one two-token name, and the spans of repeated second tokens."""
+    present = [name for name in dict.fromkeys(old_names) if re.search(rf"\b{re.escape(name)}\b", story)]
+    if not present:
+        return story, []
+    stand_in: Mapping[str, Name] = dict(zip(present, draw_cast(rng, names, len(present)), strict=True))
+    text, spans, met, at = "", list[tuple[int, int]](), set[str](), 0
+    for found in re.finditer(rf"\b({'|'.join(map(re.escape, present))})\b", story):
+        first, second = stand_in[found.group()]
+        text += story[at : found.start()] + first
+        if found.group() in met:
+            spans.append((len(text), len(text) + len(second)))
+        text += second
+        met.add(found.group())
+        at = found.end()
+    return text + story[at:], spans

@@ -1,0 +1,121 @@
+"""poly: polynomial arithmetic, the algorithmic-reasoning task of arXiv 2404.19737 (section 4.2).
+
+One line a problem; the answer is its coefficients, constant first, one digit each, and a line break:
+
+    (30142+(-51000))=60142
+
+The paper gives no format beyond "question, equality sign, coefficients". This one is fully bracketed infix: (-F),
+(F+G), (F*G), and (F@G) for the composition f(g). Pause tokens, where a protocol has them, are that many dots before the
+equality sign. Training draws m, the number of operations, uniformly from 1 to 5; the test has m = 1 to 10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.polynomials import OPERATIONS, Ring, digits, draw_expression
+from mtp_eval.tasks.problem import Problem
+
+TEST_SEED = 20240419
+PROTOCOLS: dict[str, tuple[int, int, tuple[str, ...], int]] = {
+    "f7x5": (7, 5, OPERATIONS, 0),
+    "f7x5-pause5": (7, 5, OPERATIONS, 5),
+    "f7x5-pause10": (7, 5, OPERATIONS, 10),
+    "f3x2": (3, 2, OPERATIONS, 0),
+    "f2x3": (2, 3, OPERATIONS, 0),
+}
+"""p, d, operations, pause tokens. The paper's ring is f7x5; the small rings can be learnt in minutes on a CPU."""
+
+
+class PolyTask(ExactMatchTask):
+    """Polynomial arithmetic with its training generator.
+
+    Args:
+        protocol: a key of `PROTOCOLS`.
+        p, d, operations, pause: instead of the protocol's.
+        seed: of the test problems.
+        train_m, test_m: ranges of the number of operations.
+        per_m: test problems for each m, the paper's 2,000 by default; never more than a fifth of the different
+            questions of m = 1, so that a small ring leaves some for training.
+    """
+
+    report_by = "m"
+
+    def __init__(
+        self,
+        protocol: str | None = None,
+        *,
+        p: int | None = None,
+        d: int | None = None,
+        operations: Sequence[str] | None = None,
+        pause: int | None = None,
+        seed: int = TEST_SEED,
+        train_m: tuple[int, int] = (1, 5),
+        test_m: tuple[int, int] = (1, 10),
+        per_m: int = 2000,
+        report_by: str = "m",
+        data_dir: Path | None = None,
+        extract: str | None = None,
+    ):
+        chosen = choose_protocol("poly", protocol, tuple(PROTOCOLS))
+        of_protocol = PROTOCOLS[chosen]
+        self.ring = Ring(p or of_protocol[0], d or of_protocol[1])
+        self._operations = tuple(operations or of_protocol[2])
+        if unknown := set(self._operations) - set(OPERATIONS):
+            raise ValueError(f"poly has no operation {', '.join(sorted(unknown))}; expected some of {OPERATIONS}")
+        self._pause = of_protocol[3] if pause is None else pause
+        self._train_m, self.report_by = train_m, report_by
+        rng = random.Random(f"poly test {seed} {self.ring.p} {self.ring.d}")
+        self._questions: set[str] = set()
+        problems = [
+            self._problem(rng, m, index)
+            for m in range(test_m[0], test_m[1] + 1)
+            for index in range(min(per_m, self._n_questions() // 5) if m == 1 else per_m)
+        ]
+        changed = (self.ring.p, self.ring.d, self._operations, self._pause) != of_protocol or train_m != (1, 5)
+        sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
+        super().__init__("poly", f"{chosen}+changed" if changed else chosen, sha256, problems, extract)
+
+    def _n_questions(self) -> int:
+        """Different questions of one operation."""
+        size = self.ring.p**self.ring.d
+        return sum(size if operation == "negation" else size * size for operation in self._operations)
+
+    def _draw(self, rng: random.Random, m: int) -> tuple[str, str]:
+        """A question and its answer."""
+        expression = draw_expression(rng, self.ring, m, self._operations)
+        return f"{expression.text()}{'.' * self._pause}=", digits(expression.evaluate(self.ring)) + "\n"
+
+    def _problem(self, rng: random.Random, m: int, index: int) -> Problem:
+        """A test problem that is not among the ones before; where a small ring has no more, a repeated one."""
+        for _ in range(50):
+            question, answer = self._draw(rng, m)
+            if question not in self._questions:
+                break
+        self._questions.add(question)
+        return Problem(
+            problem_id=f"poly/m{m}/{index}",
+            prompt=question,
+            reference=answer,
+            stop=("\n",),
+            max_new_tokens=self.ring.d + 1,
+            tags={"m": f"{m:02d}", "domain": "in" if m <= self._train_m[1] else "out"},
+        )
+
+    def answer(self, problem: Problem, text: str) -> str:
+        """The digits before the first line break, if there are as many as coefficients."""
+        found = re.match(rf"\s*(\d{{{self.ring.d}}})\s*(?:\n|$)", text)
+        return found.group(1) if found else ""
+
+    def training_documents(self, seed: int) -> Iterator[str]:
+        """Question + answer, m uniform over the training range, never a test question."""
+        rng = random.Random(f"poly training {seed}")
+        while True:
+            question, answer = self._draw(rng, rng.randint(*self._train_m))
+            if question not in self._questions:
+                yield question + answer

@@ -1,0 +1,87 @@
+"""stargraph: find the way from the centre of a star of paths to a given leaf (arXiv 2403.06963), a copy-lookahead task.
+
+    gb ae bk ec ag|ak=agbk
+
+d paths of l nodes start at one node. The prompt lists the edges in random order, then centre and goal; the answer is
+the path, the centre first. The first step is the only hard one: all later nodes can be copied along the edges. Next-token
+training learns the copying, gives up on the choice, and ends at one in d. Nodes are random letters, so that nothing can
+be memorised. Accuracy is of the whole path; chance after learning to copy is 1/d.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.problem import Problem
+
+TEST_SEED = 20240419
+PROTOCOLS = {"d2l4": (2, 4), "d2l5": (2, 5), "d3l4": (3, 4), "d5l5": (5, 5)}
+"""Paths and nodes on each, the centre counted."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class StarGraphTask(ExactMatchTask):
+    """The path-star task with its training generator.
+
+    Args:
+        protocol: a key of `PROTOCOLS`.
+        seed: of the test problems.
+        size: how many test problems.
+        letters: how many letters nodes are drawn from; fewer are easier to learn.
+    """
+
+    def __init__(
+        self,
+        protocol: str | None = None,
+        *,
+        seed: int = TEST_SEED,
+        size: int = 1000,
+        letters: int = 26,
+        data_dir: Path | None = None,
+        extract: str | None = None,
+    ):
+        chosen = choose_protocol("stargraph", protocol, tuple(PROTOCOLS))
+        self._d, self._l = PROTOCOLS[chosen]
+        needed = 1 + self._d * (self._l - 1)
+        if not needed <= letters <= len(LETTERS):
+            raise ValueError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
+        self._letters = LETTERS[:letters]
+        rng = random.Random(f"stargraph test {seed} {chosen} {letters}")
+        problems = []
+        for index in range(size):
+            prompt, answer = self._draw(rng)
+            problems.append(
+                Problem(
+                    problem_id=f"stargraph/{index}",
+                    prompt=prompt,
+                    reference=answer,
+                    stop=("\n",),
+                    max_new_tokens=self._l + 1,
+                    tags={"paths": str(self._d), "nodes": str(self._l)},
+                )
+            )
+        self._prompts = frozenset(problem.prompt for problem in problems)
+        sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
+        super().__init__("stargraph", chosen, sha256, problems, extract)
+
+    def _draw(self, rng: random.Random) -> tuple[str, str]:
+        """A prompt and its answer."""
+        centre, *others = rng.sample(self._letters, 1 + self._d * (self._l - 1))
+        length = self._l - 1
+        paths = [[centre, *others[i * length : (i + 1) * length]] for i in range(self._d)]
+        edges = [a + b for path in paths for a, b in itertools.pairwise(path)]
+        rng.shuffle(edges)
+        return f"{' '.join(edges)}|{centre}{paths[0][-1]}=", "".join(paths[0]) + "\n"
+
+    def training_documents(self, seed: int) -> Iterator[str]:
+        """Prompt + answer, never one of the test problems."""
+        rng = random.Random(f"stargraph training {seed}")
+        while True:
+            prompt, answer = self._draw(rng)
+            if prompt not in self._prompts:
+                yield prompt + answer
