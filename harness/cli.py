@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from mtp_eval.harness.commands.compare import compare
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
 from mtp_eval.harness.commands.presets import presets
@@ -35,6 +36,7 @@ app.command()(presets)
 app.command()(run)
 app.command()(score)
 app.command()(table)
+app.command()(compare)
 app.command()(train)
 
 

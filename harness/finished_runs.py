@@ -18,18 +18,29 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     Raises:
         InputError: a folder that holds no run, or none that can be read.
     """
-    from mtp_eval.results.cells import read_cells, with_distinct_labels
+    from mtp_eval.results.cells import with_distinct_labels
+
+    runs = [read_run(folder) for folder in folders]
+    return with_distinct_labels([folder.resolve().name for folder in folders], runs)
+
+
+def read_run(folder: Path) -> Run:
+    """Header and cells of one run folder.
+
+    Raises:
+        InputError: a folder that holds no run, or none that can be read.
+    """
+    from mtp_eval.results.cells import read_cells
     from mtp_eval.results.store import RunStore
 
     try:
-        stores = [RunStore.read(folder) for folder in folders]
-        runs = [(store.header, read_cells(store)) for store in stores]
+        store = RunStore.read(folder)
+        cells = read_cells(store)
     except (ValueError, FileNotFoundError) as error:
         raise InputError(f"{error}") from error
-    for folder, (_, cells) in zip(folders, runs, strict=True):
-        if not cells:
-            raise InputError(f"{folder} holds no records yet")
-    return with_distinct_labels([folder.resolve().name for folder in folders], runs)
+    if not cells:
+        raise InputError(f"{folder} holds no records yet")
+    return store.header, cells
 
 
 def wanted_ks(runs: Sequence[Run], text: str | None) -> list[int]:

@@ -47,6 +47,11 @@ class Table:
     """Headings over several columns: (text, number of columns), from the left; empty for none."""
 
 
+def text_entry(value: object) -> Entry:
+    """A plain cell."""
+    return Entry(NOTHING if value is None or value == "" else str(value))
+
+
 def render(table: Table, style: str) -> str:
     """The table as text in one of `FORMATS`.
 

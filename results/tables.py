@@ -13,15 +13,10 @@ from typing import Any
 from mtp_eval.results.cells import INFRASTRUCTURE_ERROR, Cell
 from mtp_eval.results.intervals import Interval, mean_interval
 from mtp_eval.results.metrics import missing_completions
-from mtp_eval.results.render import NOTHING, Column, Entry, Table
+from mtp_eval.results.render import NOTHING, Column, Entry, Table, text_entry
 
 Run = tuple[Mapping[str, Any], Sequence[Cell]]
 """A run's header and its cells."""
-
-
-def text_entry(value: object) -> Entry:
-    """A plain cell."""
-    return Entry(NOTHING if value is None or value == "" else str(value))
 
 
 def percent(value: float) -> str:

@@ -42,26 +42,38 @@ def record(model: str, task: str, problem: str, sample: int, verdict: str = "pas
     return Record(model, task, problem, sample, sha256_text(problem), text, program, verdict, **fields)
 
 
+def _write_run(
+    folder: Path, verdicts: Mapping[str, Mapping[str, Sequence[bool]]], task: str = "toy", **header: Any
+) -> Path:
+    """Write a run: verdicts[model][problem] is a sequence of booleans, one per sample."""
+    facts = header.pop("task_facts", {})
+    problems = {problem for by_problem in verdicts.values() for problem in by_problem}
+    n_samples = header.pop("n_samples", max(len(s) for b in verdicts.values() for s in b.values()))
+    tasks = {task: {"n_problems": len(problems), **facts}}
+    with RunStore.open(folder, make_header(list(verdicts), tasks, n_samples, **header)) as store:
+        store.append(
+            [
+                record(model, task, problem, sample, "passed" if ok else "failed")
+                for model, by_problem in verdicts.items()
+                for problem, samples in by_problem.items()
+                for sample, ok in enumerate(samples)
+            ]
+        )
+        store.finish(store.header["config"]["k"], {})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_run() -> MakeRun:
+    return _write_run
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write a run: verdicts[model][problem] is a sequence of booleans, one per sample."""
+    """Write a run into a folder of that name under tmp_path."""
 
-    def make(name: str, verdicts: Mapping[str, Mapping[str, Sequence[bool]]], task: str = "toy", **header: Any) -> Path:
-        facts = header.pop("task_facts", {})
-        problems = {problem for by_problem in verdicts.values() for problem in by_problem}
-        n_samples = header.pop("n_samples", max(len(s) for b in verdicts.values() for s in b.values()))
-        tasks = {task: {"n_problems": len(problems), **facts}}
-        with RunStore.open(tmp_path / name, make_header(list(verdicts), tasks, n_samples, **header)) as store:
-            store.append(
-                [
-                    record(model, task, problem, sample, "passed" if ok else "failed")
-                    for model, by_problem in verdicts.items()
-                    for problem, samples in by_problem.items()
-                    for sample, ok in enumerate(samples)
-                ]
-            )
-            store.finish(store.header["config"]["k"], {})
-        return tmp_path / name
+    def make(name: str, *args: Any, **kwargs: Any) -> Path:
+        return _write_run(tmp_path / name, *args, **kwargs)
 
     return make
 

@@ -1,0 +1,38 @@
+"""`mtp-eval compare`: two models on the same problems, paired, with exit code 3 on a significant regression."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    baseline: Annotated[str | None, typer.Argument(help="Run folder, or FOLDER::MODEL for one of its models.")] = None,
+    candidate: Annotated[
+        str | None, typer.Argument(help="The same. Left out: the baseline's other models against its first.")
+    ] = None,
+    k: Annotated[str | None, typer.Option(help="Values of k, comma-separated. [default: those of both runs]")] = None,
+    alpha: Annotated[float, typer.Option(help="Chance of any false alarm over all comparisons together.")] = 0.05,
+    tolerance: Annotated[float, typer.Option(help="Points a score may drop before it is a regression.")] = 0.0,
+    fail_on_regression: Annotated[bool, typer.Option(help="Exit with 3 when the candidate is worse.")] = False,
+    on_common_problems: Annotated[bool, typer.Option(help="Compare where the problem sets differ.")] = False,
+    format: Annotated[str, typer.Option(help="markdown, csv, latex, html or json.")] = "markdown",
+    flips: Annotated[int, typer.Option(help="Problems to list per direction.")] = 20,
+    power: Annotated[bool, typer.Option(help="Smallest difference that such runs can detect, before a run.")] = False,
+    problems: Annotated[int, typer.Option(help="--power without a run: number of problems.")] = 500,
+    score: Annotated[float, typer.Option(help="--power without a run: baseline's pass@1 as a share.")] = 0.3,
+    agreement: Annotated[
+        float | None, typer.Option(help="--power: correlation of two models' chances per problem. [default: 0.8]")
+    ] = None,
+) -> None:
+    """Compare two runs problem by problem: difference with interval, exact test, problems won and lost."""
+    from mtp_eval.harness.comparing import compare_folders, power_report, regression_gate
+
+    if power:
+        print(power_report(baseline, candidate, problems, score, agreement), end="")
+        return
+    result = compare_folders(baseline, candidate, k, alpha, on_common_problems)
+    print(result.text(format, alpha, flips), end="")
+    if fail_on_regression:
+        regression_gate(result.comparisons, alpha, tolerance / 100.0)

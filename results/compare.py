@@ -1,0 +1,275 @@
+"""Comparing runs: which cells belong together, what differs, and the sentence one may print.
+
+    two runs (or one of several models) -> pairs of cells -> one `Comparison` per pair and k
+
+Runs are compared only when protocol, data and problems are the same; anything else is refused by name. A difference in
+sampling (temperature, top-p) or isolation is allowed and stated. The statistics are in `results.paired`, what is
+printed in `results.compare_text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mtp_eval.results.cells import Cell, Score
+from mtp_eval.results.estimators import FloatArray
+from mtp_eval.results.intervals import Interval
+from mtp_eval.results.paired import difference_interval, holm, paired_p
+from mtp_eval.results.tables import Run, isolation_name
+
+
+class NotComparable(ValueError):  # noqa: N818 - it says what the runs are
+    """The runs differ in what was measured; the message names what and both values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One problem on which the two differ: passed and judged samples of each."""
+
+    problem_id: str
+    baseline: tuple[int, int]
+    candidate: tuple[int, int]
+
+    @property
+    def change(self) -> float:
+        """The change of the share of passed samples."""
+        return self.candidate[0] / self.candidate[1] - self.baseline[0] / self.baseline[1]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of cells at one k. Shares, not points; `p_holm` is adjusted over all comparisons made together."""
+
+    baseline_model: str
+    candidate_model: str
+    task: str
+    group: str
+    k: int
+    n_problems: int
+    baseline: float
+    candidate: float
+    interval: Interval
+    p_value: float
+    test: str
+    p_holm: float
+    wins: tuple[Flip, ...]
+    losses: tuple[Flip, ...]
+    n_ties: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus baseline."""
+        return self.candidate - self.baseline
+
+    def is_regression(self, alpha: float = 0.05, tolerance: float = 0.0) -> bool:
+        """Whether the candidate is significantly worse, and by more than `tolerance` (a share)."""
+        return self.p_holm <= alpha and self.difference < -tolerance
+
+    def is_gain(self, alpha: float = 0.05) -> bool:
+        """Whether the candidate is significantly better."""
+        return self.p_holm <= alpha and self.difference > 0
+
+    @property
+    def where(self) -> str:
+        """Task and group for a sentence."""
+        return f"{self.task} ({self.group})" if self.group else self.task
+
+
+def pair_cells(
+    baseline: Run, candidate: Run, baseline_model: str | None = None, candidate_model: str | None = None
+) -> list[tuple[Cell, Cell]]:
+    """The cells of two runs that are about the same thing.
+
+    Models: the ones named; else the only one of each run; else the labels that both runs have.
+
+    Raises:
+        NotComparable: no pair, or it is not clear which models are meant.
+    """
+    models = _model_pairs(baseline, candidate, baseline_model, candidate_model)
+    pairs = []
+    for of_baseline, of_candidate in models:
+        theirs = [cell for cell in candidate[1] if cell.model == of_candidate]
+        for cell in baseline[1]:
+            if cell.model != of_baseline:
+                continue
+            same = [other for other in theirs if (other.task, other.group) == (cell.task, cell.group)]
+            exact = [other for other in same if other.temperature == cell.temperature]
+            if len(exact or same) == 1:
+                pairs.append((cell, (exact or same)[0]))
+    if not pairs:
+        tasks = [sorted({cell.task for cell in run[1]}) for run in (baseline, candidate)]
+        raise NotComparable(
+            f"the runs have no task in common: {', '.join(tasks[0])} in the baseline, "
+            f"{', '.join(tasks[1])} in the candidate"
+        )
+    return pairs
+
+
+def compare_runs(
+    baseline: Run,
+    candidate: Run,
+    ks: Sequence[int],
+    baseline_model: str | None = None,
+    candidate_model: str | None = None,
+    level: float = 0.95,
+    on_common_problems: bool = False,
+    names: tuple[str, str] = ("baseline", "candidate"),
+) -> list[Comparison]:
+    """Every pair of cells at every k, corrected for being several; `names` tell runs of one label apart.
+
+    Raises:
+        NotComparable: protocol, data or problems differ.
+    """
+    comparisons = []
+    for of_baseline, of_candidate in pair_cells(baseline, candidate, baseline_model, candidate_model):
+        refuse_unlike(baseline[0], candidate[0], of_baseline, of_candidate, on_common_problems)
+        notes = stated_differences(baseline[0], candidate[0], of_baseline, of_candidate)
+        if of_baseline.model == of_candidate.model:
+            of_baseline = replace(of_baseline, model=f"{names[0]}/{of_baseline.model}")
+            of_candidate = replace(of_candidate, model=f"{names[1]}/{of_candidate.model}")
+        comparisons += [compare_cells(of_baseline, of_candidate, k, level, notes) for k in ks]
+    return corrected(comparisons)
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with Holm's correction over all of them that have a p-value."""
+    defined = [c for c in comparisons if not np.isnan(c.p_value)]
+    adjusted = iter(holm([c.p_value for c in defined]))
+    return [c if np.isnan(c.p_value) else replace(c, p_holm=next(adjusted)) for c in comparisons]
+
+
+def compare_cells(
+    baseline: Cell, candidate: Cell, k: int, level: float = 0.95, notes: Sequence[str] = ()
+) -> Comparison:
+    """One comparison on the problems that both could score; `p_holm` is still the plain p-value."""
+    scores = baseline.score(k), candidate.score(k)
+    remarks = list(notes)
+    shared, values = _on_shared_problems(*scores)
+    for name, score in zip(("baseline", "candidate"), scores, strict=True):
+        if score.reason:
+            remarks.append(f"pass@{k} of the {name} is undefined: {score.reason}")
+        elif score.n_left_out:
+            remarks.append(f"{score.n_left_out} problems of the {name} are left out: infrastructure errors")
+    d_P = values[1] - values[0]
+    p_value, test = paired_p(d_P) if shared else (float("nan"), "none")
+    wins, losses = _flips(baseline, candidate, shared, d_P)
+    means = [float(value.mean()) if shared else float("nan") for value in values]
+    return Comparison(
+        baseline.model,
+        candidate.model,
+        baseline.task,
+        baseline.group,
+        k,
+        len(shared),
+        means[0],
+        means[1],
+        difference_interval(d_P, level),
+        p_value,
+        test,
+        p_value,
+        wins,
+        losses,
+        len(shared) - len(wins) - len(losses),
+        tuple(remarks),
+    )
+
+
+def refuse_unlike(
+    baseline_header: Mapping[str, Any],
+    candidate_header: Mapping[str, Any],
+    baseline: Cell,
+    candidate: Cell,
+    on_common_problems: bool = False,
+) -> None:
+    """Raise unless protocol, data hash and problems are the same.
+
+    Raises:
+        NotComparable: naming each that differs, with both values.
+    """
+    tasks = [header.get("tasks", {}).get(baseline.task, {}) for header in (baseline_header, candidate_header)]
+    faults = [
+        f"{what}: {tasks[0].get(key)} in the baseline, {tasks[1].get(key)} in the candidate"
+        for key, what in (("protocol", "protocol"), ("data_sha256", "data hash"))
+        if tasks[0].get(key) != tasks[1].get(key)
+    ]
+    only = [sorted(set(a.problem_ids) - set(b.problem_ids)) for a, b in ((baseline, candidate), (candidate, baseline))]
+    if (only[0] or only[1]) and not on_common_problems:
+        sides = [
+            f"{len(names):,} only in the {side} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            for names, side in zip(only, ("baseline", "candidate"), strict=True)
+            if names
+        ]
+        faults.append(f"problems: {' and '.join(sides)}; --on-common-problems compares on the shared ones")
+    if faults:
+        raise NotComparable(f"these runs of {baseline.task} cannot be compared. {'; '.join(faults)}")
+
+
+def stated_differences(
+    baseline_header: Mapping[str, Any], candidate_header: Mapping[str, Any], baseline: Cell, candidate: Cell
+) -> list[str]:
+    """What else differs between the two runs and may explain a difference."""
+    notes = []
+    if baseline.temperature != candidate.temperature:
+        notes.append(f"temperature differs: {baseline.temperature} and {candidate.temperature}")
+    for key in ("top_p", "top_k", "max_new_tokens", "timeout", "decode"):
+        was, now = (header.get("config", {}).get(key) for header in (baseline_header, candidate_header))
+        if was != now:
+            notes.append(f"{key} differs: {was} and {now}")
+    isolation = [isolation_name(header) for header in (baseline_header, candidate_header)]
+    if isolation[0] != isolation[1]:
+        notes.append(f"isolation differs: {isolation[0]} and {isolation[1]}")
+    n = [int(cell.n.max(initial=0)) for cell in (baseline, candidate)]
+    if n[0] != n[1]:
+        notes.append(f"samples per problem differ: {n[0]} and {n[1]}")
+    return notes
+
+
+def _on_shared_problems(a: Score, b: Score) -> tuple[list[str], tuple[FloatArray, FloatArray]]:
+    in_a, in_b = ({name: i for i, name in enumerate(score.problem_ids)} for score in (a, b))
+    shared = [name for name in a.problem_ids if name in in_b]
+    values_a = a.values[[in_a[name] for name in shared]] if shared else np.empty(0)
+    values_b = b.values[[in_b[name] for name in shared]] if shared else np.empty(0)
+    return shared, (values_a, values_b)
+
+
+def _flips(
+    baseline: Cell, candidate: Cell, shared: Sequence[str], d_P: FloatArray
+) -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    places = [{name: i for i, name in enumerate(cell.problem_ids)} for cell in (baseline, candidate)]
+    wins: list[Flip] = []
+    losses: list[Flip] = []
+    for name, change in zip(shared, d_P, strict=True):
+        if change == 0:
+            continue
+        counts = [
+            (int(cell.c[place[name]]), int(cell.n[place[name]]))
+            for cell, place in zip((baseline, candidate), places, strict=True)
+        ]
+        (wins if change > 0 else losses).append(Flip(name, counts[0], counts[1]))
+    wins.sort(key=lambda flip: -flip.change)
+    losses.sort(key=lambda flip: flip.change)
+    return tuple(wins), tuple(losses)
+
+
+def _model_pairs(
+    baseline: Run, candidate: Run, baseline_model: str | None, candidate_model: str | None
+) -> list[tuple[str, str]]:
+    labels = [list(dict.fromkeys(cell.model for cell in run[1])) for run in (baseline, candidate)]
+    for wanted, there, side in zip((baseline_model, candidate_model), labels, ("baseline", "candidate"), strict=True):
+        if wanted is not None and wanted not in there:
+            raise NotComparable(f"the {side} has no model {wanted!r}; it has {', '.join(there)}")
+    left = [baseline_model] if baseline_model else labels[0]
+    right = [candidate_model] if candidate_model else labels[1]
+    if len(left) == 1:
+        return [(left[0], label) for label in right]
+    both = [label for label in left if label in right]
+    if both:
+        return [(label, label) for label in both]
+    raise NotComparable(
+        f"which models? the baseline has {', '.join(left)}, the candidate {', '.join(right)}; name one as FOLDER::MODEL"
+    )
