@@ -1,0 +1,183 @@
+"""Next-token against multi-token training on the synthetic tasks: five seeds each, accuracy in and out of domain.
+
+Every finished training is written to --json at once, and a file that is there is continued. `--table` prints the
+figures of such a file and `--plot` draws them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.synthetic.studies import STUDIES, Study
+
+Row = dict[str, Any]
+
+
+def run_one(name: str, study: Study, n_future: int, seed: int, shrink: int) -> Row:
+    """Train one model and test it."""
+    from mtp_eval.harness.decoding.native import NativeBackend
+    from mtp_eval.harness.training.config import make_config
+    from mtp_eval.harness.training.loop import train
+    from mtp_eval.harness.training_data import documents
+    from mtp_eval.tasks.registry import load_task
+
+    config = make_config(study.config(n_future, seed, shrink), origin=f"study {name}")
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(config, documents(config), Path(folder) / "model")
+        backend = NativeBackend(Path(folder) / "model", device="cpu")
+    trained = time.process_time()
+    accuracies = test(load_task(study.task), backend, study)
+    return {
+        "study": name,
+        "n_future": n_future,
+        "seed": seed,
+        "steps": result.steps,
+        "parameters": backend.describe()["parameters"],
+        "train_cpu_seconds": round(trained - started, 1),
+        "test_cpu_seconds": round(time.process_time() - trained, 1),
+        "accuracy": accuracies,
+        "validation_loss": list(result.validation.losses) if result.validation else None,
+    }
+
+
+def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
+    """Greedy accuracy by group."""
+    from mtp_eval.harness.head1 import predictions_at
+    from mtp_eval.harness.models.backend import DecodingSettings
+    from mtp_eval.tasks.problem import Request, kind_of
+
+    chosen = defaultdict(list)
+    for problem in task.problems():
+        group = problem.tags.get(study.group, "all")
+        if len(chosen[group]) < study.limit:
+            chosen[group].append(problem)
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for group, problems in chosen.items():
+        if kind_of(task) == "teacher_forced":
+            for problem in problems:
+                predicted = predictions_at(backend, problem.prompt, problem.targets)
+                wanted = [problem.prompt[start:end] for start, end in problem.targets]
+                hits[group] += [a == b for a, b in zip(predicted, wanted, strict=True)]
+            continue
+        requests = [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 256) for p in problems]
+        texts = {c.problem_id: c.text for c in backend.generate(requests, DecodingSettings(batch_size=100))}
+        if kind_of(task) == "exact_match":
+            hits[group] = [task.judge(p, texts[p.problem_id]).passed for p in problems]
+        else:
+            hits[group] = executed(task, [(p, texts[p.problem_id]) for p in problems])
+    return {group: sum(found) / len(found) for group, found in hits.items()}
+
+
+def executed(task: Any, pairs: list[tuple[Any, str]]) -> list[bool]:
+    """Verdicts of the sandbox."""
+    from mtp_eval.sandbox.pool import Pool
+
+    with Pool(workers=1) as pool:
+        return [outcome.passed for outcome in pool.run(task.program(problem, text) for problem, text in pairs)]
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of a results file."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean over seeds with the 95 % t interval."""
+    from scipy import stats
+
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * float(stats.sem(values))
+    return mean, mean - half, mean + half
+
+
+def table(rows: list[Row]) -> str:
+    """Mean accuracy over seeds by study, group and n, with 95 % t intervals, and the paired difference."""
+    lines = [
+        "| task | group | n | n=1 | n>1 | difference (paired by seed) | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, study in STUDIES.items():
+        found = {(row["n_future"], row["seed"]): row["accuracy"] for row in rows if row["study"] == name}
+        seeds = sorted(s for n, s in found if n == 1 and (study.n_future, s) in found)
+        if not seeds:
+            continue
+        for group in found[(1, seeds[0])]:
+            pair = [[found[(n, s)][group] for s in seeds] for n in (1, study.n_future)]
+            differences = [b - a for a, b in zip(*pair, strict=True)]
+            cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*interval(values)) for values in (*pair, differences)]
+            lines.append(f"| {study.task} | {group} | {study.n_future} | {' | '.join(cells)} | {len(seeds)} |")
+    return "\n".join(lines)
+
+
+def plot(rows: list[Row], file: Path) -> None:
+    """One panel a study: every seed as a point, the mean as a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = [name for name in STUDIES if any(row["study"] == name for row in rows)]
+    figure, panels = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3.4), squeeze=False, layout="constrained")
+    for panel, name in zip(panels[0], names, strict=True):
+        for n, colour, shift in ((1, "#3b6fb6", -0.08), (STUDIES[name].n_future, "#d1662b", 0.08)):
+            of_n = [row["accuracy"] for row in rows if row["study"] == name and row["n_future"] == n]
+            if not of_n:
+                continue
+            groups = list(of_n[0])
+            for accuracy in of_n:
+                panel.plot(
+                    [i + shift for i in range(len(groups))], list(accuracy.values()), ".", color=colour, alpha=0.5
+                )
+            means = [sum(a[g] for a in of_n) / len(of_n) for g in groups]
+            panel.plot(
+                [i + shift for i in range(len(groups))], means, "_-", color=colour, label=f"n={n}", markersize=12
+            )
+            panel.set_xticks(range(len(groups)), groups)
+        panel.set_ylim(-0.03, 1.03)
+        panel.set_title(STUDIES[name].task)
+        panel.set_ylabel("accuracy")
+        panel.set_xlabel(STUDIES[name].group)
+        panel.legend()
+    figure.savefig(file, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one seed and a twentieth of the steps")
+    parser.add_argument("--json", type=Path, help="JSON lines to write or continue")
+    parser.add_argument("--study", action="append", choices=list(STUDIES))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="only print the table of --json")
+    parser.add_argument("--plot", type=Path, help="only draw --json into this file")
+    args = parser.parse_args()
+    rows = read(args.json) if args.json else []
+    if args.plot:
+        plot(rows, args.plot)
+    if not (args.table or args.plot):
+        wanted = range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds))
+        for seed in wanted:
+            for name in args.study or STUDIES:
+                for n_future in (1, STUDIES[name].n_future):
+                    if any((r["study"], r["n_future"], r["seed"]) == (name, n_future, seed) for r in rows):
+                        continue
+                    row = run_one(name, STUDIES[name], n_future, seed, shrink=20 if args.quick else 1)
+                    rows.append(row)
+                    if args.json:
+                        with args.json.open("a") as out:
+                            out.write(json.dumps(row) + "\n")
+                    print(json.dumps(row), flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
