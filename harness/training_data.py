@@ -10,35 +10,67 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer, fingerprint
+from mtp_eval.harness.models.tokenizers import (
+    META_FILE,
+    ByteTokenizer,
+    Tokenizer,
+    fingerprint,
+    load_tokenizer,
+    read_tokenizer,
+    trained_bpe,
+)
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import INDEX, Corpus, build_corpus, cache_folder, open_corpus
-from mtp_eval.harness.training.documents import Document, read_source, source_files
+from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
 
-TASK = "task:"
+TASK, BPE = "task:", "bpe:"
+BPE_DOCUMENTS = 20_000
+"""Documents that a BPE is learnt from at most."""
 
 
 def resolve_data(config: TrainConfig, out: Path) -> tuple[Corpus, Tokenizer]:
     """The corpus and tokenizer that a config names; files are tokenised once and kept in the cache."""
-    sources = config.data.sources
-    tokenizer = ByteTokenizer()
-    if any(source.startswith(TASK) for source in sources):
+    tokenizer = resolve_tokenizer(config)
+    source = ", ".join(config.data.sources)
+    if any(name.startswith(TASK) for name in config.data.sources):
         needed = config.total_steps * config.tokens_per_step + 2 * config.model.context_length
-        corpus = build_corpus(
+        return build_corpus(
             documents(config),
             tokenizer,
             out / "data",
             holdout=config.data.holdout,
             max_train_tokens=needed,
-            source=", ".join(sources),
-        )
-        return corpus, tokenizer
-    folder = cache_folder(config.data.cache) / "corpora" / _cache_key(config, tokenizer)
+            source=source,
+        ), tokenizer
+    folder = cache_folder(config.data.cache) / "corpora" / _cache_key(config, fingerprint(tokenizer))
     if (folder / INDEX).is_file():
         return open_corpus(folder), tokenizer
-    corpus = build_corpus(documents(config), tokenizer, folder, holdout=config.data.holdout, source=", ".join(sources))
-    return corpus, tokenizer
+    return build_corpus(documents(config), tokenizer, folder, holdout=config.data.holdout, source=source), tokenizer
+
+
+def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
+    """The tokenizer that `data.tokenizer` names; one that is trained here sees no held-out document, and is cached."""
+    name = config.data.tokenizer
+    if name == "bytes":
+        return ByteTokenizer()
+    if config.init is not None and name == "init":
+        return load_tokenizer(config.init)
+    if not name.startswith(BPE):
+        return read_tokenizer(name)
+    size = name.removeprefix(BPE)
+    if not size.isdigit():
+        raise InputError(f"data.tokenizer = {name!r}: expected bpe:SIZE, such as bpe:8192")
+    is_stream = any(source.startswith(TASK) for source in config.data.sources)
+    folder = cache_folder(config.data.cache) / "tokenizers" / _cache_key(config, name)
+    if (folder / META_FILE).is_file() and not is_stream:
+        return load_tokenizer(folder)
+    training = (d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
+    tokenizer = trained_bpe(islice(training, BPE_DOCUMENTS), int(size))
+    if not is_stream:
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(folder)
+    return tokenizer
 
 
 def documents(config: TrainConfig) -> Iterator[Document]:
@@ -66,7 +98,7 @@ def _task_documents(name: str, seed: int) -> Iterator[Document]:
         yield Document(text, text)
 
 
-def _cache_key(config: TrainConfig, tokenizer: Tokenizer) -> str:
+def _cache_key(config: TrainConfig, tokenizer: str) -> str:
     """Changes with any file's name, size or time, and with whatever decides the tokens."""
     files: list[Any] = []
     for source in config.data.sources:
@@ -76,7 +108,7 @@ def _cache_key(config: TrainConfig, tokenizer: Tokenizer) -> str:
         for name, path in source_files(source):
             about = path.stat()
             files.append([name, str(path.resolve()), about.st_size, about.st_mtime_ns])
-    decides = [files, fingerprint(tokenizer), config.data.text_field, config.data.holdout]
+    decides = [files, tokenizer, config.data.text_field, config.data.holdout]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
 
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.vocabularies import (
+    BOS_NAMES,
+    EOS_NAMES,
+    JsonVocabulary,
+    SentencePieceVocabulary,
+    find_vocabulary,
+    train_bpe,
+)
 
 META_FILE = "tokenizer_meta.json"
 
@@ -74,6 +83,52 @@ class ByteTokenizer:
         write_meta(folder, {"kind": "bytes"})
 
 
+class PieceTokenizer:
+    """A vocabulary from a `tokenizer.json` (BPE, Unigram) or a SentencePiece `tokenizer.model`.
+
+    Decoding joins the bytes of the pieces and strips nothing, so that the text of a continuation does not depend on
+    what came before it. A vocabulary that puts a space in front of every text (Llama 2's) therefore decodes to that
+    space too. Encoding takes Unicode: bytes that are not UTF-8 become U+FFFD first. Train with "bytes" to keep them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: bytes,
+        kind: Literal["tokenizer.json", "tokenizer.model"],
+        *,
+        bos_id: int,
+        eos_id: int,
+        vocab_size: int | None = None,
+    ):
+        self.name, self.bos_id, self.eos_id = name, bos_id, eos_id
+        self._source, self._kind = source, kind
+        reader = JsonVocabulary(source) if kind == "tokenizer.json" else SentencePieceVocabulary(source)
+        self._encode = reader.encode
+        self._bytes = reader.piece_bytes()
+        for mark in (bos_id, eos_id):
+            self._bytes[mark] = b""
+        self.vocab_size = max(vocab_size or 0, len(self._bytes))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without begin and end marks."""
+        return self._encode(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; marks and ids beyond the vocabulary decode to nothing."""
+        return b"".join(self._bytes[i] for i in ids if 0 <= i < len(self._bytes)).decode("utf-8", "surrogateescape")
+
+    def n_bytes(self, ids: Sequence[int]) -> int:
+        """Bytes of the pieces."""
+        return sum(len(self._bytes[i]) for i in ids if 0 <= i < len(self._bytes))
+
+    def save(self, folder: Path) -> None:
+        """The vocabulary's own file, and which of its ids are marks."""
+        (folder / self._kind).write_bytes(self._source)
+        meta = {"kind": self._kind, "name": self.name, "bos_id": self.bos_id, "eos_id": self.eos_id}
+        write_meta(folder, {**meta, "vocab_size": self.vocab_size})
+
+
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
     """Write the description that `load_tokenizer` dispatches on."""
     (folder / META_FILE).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
@@ -85,27 +140,83 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     try:
         meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
         kind = meta["kind"]
-    except FileNotFoundError:
+        if kind == "bytes":
+            return ByteTokenizer()
+        if kind in ("tokenizer.json", "tokenizer.model"):
+            source = (folder / kind).read_bytes()
+            marks = {key: int(meta[key]) for key in ("bos_id", "eos_id", "vocab_size")}
+            return PieceTokenizer(meta["name"], source, kind, **marks)
+    except FileNotFoundError as error:
         raise InputError(
-            f"{folder} has no {META_FILE}, so its tokenizer is unknown: is it a checkpoint folder written by "
-            "`mtp-eval train` or `mtp-eval convert`? A Hugging Face folder is named hf:PATH, or converted first"
+            f"{folder} has no {Path(error.filename).name}, so its tokenizer is unknown: is it a checkpoint folder "
+            "written by `mtp-eval train` or `mtp-eval convert`? A Hugging Face folder is named hf:PATH, or converted "
+            "first"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder / META_FILE} is damaged ({error}): copy the checkpoint again or retrain it"
-        ) from None
-    if kind == "bytes":
-        return ByteTokenizer()
-    raise InputError(f"{folder / META_FILE} names the tokenizer kind {kind!r}; this version knows: bytes")
+        raise InputError(f"{folder / META_FILE} is damaged ({error}): copy the checkpoint again") from None
+    raise InputError(
+        f"{folder / META_FILE} names the tokenizer kind {kind!r}; this version knows bytes, tokenizer.json, "
+        "tokenizer.model"
+    )
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
     """A sha256 that changes when the tokenizer would encode differently."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as name:
         tokenizer.save(Path(name))
         digest = hashlib.sha256()
         for path in sorted(Path(name).iterdir()):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def read_tokenizer(path: str | Path, *, vocab_size: int | None = None) -> Tokenizer:
+    """Somebody's tokenizer: a checkpoint folder of ours, a tokenizer.json, a tokenizer.model, or a folder with one.
+
+    Args:
+        vocab_size: rows of the model's embedding, where they are more than the vocabulary has ids.
+    """
+    path = Path(path).expanduser()
+    if (path / META_FILE).is_file():
+        return load_tokenizer(path)
+    file, config = find_vocabulary(path)
+    source = file.read_bytes()
+    if file.suffix == ".model":
+        marks = SentencePieceVocabulary(source).processor
+        bos, eos = marks.bos_id(), marks.eos_id()
+        return PieceTokenizer(
+            file.parent.name or "sentencepiece",
+            source,
+            "tokenizer.model",
+            bos_id=bos,
+            eos_id=eos,
+            vocab_size=vocab_size,
+        )
+    vocabulary = JsonVocabulary(source)
+    eos_id = vocabulary.id_of([*_named(config, "eos_token"), *EOS_NAMES])
+    bos_id = vocabulary.id_of([*_named(config, "bos_token"), *BOS_NAMES])
+    if eos_id is None:
+        raise InputError(
+            f"{file} has no end-of-document piece that this program knows ({', '.join(EOS_NAMES)}), and no "
+            "tokenizer_config.json beside it names one in eos_token"
+        )
+    return PieceTokenizer(
+        file.parent.name or "bpe",
+        source,
+        "tokenizer.json",
+        bos_id=eos_id if bos_id is None else bos_id,
+        eos_id=eos_id,
+        vocab_size=vocab_size,
+    )
+
+
+def _named(config: dict[str, Any], key: str) -> list[str]:
+    value = config.get(key)
+    if isinstance(value, dict):
+        value = value.get("content")
+    return [value] if isinstance(value, str) else []
+
+
+def trained_bpe(texts: Iterable[str], size: int) -> Tokenizer:
+    """A byte-level BPE of `size` ids learnt from `texts`."""
+    return PieceTokenizer(f"bpe-{size}", train_bpe(texts, size), "tokenizer.json", bos_id=0, eos_id=1, vocab_size=size)

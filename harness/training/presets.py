@@ -41,11 +41,41 @@ def _code_tiny(n_future: int) -> Values:
     }
 
 
+def _code_small(n_future: int) -> Values:
+    """A subword model of the standard library, deep enough for self-speculative decoding to pay: half an hour."""
+    return {
+        "model": {"d_model": 128, "n_layers": 10, "n_heads": 4, "context_length": 256, "n_future": n_future},
+        "data": {"sources": ["stdlib"], "tokenizer": "bpe:2048"},
+        "optimizer": {"learning_rate": 3e-3, "warmup_steps": 60},
+        "steps": 1200,
+        "batch_size": 8,
+        "validate_every": 200,
+        "checkpoint_every": 100,
+    }
+
+
+def _bytes(n_future: int) -> Values:
+    """A byte model of the standard library with many heads, as in the paper's byte-level study: half an hour."""
+    return {
+        "model": {"d_model": 128, "n_layers": 16, "n_heads": 4, "context_length": 256, "n_future": n_future},
+        "data": {"sources": ["stdlib"]},
+        "optimizer": {"learning_rate": 2e-3, "warmup_steps": 60},
+        "steps": 1500,
+        "batch_size": 4,
+        "validate_every": 250,
+        "checkpoint_every": 100,
+    }
+
+
 PRESETS: Mapping[str, Values] = {
     "listops-n1": _listops(1),
     "listops-n4": _listops(4),
     "code-tiny-n1": _code_tiny(1),
     "code-tiny-n4": _code_tiny(4),
+    "code-small-n1": _code_small(1),
+    "code-small-n4": _code_small(4),
+    "bytes-n1": _bytes(1),
+    "bytes-n8": _bytes(8),
 }
 
 

@@ -1,0 +1,149 @@
+"""Vocabulary files: what bytes each id stands for, how text is cut into pieces, and training one from text.
+
+Two alphabets are understood: GPT-2's byte-level one (each character of a piece stands for a byte) and SentencePiece's
+(U+2581 for a space, <0x41> for a byte that no piece holds). WordPiece vocabularies lose spaces and are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+
+BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|endoftext|>", "<|im_start|>")
+EOS_NAMES = ("</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|endoftext|>", "<|im_end|>")
+
+
+class JsonVocabulary:
+    """A `tokenizer.json` of the `tokenizers` package."""
+
+    def __init__(self, source: bytes):
+        from tokenizers import Tokenizer
+
+        try:
+            self.about = json.loads(source)
+            self.tokenizer = Tokenizer.from_str(source.decode("utf-8"))
+        except Exception as error:  # the package raises bare Exceptions
+            raise InputError(f"this tokenizer.json cannot be read ({error}): export it again") from None
+        kind = self.about.get("model", {}).get("type")
+        if kind not in ("BPE", "Unigram"):
+            raise InputError(
+                f"this tokenizer.json is of type {kind}, which does not keep spaces: use a BPE or Unigram one"
+            )
+
+    def encode(self, text: str) -> list[int]:
+        """Ids, without marks; a text that spells a mark ("</s>") is not turned into one."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def piece_bytes(self) -> list[bytes]:
+        """By id."""
+        is_byte_level = "ByteLevel" in json.dumps([self.about.get("pre_tokenizer"), self.about.get("decoder")])
+        added = {token["id"]: token for token in self.about.get("added_tokens", [])}
+        found = {id: piece for piece, id in self.tokenizer.get_vocab(with_added_tokens=True).items()}
+        to_bytes = byte_level_bytes if is_byte_level else sentencepiece_bytes
+        table = []
+        for id in range(max(found) + 1):
+            if id in added:
+                table.append(b"" if added[id]["special"] else added[id]["content"].encode())
+            else:
+                table.append(to_bytes(found.get(id, "")))
+        return table
+
+    def id_of(self, names: Iterable[str]) -> int | None:
+        """The id of the first of these pieces that exists."""
+        return next((id for name in names if (id := self.tokenizer.token_to_id(name)) is not None), None)
+
+
+class SentencePieceVocabulary:
+    """A SentencePiece `tokenizer.model`, such as Llama 2's."""
+
+    def __init__(self, source: bytes):
+        try:
+            from sentencepiece import SentencePieceProcessor  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            raise InputError("a tokenizer.model needs the sentencepiece package: pip install sentencepiece") from None
+        try:
+            self.processor = SentencePieceProcessor(model_proto=source)
+        except RuntimeError as error:
+            raise InputError(f"this tokenizer.model is no SentencePiece model ({error}): copy it again") from None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids, without marks."""
+        return list(self.processor.encode(text))
+
+    def piece_bytes(self) -> list[bytes]:
+        """By id."""
+        processor: Any = self.processor
+        return [
+            b""
+            if processor.is_control(id) or processor.is_unknown(id)
+            else sentencepiece_bytes(processor.id_to_piece(id))
+            for id in range(processor.get_piece_size())
+        ]
+
+
+@cache
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable character for each byte: itself where it prints, else the next one from U+0100 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+def byte_level_bytes(piece: str) -> bytes:
+    """The bytes of a piece in the byte-level alphabet."""
+    alphabet = byte_alphabet()
+    if any(character not in alphabet for character in piece):
+        return piece.encode()
+    return bytes(alphabet[character] for character in piece)
+
+
+def sentencepiece_bytes(piece: str) -> bytes:
+    """The bytes of a piece in SentencePiece's alphabet."""
+    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\u2581", " ").encode()
+
+
+def train_bpe(texts: Iterable[str], size: int) -> bytes:
+    """A byte-level BPE of `size` ids as a tokenizer.json; ids 0 and 1 begin and end a document."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if size < 258:
+        raise InputError(f"bpe:{size} is smaller than the 256 bytes and two marks: ask for 258 or more, or use bytes")
+    tokenizer = Tokenizer(models.BPE())
+    # digits one by one, and runs of spaces kept whole, as code needs
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_printable(texts), trainer)
+    return tokenizer.to_str(pretty=True).encode()
+
+
+def _printable(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def find_vocabulary(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The vocabulary's file at `path` (a file, or a folder holding one), and the marks that files beside it name."""
+    if path.is_dir():
+        path = next((path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).is_file()), path)
+    if not path.is_file():
+        raise InputError(
+            f"there is no tokenizer at {path}: expected 'bytes', 'bpe:SIZE', a tokenizer.json, a SentencePiece "
+            "tokenizer.model, or a folder that holds one of them"
+        )
+    config = path.parent / "tokenizer_config.json"
+    return path, json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}

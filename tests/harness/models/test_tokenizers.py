@@ -1,0 +1,150 @@
+"""Tokenizers: lossless, saved and loaded as themselves, checked against the `tokenizers` package's own decoding."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import decoders, models, normalizers
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.tokenizers import (
+    ByteTokenizer,
+    Tokenizer,
+    fingerprint,
+    load_tokenizer,
+    read_tokenizer,
+    trained_bpe,
+)
+
+TEXTS = [
+    "def f(x):\n    return x + 1\n",
+    "class Ä:\n\tpass  # 🐍 naïve\n",
+    "for i in range(1000):\n        print(i)\n",
+] * 20
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return trained_bpe(TEXTS, 300)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_round_trip_whatever_they_are(data: bytes) -> None:
+    tokenizer = ByteTokenizer()
+    text = data.decode("utf-8", "surrogateescape")
+    ids = tokenizer.encode(text)
+    assert ids == list(data)
+    assert tokenizer.decode([tokenizer.bos_id, *ids, tokenizer.eos_id, tokenizer.pad_id]) == text
+    assert tokenizer.n_bytes([tokenizer.bos_id, *ids]) == len(data)
+
+
+@cache
+def shared_bpe() -> Tokenizer:
+    """Hypothesis takes no fixtures of module scope."""
+    return trained_bpe(TEXTS, 280)
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60))
+def test_bpe_round_trips_every_text(text: str) -> None:
+    ids = shared_bpe().encode(text)
+    assert shared_bpe().decode(ids) == text
+    assert shared_bpe().n_bytes(ids) == len(text.encode())
+
+
+def test_bpe_decodes_as_the_tokenizers_package_does(bpe: Tokenizer, tmp_path: Path) -> None:
+    bpe.save(tmp_path)
+    raw = RawTokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text in TEXTS[:3]:
+        assert bpe.encode(text) == raw.encode(text).ids
+        assert bpe.decode(bpe.encode(text)) == raw.decode(raw.encode(text).ids)
+    assert bpe.vocab_size == 300
+
+
+def test_a_cut_character_survives_decoding_in_parts(bpe: Tokenizer) -> None:
+    ids = bpe.encode("🐍ß")
+    data = b"".join(bpe.decode([i]).encode("utf-8", "surrogateescape") for i in ids)
+    assert data == "🐍ß".encode()
+
+
+def test_saved_and_loaded_is_the_same(bpe: Tokenizer, tmp_path: Path) -> None:
+    for number, tokenizer in enumerate((ByteTokenizer(), bpe)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tokenizer.save(folder)
+        loaded = load_tokenizer(folder)
+        assert fingerprint(loaded) == fingerprint(tokenizer)
+        assert (loaded.name, loaded.vocab_size, loaded.bos_id, loaded.eos_id) == (
+            tokenizer.name,
+            tokenizer.vocab_size,
+            tokenizer.bos_id,
+            tokenizer.eos_id,
+        )
+    assert fingerprint(ByteTokenizer()) != fingerprint(bpe)
+
+
+def llama_like(folder: Path) -> Path:
+    """A tokenizer.json in Llama 2's alphabet: U+2581 for spaces, byte pieces as a fallback."""
+    vocab = {"<unk>": 0, "<s>": 1, "</s>": 2} | {f"<0x{byte:02X}>": 3 + byte for byte in range(256)}
+    for piece in ("\u2581", "a", "b", "\u2581a", "\u2581ab", "ab"):
+        vocab[piece] = len(vocab)
+    model = models.BPE(
+        vocab=vocab,
+        merges=[("\u2581", "a"), ("\u2581a", "b"), ("a", "b")],
+        unk_token="<unk>",
+        byte_fallback=True,
+        fuse_unk=True,
+    )
+    raw = RawTokenizer(model)
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    raw.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    raw.add_special_tokens(["<s>", "</s>"])
+    raw.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_a_llama_like_vocabulary_keeps_spaces_and_bytes(tmp_path: Path) -> None:
+    tokenizer = read_tokenizer(llama_like(tmp_path), vocab_size=320)
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.vocab_size) == (1, 2, 320)
+    ids = tokenizer.encode("ab ab\nö")
+    assert tokenizer.decode(ids) == " ab ab\nö"
+    assert tokenizer.decode(tokenizer.encode("ab")) == " ab"
+    assert tokenizer.decode([1, *ids, 2, 319]) == " ab ab\nö"
+    assert tokenizer.n_bytes(ids) == len(" ab ab\nö".encode())
+
+
+def test_marks_are_taken_from_the_config_beside_the_vocabulary(tmp_path: Path) -> None:
+    llama_like(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": {"content": "<s>"}}))
+    assert read_tokenizer(tmp_path).eos_id == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be read"),
+        ('{"model": {"type": "WordPiece"}}', "cannot be read|loses spaces"),
+    ],
+)
+def test_unusable_vocabularies_are_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_tokenizer(tmp_path)
+
+
+def test_missing_and_damaged_tokenizers_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="checkpoint folder written by"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(InputError, match="expected 'bytes'"):
+        read_tokenizer(tmp_path / "nowhere")
+    (tmp_path / "tokenizer_meta.json").write_text('{"kind": "runes"}')
+    with pytest.raises(InputError, match="'runes'"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(InputError, match="258 or more"):
+        trained_bpe(TEXTS, 100)
