@@ -15,6 +15,7 @@ from mtp_eval.results.compare_text import as_json, comparison_table, flips_text,
 from mtp_eval.results.files import without_nan
 from mtp_eval.results.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
 from mtp_eval.results.render import render
+from mtp_eval.results.seeds import compare_recipes
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,22 @@ def compare_folders(
     except NotComparable as error:
         raise InputError(f"{error}") from None
     return Compared(comparisons, [left[0], right[0]])
+
+
+def compare_pooled(baseline: str | None, candidate: str | None, k: str | None) -> Compared:
+    """Recipes trained with several seeds; each side is one run folder or several with commas between.
+
+    Raises:
+        InputError: no such run, or runs that cannot be compared.
+    """
+    if baseline is None or candidate is None:
+        raise InputError("--pool-seeds needs BASELINE and CANDIDATE, each a run folder or several with commas between")
+    sides = [[read_run(Path(part)) for part in side.split(",")] for side in (baseline, candidate)]
+    try:
+        comparisons = compare_recipes(sides[0], sides[1], wanted_ks([*sides[0], *sides[1]], k))
+    except NotComparable as error:
+        raise InputError(f"{error}") from None
+    return Compared(comparisons, [header for side in sides for header, _ in side])
 
 
 def split_model(text: str) -> tuple[Path, str | None]:

@@ -65,6 +65,8 @@ class Cell:
     n_drafted: tuple[int, ...] = ()
     n_accepted: tuple[int, ...] = ()
     same_interpreter: int = 0
+    generation_seconds: float = 0.0
+    """Wall seconds of generation, measured; never part of metrics.json."""
 
     @property
     def name(self) -> tuple[str, str, str, float | None]:
@@ -140,6 +142,7 @@ class _Tally:
         self.drafted: Counter[int] = Counter()
         self.accepted: Counter[int] = Counter()
         self.n_tokens = self.n_forwards = self.same_interpreter = 0
+        self.generation_seconds = 0.0
 
     def add(self, record: Record) -> None:
         counts = self.problems.setdefault(record.problem_id, [0, 0, 0])
@@ -152,6 +155,7 @@ class _Tally:
         self.n_tokens += record.n_tokens
         self.n_forwards += record.n_forwards
         self.same_interpreter += record.same_interpreter
+        self.generation_seconds += record.generation_wall_seconds
         for head, count in enumerate(record.n_drafted):
             self.drafted[head] += count
         for head, count in enumerate(record.n_accepted):
@@ -175,6 +179,7 @@ class _Tally:
             tuple(self.drafted[head] for head in range(len(self.drafted))),
             tuple(self.accepted[head] for head in range(len(self.accepted))),
             self.same_interpreter,
+            self.generation_seconds,
         )
 
 

@@ -19,6 +19,9 @@ def compare(
     on_common_problems: Annotated[bool, typer.Option(help="Compare where the problem sets differ.")] = False,
     format: Annotated[str, typer.Option(help="markdown, csv, latex, html or json.")] = "markdown",
     flips: Annotated[int, typer.Option(help="Problems to list per direction.")] = 20,
+    pool_seeds: Annotated[
+        bool, typer.Option(help="Models that differ by their seed only are one recipe; join run folders with commas.")
+    ] = False,
     power: Annotated[bool, typer.Option(help="Smallest difference that such runs can detect, before a run.")] = False,
     problems: Annotated[int, typer.Option(help="--power without a run: number of problems.")] = 500,
     score: Annotated[float, typer.Option(help="--power without a run: baseline's pass@1 as a share.")] = 0.3,
@@ -27,12 +30,15 @@ def compare(
     ] = None,
 ) -> None:
     """Compare two runs problem by problem: difference with interval, exact test, problems won and lost."""
-    from mtp_eval.harness.comparing import compare_folders, power_report, regression_gate
+    from mtp_eval.harness.comparing import compare_folders, compare_pooled, power_report, regression_gate
 
     if power:
         print(power_report(baseline, candidate, problems, score, agreement), end="")
         return
-    result = compare_folders(baseline, candidate, k, alpha, on_common_problems)
+    if pool_seeds:
+        result = compare_pooled(baseline, candidate, k)
+    else:
+        result = compare_folders(baseline, candidate, k, alpha, on_common_problems)
     print(result.text(format, alpha, flips), end="")
     if fail_on_regression:
         regression_gate(result.comparisons, alpha, tolerance / 100.0)

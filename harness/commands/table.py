@@ -11,12 +11,26 @@ import typer
 def table(
     run: Annotated[list[Path], typer.Argument(help="Run folders.")],
     format: Annotated[str, typer.Option(help="markdown, csv, latex or html.")] = "markdown",
+    style: Annotated[
+        str, typer.Option(help="standard, by-n, by-size, speed, overhead or temperature; see docs/results.md.")
+    ] = "standard",
     k: Annotated[str | None, typer.Option(help="Values of k, comma-separated. [default: the runs' own]")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Run folder, or FOLDER::MODEL: add the paired difference from it.")
+    ] = None,
+    pool_seeds: Annotated[
+        bool, typer.Option(help="One row per recipe: models whose labels differ by their seed only.")
+    ] = False,
+    level: Annotated[float, typer.Option(help="Level of the intervals: 0.95 or 0.9.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
 ) -> None:
     """Print the scores of runs with their intervals and everything that the numbers depend on."""
-    from mtp_eval.harness.finished_runs import read_runs, wanted_ks
-    from mtp_eval.results.render import render
-    from mtp_eval.results.tables import results_table
+    from mtp_eval.harness.tabling import table_text
 
-    runs = read_runs(run)
-    print(render(results_table(runs, wanted_ks(runs, k)), format), end="")
+    text = table_text(run, format, style, k, baseline, pool_seeds, level)
+    if out is None:
+        print(text, end="")
+    else:
+        from mtp_eval.results.files import write_atomically
+
+        write_atomically(out, text)

@@ -19,6 +19,7 @@ from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.decoding.weights import PackedModel
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.backend import DecodingSettings
 from mtp_eval.harness.models.checkpoint import load_checkpoint
@@ -29,6 +30,7 @@ from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
 
 class NativeBackend:
@@ -45,7 +47,8 @@ class NativeBackend:
         where, wide = choose_device(device), choose_dtype(dtype)
         checkpoint = load_checkpoint(path, where, wide)
         self._set(checkpoint.model, checkpoint.tokenizer, Path(path).name)
-        self._facts = {"spec": str(path), "sha256": checkpoint.sha256}
+        kept = {name: checkpoint.training[name] for name in _TRAINING_FACTS if name in checkpoint.training}
+        self._facts = {"spec": str(path), "sha256": checkpoint.sha256, "training": kept}
 
     @classmethod
     def of_model(cls, model: MTPModel, tokenizer: Tokenizer, name: str = "model") -> NativeBackend:
@@ -57,6 +60,7 @@ class NativeBackend:
 
     def _set(self, model: MTPModel, tokenizer: Tokenizer, name: str) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self._packed: PackedModel | None = None
         self._networks: dict[int, Network] = {}
 
     @property
@@ -97,7 +101,9 @@ class NativeBackend:
 
     def _network(self, draft_heads: int) -> Network:
         if draft_heads not in self._networks:
-            self._networks[draft_heads] = Network(self.model, draft_heads)
+            if self._packed is None:
+                self._packed = PackedModel(self.model)
+            self._networks[draft_heads] = Network(self._packed, draft_heads)
         return self._networks[draft_heads]
 
     def _draft_heads(self, settings: DecodingSettings) -> int:
