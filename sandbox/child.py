@@ -1,0 +1,309 @@
+"""What runs inside the program's own process: execute the source, then answer calls until killed.
+
+Everything here shares an interpreter with hostile code and is trusted for nothing: the other side believes no more
+than that some process sent these bytes. Functions are bound early only so that a program which patches a module by
+accident does not break its own answers.
+
+Requests:  exec, call, next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
+Answers:   ready, ok, raise, exit, syntax, done
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from mtp_eval.sandbox.codec import (
+    BadFrame,
+    NotEncodable,
+    decode,
+    encode,
+    from_bytes,
+    to_bytes,
+)
+
+MAX_MESSAGE_CHARS = 200
+_read, _write, _exit = os.read, os.write, os._exit
+_BASES = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset)
+
+
+def serve(fd: int) -> None:
+    """Handle requests on `fd` until the other side closes it. Never returns."""
+    try:
+        answerer = _Answerer()
+        while True:
+            request = _receive(fd)
+            if request is None:
+                _exit(0)
+            _send(fd, answerer.answer(request))
+    except BaseException:
+        _exit(70)
+
+
+def _receive(fd: int) -> list[Any] | None:
+    head = _read_exactly(fd, 4)
+    if head is None:
+        return None
+    body = _read_exactly(fd, int.from_bytes(head, "big"))
+    return None if body is None else from_bytes(body)
+
+
+def _read_exactly(fd: int, n_bytes: int) -> bytes | None:
+    chunk = _read(fd, n_bytes)
+    if len(chunk) == n_bytes:
+        return chunk
+    parts = bytearray(chunk)
+    while chunk and len(parts) < n_bytes:
+        chunk = _read(fd, n_bytes - len(parts))
+        parts += chunk
+    return bytes(parts) if len(parts) == n_bytes else None
+
+
+def _send(fd: int, frame: list[Any]) -> None:
+    try:
+        data = to_bytes(frame)
+    except OverflowError:
+        data = to_bytes(["raise", frame[1], "OverflowError", [], "the value returned is too large", "output"])
+    while data:
+        data = data[_write(fd, data) :]
+
+
+class _Answerer:
+    def __init__(self) -> None:
+        self.module = types.ModuleType("program")
+        self.kept: list[Any] = []
+        self.kept_ids: dict[int, int] = {}
+        self.handlers: dict[str, Callable[..., list[Any]]] = {
+            "exec": self._exec,
+            "call": self._call,
+            "next": self._next,
+            "get": lambda seq, target, name: ["ok", seq, self._encode(getattr(self._target(target), name)), None],
+            "set": self._set,
+            "item": lambda seq, target, key: ["ok", seq, self._encode(self._target(target)[self._decode(key)]), None],
+            "len": lambda seq, target: ["ok", seq, len(self._target(target)), None],
+            "str": lambda seq, target: ["ok", seq, self._encode(str(self._target(target))), None],
+            "tests": self._tests,
+            "main": self._main,
+        }
+
+    def answer(self, request: list[Any]) -> list[Any]:
+        seq = request[1]
+        try:
+            return self.handlers[request[0]](*request[1:])
+        except SystemExit as error:
+            return ["exit", seq, _exit_code(error)]
+        except BaseException as error:
+            return _raised(seq, error)
+
+    # --- requests ---
+
+    def _exec(self, seq: int, source: str, wanted: list[str]) -> list[Any]:
+        try:
+            code = compile(source, "<program>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
+            return ["syntax", seq, _message(error)]
+        sys.modules["program"] = self.module
+        exec(code, self.module.__dict__)
+        found = self.module.__dict__
+        return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
+
+    def _describe(self, value: Any) -> list[Any]:
+        if isinstance(value, types.ModuleType):
+            return ["module", value.__name__]
+        if callable(value):
+            return ["call", self._keep(value)]
+        try:
+            return ["value", self._encode(value)]
+        except NotEncodable as error:
+            return ["missing", str(error)]
+
+    def _call(self, seq: int, target: int, packed: list[Any], packed_names: dict[str, Any]) -> list[Any]:
+        args = [self._decode(arg) for arg in packed]
+        kwargs = {name: self._decode(arg) for name, arg in packed_names.items()}
+        try:
+            answer = ["ok", seq, self._encode(self.kept[target](*args, **kwargs)), None]
+        except SystemExit:
+            raise
+        except BaseException as error:
+            answer = [*_raised(seq, error), None]
+        answer[-1] = self._changed(packed, args)
+        return answer
+
+    def _changed(self, packed: list[Any], args: list[Any]) -> list[Any] | None:
+        """The arguments as they are now, where one that can be changed in place was."""
+        if all(type(arg) is not list for arg in packed):
+            return None
+        try:
+            now = [self._encode(arg) for arg in args]
+        except Exception:
+            return None
+        return now if now != packed else None
+
+    def _next(self, seq: int, target: int, n: int) -> list[Any]:
+        iterator, items = self.kept[target], []
+        try:
+            for _ in range(n):
+                items.append(self._encode(next(iterator)))
+        except StopIteration:
+            return ["ok", seq, [items, True], None]
+        except Exception:
+            if not items:
+                raise
+            # What came before the error is delivered first; a finished generator would not raise it again.
+            self.kept[target] = _Raiser(sys.exc_info()[1])
+        return ["ok", seq, [items, False], None]
+
+    def _set(self, seq: int, target: int, name: str, value: Any) -> list[Any]:
+        setattr(self._target(target), name, self._decode(value))
+        return ["ok", seq, None, None]
+
+    def _tests(self, seq: int, prelude: str, tests: str, token: str) -> list[Any]:
+        namespace = self.module.__dict__
+        for text in (prelude, tests):
+            exec(compile(text, "<tests>", "exec", dont_inherit=True), namespace)
+        return ["ok", seq, token, None]
+
+    def _main(self, seq: int, source: str) -> list[Any]:
+        try:
+            code = compile(source, "<program>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            return ["syntax", seq, _message(error)]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        answer: list[Any]
+        try:
+            exec(code, main.__dict__)
+            answer = ["done", seq, 0]
+        except SystemExit as error:
+            answer = ["done", seq, _exit_code(error)]
+        except BaseException as error:
+            answer = _raised(seq, error)
+        _finish_like_the_interpreter()
+        return answer
+
+    # --- values ---
+
+    def _decode(self, data: Any) -> Any:
+        return decode(data, self._resolve)
+
+    def _resolve(self, data: list[Any]) -> Any:
+        if data[0] == "h":
+            return self.kept[data[1]]
+        raise BadFrame(f"unknown tag {data[0]!r}")
+
+    def _target(self, target: int) -> Any:
+        return self.kept[target]
+
+    def _encode(self, value: Any, depth: int = 0) -> Any:
+        return encode(value, self._encode_other, depth)
+
+    def _encode_other(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+            return self._encode_numpy(value, depth)
+        for base in _BASES:
+            if isinstance(value, base):
+                return self._encode(_as_base(base, value), depth)
+        return ["h", self._keep(value), _kind_of(value), _truth_of(value), kind.__name__[:100]]
+
+    def _encode_numpy(self, value: Any, depth: int) -> Any:
+        if value.dtype.kind not in "biufcUS":
+            raise NotEncodable(f"a numpy value of dtype {value.dtype}")
+        if not hasattr(value, "shape") or type(value).__name__ != "ndarray":
+            return self._encode(value.item(), depth)
+        flat = self._encode(value.ravel().tolist(), depth)
+        return ["n", str(value.dtype), list(value.shape), flat]
+
+    def _keep(self, value: Any) -> int:
+        known = self.kept_ids.get(id(value))
+        if known is None:
+            known = self.kept_ids[id(value)] = len(self.kept)
+            self.kept.append(value)
+        return known
+
+
+class _Raiser:
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    def __next__(self) -> Any:
+        raise self.error or StopIteration
+
+
+def _as_base(base: type, value: Any) -> Any:
+    """The plain builtin inside an instance of its subclass, read past whatever the subclass overrides."""
+    if base is dict:
+        return dict(dict.items(value))
+    if base in (list, tuple, set, frozenset):
+        return base(base.__iter__(value))
+    if base is int:
+        return int.__index__(value)
+    if base is float:
+        return float.__float__(value)
+    if base is complex:
+        return complex.__complex__(value)
+    if base is str:
+        return str.__str__(value)
+    return base(memoryview(value))
+
+
+def _kind_of(value: Any) -> str:
+    if hasattr(type(value), "__next__"):
+        return "iterator"
+    return "callable" if callable(value) else "object"
+
+
+def _truth_of(value: Any) -> bool | None:
+    try:
+        return bool(value)
+    except Exception:
+        return None
+
+
+def _raised(seq: int, error: BaseException) -> list[Any]:
+    """type name, names of all its bases, message, and what limit it speaks of."""
+    limit = ""
+    if isinstance(error, MemoryError):
+        limit = "memory"
+    elif isinstance(error, OSError) and error.errno in (27, 28, 122):  # EFBIG, ENOSPC, EDQUOT
+        limit = "output"
+    names = [kind.__name__[:100] for kind in type(error).__mro__[1:20]]
+    return ["raise", seq, type(error).__name__[:100], names, _message(error), limit]
+
+
+def _message(error: BaseException) -> str:
+    """The last line of the exception's text, capped, whatever its `__str__` does."""
+    try:
+        lines = str(error).strip().splitlines()
+        text = lines[-1] if lines else ""
+        return text[:MAX_MESSAGE_CHARS].encode("utf-8", "backslashreplace").decode()
+    except BaseException:
+        return ""
+
+
+def _exit_code(error: SystemExit) -> int:
+    code = error.code
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def _finish_like_the_interpreter() -> None:
+    """Wait for threads, run exit handlers, flush: what a script's output may depend on."""
+    import atexit
+
+    threading = sys.modules.get("threading")
+    try:
+        if threading is not None:
+            threading._shutdown()
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass
+    try:
+        sys.stdout.flush()
+    except Exception:
+        os.close(1)  # what could not be written stays unwritten

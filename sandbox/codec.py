@@ -1,0 +1,272 @@
+"""Values as tagged JSON: how arguments and results cross the border between trusted tests and untrusted program.
+
+Both sides import this file. Nothing of the other side is executed on decoding: only exact builtin values, a few exact
+standard-library types and opaque handles can come out, whatever the bytes are. The policy for values that are none of
+these (subclasses, iterators, numpy, instances) is written in docs/sandbox.md.
+
+    None, bool, float, small int, clean str    themselves
+    everything else                            [tag, ...]; the tags are the keys of `_READERS`
+
+Not covered: object identity (two references to one list arrive as two lists) and cycles (refused by the depth limit).
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+MAX_DEPTH = 200
+"""Nesting beyond this does not encode: the JSON reader and both recursions stay far from the interpreter's limit."""
+MAX_FRAME_BYTES = 16 << 20
+"""One call or one reply; more is an `output_limit`."""
+_BIG = 1 << 63
+
+
+class NotEncodable(Exception):  # noqa: N818
+    """A value that this encoding does not carry; the message names its type."""
+
+
+class NestedTooDeeply(NotEncodable):
+    """Deeper than `MAX_DEPTH`, or a cycle."""
+
+
+class BadFrame(Exception):  # noqa: N818
+    """Bytes that are no valid encoding: the other side is broken or hostile."""
+
+
+Keep = Callable[[Any, int], Any]
+"""What the encoder does with a value it does not know, at a depth: an encoding for it, or None to refuse it."""
+
+
+def encode(value: Any, keep: Keep, depth: int = 0) -> Any:
+    """A JSON-able form of `value`.
+
+    Raises:
+        NotEncodable: nested too deeply, or a type that neither this file nor `keep` knows.
+    """
+    return _encode(value, keep, depth)
+
+
+def _encode(value: Any, keep: Keep, depth: int) -> Any:
+    kind = type(value)
+    if kind is int:
+        return value if -_BIG < value < _BIG else ["i", hex(value)]
+    if kind is str:
+        return value if value.isascii() or _is_clean(value) else ["s", value.encode("utf-8", "surrogatepass").hex()]
+    if kind is float or kind is bool or value is None:
+        return value
+    if depth > MAX_DEPTH:
+        raise NestedTooDeeply(f"a value nested more than {MAX_DEPTH} levels deep")
+    writer = _WRITERS.get(kind)
+    if writer is not None:
+        return writer(value, keep, depth + 1)
+    kept = keep(value, depth + 1)
+    if kept is None:
+        raise NotEncodable(f"a value of type {kind.__name__}")
+    return kept
+
+
+def _is_clean(text: str) -> bool:
+    """No lone surrogates: JSON would join a pair of them into one character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]:
+    values = list(values)
+    kinds = set(map(type, values))
+    if kinds <= _SCALARS or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
+        return [tag, *values]
+    return [tag, *[_encode(value, keep, depth) for value in values]]
+
+
+def _pairs(tag: str, value: dict[Any, Any], keep: Keep, depth: int) -> list[Any]:
+    flat = [item for pair in dict.items(value) for item in pair]
+    return _items(tag, flat, keep, depth)
+
+
+def _builtin(value: Any, keep: Keep, depth: int) -> Any:
+    """The pure builtins (`int`, `len`) go by name; other classes and functions are objects like any other."""
+    name = getattr(value, "__name__", "")
+    if name in _PURE and getattr(builtins, name) is value:
+        return ["builtin", name]
+    kept = keep(value, depth)
+    if kept is None:
+        raise NotEncodable(f"a value of type {type(value).__name__}")
+    return kept
+
+
+def _read_builtin(items: list[Any]) -> Any:
+    (name,) = _of(str, items, 1)
+    if name not in _PURE:
+        raise BadFrame("a builtin that is not carried")
+    return getattr(builtins, name)
+
+
+_PURE = frozenset(
+    {
+        "bool", "int", "float", "complex", "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset",
+        "range", "object", "type", "abs", "all", "any", "bin", "chr", "divmod", "hash", "hex", "len", "max", "min",
+        "oct", "ord", "pow", "repr", "round", "sorted", "sum",
+    }
+)  # fmt: skip
+_SCALARS = {float, bool, type(None)}
+_WRITERS: dict[type, Callable[[Any, Keep, int], list[Any]]] = {
+    list: lambda v, keep, depth: _items("l", v, keep, depth),
+    tuple: lambda v, keep, depth: _items("t", v, keep, depth),
+    set: lambda v, keep, depth: _items("e", v, keep, depth),
+    frozenset: lambda v, keep, depth: _items("f", v, keep, depth),
+    dict: lambda v, keep, depth: _pairs("d", v, keep, depth),
+    bytes: lambda v, keep, depth: ["b", v.hex()],
+    bytearray: lambda v, keep, depth: ["B", v.hex()],
+    complex: lambda v, keep, depth: ["c", v.real, v.imag],
+    range: lambda v, keep, depth: ["r", *[_encode(n, keep, depth) for n in (v.start, v.stop, v.step)]],
+    slice: lambda v, keep, depth: _items("sl", (v.start, v.stop, v.step), keep, depth),
+    type(Ellipsis): lambda v, keep, depth: ["..."],
+    type: lambda v, keep, depth: _builtin(v, keep, depth),
+    type(len): lambda v, keep, depth: _builtin(v, keep, depth),
+    type({}.keys()): lambda v, keep, depth: _items("dk", v, keep, depth),
+    type({}.values()): lambda v, keep, depth: _items("dv", v, keep, depth),
+    type({}.items()): lambda v, keep, depth: _items("di", [x for pair in v for x in pair], keep, depth),
+}
+
+
+def register_standard_types() -> None:
+    """Teach both directions the standard library's value types; called once a process, before any program runs."""
+    from collections import Counter, OrderedDict, defaultdict, deque
+    from datetime import date, datetime, time, timedelta
+    from decimal import Decimal
+    from fractions import Fraction
+
+    _WRITERS.update(
+        {
+            Counter: lambda v, keep, depth: _pairs("Counter", v, keep, depth),
+            OrderedDict: lambda v, keep, depth: _pairs("OrderedDict", v, keep, depth),
+            defaultdict: lambda v, keep, depth: _pairs("defaultdict", v, keep, depth),
+            deque: lambda v, keep, depth: _items("deque", v, keep, depth),
+            Fraction: lambda v, keep, depth: _items("Fraction", (v.numerator, v.denominator), keep, depth),
+            Decimal: lambda v, keep, depth: ["Decimal", str(v)],
+            timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
+        }
+    )
+    # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
+    _WRITERS[datetime] = lambda v, keep, depth: _items("datetime", _fields(v, 7), keep, depth)
+    _WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
+    _WRITERS[time] = lambda v, keep, depth: _items("time", _fields(v, 4), keep, depth)
+    _READERS.update(
+        {
+            "Counter": lambda v: Counter(_dict(v)),
+            "OrderedDict": lambda v: OrderedDict(_dict(v)),
+            "defaultdict": lambda v: defaultdict(None, _dict(v)),
+            "deque": deque,
+            "Fraction": lambda v: Fraction(*_of(int, v, 2)),
+            "Decimal": lambda v: Decimal(*_of(str, v, 1)),
+            "timedelta": lambda v: timedelta(*_of(int, v, 3)),
+            "datetime": lambda v: datetime(*_of(int, v, 7)),
+            "date": lambda v: date(*_of(int, v, 3)),
+            "time": lambda v: time(*_of(int, v, 4)),
+        }
+    )
+
+
+def _fields(moment: Any, n: int) -> tuple[Any, ...]:
+    if moment.tzinfo is not None:
+        raise NotEncodable("a time with a time zone")
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")[-n:]
+    return tuple(getattr(moment, name) for name in names)
+
+
+Resolve = Callable[[list[Any]], Any]
+"""What a decoder makes of the tags it does not know (handles): a value, or BadFrame."""
+
+
+def decode(data: Any, resolve: Resolve) -> Any:
+    """The value that parsed JSON stands for.
+
+    Raises:
+        BadFrame: no encoding that this file or `resolve` knows.
+    """
+    try:
+        return _decode(data, resolve)
+    except BadFrame:
+        raise
+    except (TypeError, ValueError, IndexError, OverflowError, RecursionError, ArithmeticError) as error:
+        raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def _decode(data: Any, resolve: Resolve) -> Any:
+    if type(data) is not list:
+        if type(data) is dict:
+            raise BadFrame("a JSON object")
+        return data
+    tag = data[0]
+    reader = _READERS.get(tag)
+    if reader is None:
+        return resolve(data)
+    items = data[1:]
+    if list in set(map(type, items)):
+        items = [_decode(item, resolve) for item in items]
+    return reader(items)
+
+
+def _of(kind: type, items: list[Any], n: int) -> list[Any]:
+    if len(items) != n or any(type(item) is not kind for item in items):
+        raise BadFrame(f"expected {n} of {kind.__name__}")
+    return items
+
+
+def _dict(items: list[Any]) -> dict[Any, Any]:
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+_READERS: dict[Any, Callable[[list[Any]], Any]] = {
+    "i": lambda v: int(_of(str, v, 1)[0], 16),
+    "s": lambda v: bytes.fromhex(_of(str, v, 1)[0]).decode("utf-8", "surrogatepass"),
+    "l": lambda v: v,
+    "t": tuple,
+    "e": set,
+    "f": frozenset,
+    "d": _dict,
+    "b": lambda v: bytes.fromhex(_of(str, v, 1)[0]),
+    "B": lambda v: bytearray.fromhex(_of(str, v, 1)[0]),
+    "c": lambda v: complex(*_of(float, v, 2)),
+    "r": lambda v: range(*_of(int, v, 3)),
+    "sl": lambda v: slice(*v),
+    "...": lambda v: ...,
+    "builtin": _read_builtin,
+    "dk": lambda v: dict.fromkeys(v).keys(),
+    "dv": lambda v: dict(enumerate(v)).values(),
+    "di": lambda v: _dict(v).items(),
+}
+
+
+def to_bytes(frame: list[Any]) -> bytes:
+    """One frame on the wire: four bytes of length, then JSON.
+
+    Raises:
+        OverflowError: larger than a frame may be.
+    """
+    body = json.dumps(frame, separators=(",", ":")).encode("ascii")
+    if len(body) > MAX_FRAME_BYTES:
+        raise OverflowError(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
+    return len(body).to_bytes(4, "big") + body
+
+
+def from_bytes(body: bytes | bytearray | memoryview) -> list[Any]:
+    """The frame that a body holds.
+
+    Raises:
+        BadFrame: not JSON, or not a list that begins with a string.
+    """
+    try:
+        frame = json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise BadFrame(f"not a frame: {type(error).__name__}"[:200]) from None
+    if type(frame) is not list or not frame or type(frame[0]) is not str:
+        raise BadFrame("not a frame: a list that begins with a word was expected")
+    return frame

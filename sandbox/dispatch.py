@@ -1,0 +1,347 @@
+"""The pool's own thread: hands jobs to workers, takes outcomes back, replaces workers that die, retries timeouts alone.
+
+Everything that the pool and this thread share is guarded by the pool's condition; only this thread touches processes,
+so that each worker's parent thread (to which its death signal is tied) lives as long as the pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import multiprocess
+from multiprocess.connection import wait
+
+from mtp_eval.sandbox.jail import JailConfig
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.session import WALL_EXTRA_SECONDS, WALL_FACTOR
+from mtp_eval.sandbox.worker import CHOKED, Texts, WorkItem, main
+
+MAX_DEATHS = 3
+"""Workers that may die over one program before it is called an infrastructure error."""
+MAX_FAILED_STARTS = 3
+ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
+"""Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
+_PREFETCH_BYTES = 64 << 10
+_STUCK_EXTRA_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Job:
+    """One distinct program and everybody who asked for it."""
+
+    key: bytes
+    item: WorkItem
+    tags: list[Hashable]
+    n_deaths: int = 0
+    first_timeout: Outcome | None = None
+    queued_alone_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: Any
+    connection: Any
+    greeted: bool = False
+    jobs: deque[Job] = field(default_factory=deque)
+    texts: Texts = field(default_factory=Texts)
+    since: float = 0.0
+
+
+class Dispatcher:
+    """The thread and the workers.
+
+    Args:
+        finish: called with every job and its outcome, with the condition held.
+        changed: the pool's condition.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        config: JailConfig,
+        timeout_seconds: float,
+        finish: Callable[[Job, Outcome], None],
+        changed: threading.Condition,
+    ) -> None:
+        self._n_workers, self._config, self._timeout_seconds = n_workers, config, timeout_seconds
+        self._finish, self._changed = finish, changed
+        self._waiting: deque[Job] = deque()
+        self._alone: deque[Job] = deque()
+        self._running_alone = False
+        self._workers: list[_Worker] = []
+        self._n_failed_starts = 0
+        self._refused, self._broken = "", ""
+        self._layers: Mapping[str, str] = {}
+        self._stopping = False
+        self._awake_r, self._awake_w = os.pipe()
+        os.set_blocking(self._awake_w, False)
+        os.set_blocking(self._awake_r, False)
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sandbox-dispatch", daemon=True)
+
+    def start(self) -> tuple[str, str, Mapping[str, str]]:
+        """Start the workers; returns when one of them is ready or none can be: (refused, broken, layers)."""
+        self._thread.start()
+        self._started.wait()
+        return self._refused, self._broken, self._layers
+
+    def stop(self) -> None:
+        """End the thread and all workers."""
+        self._stopping = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        for fd in (self._awake_r, self._awake_w):
+            if fd >= 0:
+                os.close(fd)
+        self._awake_r = self._awake_w = -1
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs that no worker has yet."""
+        return len(self._waiting)
+
+    def add(self, job: Job) -> None:
+        """Queue a job; the caller holds the condition."""
+        self._waiting.append(job)
+        self._wake()
+
+    def forget_waiting(self) -> None:
+        """Give up the jobs that have not begun."""
+        with self._changed:
+            for job in (*self._waiting, *self._alone):
+                self._finish(job, Outcome(Verdict.INFRASTRUCTURE_ERROR, "cancelled"))
+            self._waiting.clear()
+            self._alone.clear()
+
+    def _wake(self) -> None:
+        try:
+            if self._awake_w >= 0:
+                os.write(self._awake_w, b"w")
+        except BlockingIOError:
+            pass
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it until they ignore Ctrl-C
+        try:
+            for _ in range(self._n_workers):
+                self._workers.append(self._start_worker())
+            while not self._stopping:
+                with self._changed:
+                    self._hand_out()
+                self._wait_for_something()
+        except BaseException as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            for worker in self._workers:
+                _end(worker)
+            with self._changed:
+                self._give_up()
+            self._started.set()
+
+    def _start_worker(self) -> _Worker:
+        context = multiprocess.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=main, args=(theirs, self._config, self._timeout_seconds), daemon=True)
+        # A spawned process imports the main module first. Ours needs nothing from it, and a user's script without an
+        # `if __name__ == "__main__"` guard would start the whole evaluation again.
+        real_main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = real_main
+        theirs.close()
+        return _Worker(process, ours, since=time.monotonic())
+
+    def _hand_out(self) -> None:
+        """Give every worker something to do; the condition is held."""
+        if self._broken:
+            self._give_up()
+            return
+        ready = [worker for worker in self._workers if worker.greeted]
+        busy = any(worker.jobs for worker in self._workers)
+        if self._running_alone:
+            if busy:
+                return
+            self._running_alone = bool(self._alone)
+        elif self._alone and (
+            len(self._alone) >= ALONE_BATCH
+            or not (self._waiting or busy)
+            or time.monotonic() - self._alone[0].queued_alone_at > ALONE_PATIENCE_SECONDS
+        ):
+            self._running_alone = True
+            if busy:
+                return
+        if self._running_alone:
+            if ready:
+                self._give(ready[0], self._alone.popleft())
+            return
+        for depth in (1, 2):  # one to run for everyone first, then one to have at hand
+            for worker in ready:
+                if not self._waiting:
+                    break
+                small = depth == 1 or _size(self._waiting[0].item) < _PREFETCH_BYTES
+                if len(worker.jobs) < depth and small:
+                    self._give(worker, self._waiting.popleft())
+        self._changed.notify_all()
+
+    def _give(self, worker: _Worker, job: Job) -> None:
+        key = blake2b(job.item.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        tests = None if worker.texts.knows(key) else job.item.tests
+        worker.texts.use(key, "")
+        if not worker.jobs:
+            worker.since = time.monotonic()
+        worker.jobs.append(job)
+        with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
+            worker.connection.send_bytes(pickle.dumps((replace(job.item, tests=""), key, tests)))
+
+    def _wait_for_something(self) -> None:
+        connections = {worker.connection: worker for worker in self._workers}
+        sentinels = {worker.process.sentinel: worker for worker in self._workers}
+        ready = wait([self._awake_r, *connections, *sentinels], timeout=1.0)
+        if self._awake_r in ready:
+            _empty(self._awake_r)
+        with self._changed:
+            for worker in [connections[one] for one in ready if one in connections]:
+                self._collect(worker)
+            for worker in [sentinels[one] for one in ready if one in sentinels]:
+                self._collect(worker)
+                self._bury(worker)
+            for worker in self._workers:
+                if worker.jobs and time.monotonic() - worker.since > self._longest(worker.jobs[0]):
+                    worker.process.kill()
+
+    def _longest(self, job: Job) -> float:
+        """Seconds after which a worker that has not answered is stuck (stopped, say), whatever it does."""
+        limit = job.item.timeout_seconds or self._timeout_seconds
+        one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
+        return one * max(1, len(job.item.stdin_cases)) + _STUCK_EXTRA_SECONDS
+
+    def _collect(self, worker: _Worker) -> None:
+        try:
+            while worker.connection.poll():
+                message = pickle.loads(worker.connection.recv_bytes())
+                if isinstance(message, Outcome):
+                    worker.since = time.monotonic()
+                    self._judged(worker.jobs.popleft(), message)
+                else:
+                    self._greeting(worker, *message)
+        except (EOFError, OSError):
+            pass
+
+    def _greeting(self, worker: _Worker, kind: str, detail: Any) -> None:
+        if kind == "layers":
+            worker.greeted, self._layers, self._n_failed_starts = True, detail, 0
+            self._started.set()
+        elif kind == "refused":
+            self._refused = self._broken = detail
+            self._started.set()
+        else:
+            self._last_failure = detail
+
+    def _judged(self, job: Job, outcome: Outcome) -> None:
+        if outcome.verdict is Verdict.TIMEOUT and job.first_timeout is None:
+            job.first_timeout, job.queued_alone_at = outcome, time.monotonic()
+            self._alone.append(job)
+            return
+        if job.first_timeout is not None or job.n_deaths:
+            outcome = replace(
+                outcome,
+                n_retries=outcome.n_retries + job.n_deaths + (job.first_timeout is not None),
+                timeout_sensitive=job.first_timeout is not None and outcome.verdict is not Verdict.TIMEOUT,
+            )
+        self._finish(job, outcome)
+
+    _last_failure = "it ended without a word"
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker is dead: put its jobs back, count the one it was at, start another."""
+        worker.process.join()
+        exit_code = worker.process.exitcode
+        worker.connection.close()
+        self._workers.remove(worker)
+        if worker.jobs:
+            job = worker.jobs.popleft()
+            self._waiting.extendleft(reversed(worker.jobs))
+            if exit_code == -CHOKED:
+                limit = job.item.timeout_seconds or self._timeout_seconds
+                error = "the tests did not come to an end on what the program returned"
+                self._judged(job, Outcome(Verdict.TIMEOUT, error, limit, isolation=self._config.isolation))
+            else:
+                self._again(job, f"a worker ended with {_describe(exit_code)}")
+        if self._stopping or self._broken:
+            return
+        if not worker.greeted:
+            self._n_failed_starts += 1
+            if self._n_failed_starts >= MAX_FAILED_STARTS:
+                if not any(other.greeted for other in self._workers):
+                    self._broken = f"{self._last_failure} ({_describe(exit_code)})"
+                    self._started.set()
+                return
+        self._workers.append(self._start_worker())
+
+    def _again(self, job: Job, reason: str) -> None:
+        job.n_deaths += 1
+        if job.n_deaths < MAX_DEATHS:
+            (self._alone if job.first_timeout is not None else self._waiting).appendleft(job)
+            return
+        outcome = Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, isolation=self._config.isolation)
+        self._finish(job, replace(outcome, n_retries=job.n_deaths - 1))
+
+    def _give_up(self) -> None:
+        """No worker is left or will be: every job ends as an infrastructure error, none is lost."""
+        left = [*self._waiting, *self._alone, *(job for worker in self._workers for job in worker.jobs)]
+        for job in left:
+            self._finish(job, Outcome(Verdict.INFRASTRUCTURE_ERROR, self._broken or "the pool was closed"))
+        self._waiting.clear()
+        self._alone.clear()
+        for worker in self._workers:
+            worker.jobs.clear()
+        self._changed.notify_all()
+
+
+def _end(worker: _Worker) -> None:
+    worker.connection.close()
+    worker.process.terminate()
+    worker.process.join(2.0)
+    if worker.process.exitcode is None:
+        worker.process.kill()
+        worker.process.join()
+    worker.process.close()
+
+
+def _empty(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def _size(item: WorkItem) -> int:
+    return len(item.source) + len(item.tests) + len(item.prelude) + sum(len(a) + len(b) for a, b in item.stdin_cases)
+
+
+def _describe(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        try:
+            return signal.Signals(-exit_code).name
+        except ValueError:
+            pass
+    return f"exit code {exit_code}"

@@ -1,0 +1,25 @@
+"""Errors of the sandbox itself; none of them says anything about a program.
+
+SandboxError
+├── IsolationUnavailable   the host lacks a layer of the isolation asked for
+├── JailDied               a zygote ended while it was needed; the program is run again in a fresh one
+└── PoolClosed             submit or drain after close
+"""
+
+from __future__ import annotations
+
+
+class SandboxError(Exception):
+    """Base of all."""
+
+
+class IsolationUnavailable(SandboxError):  # noqa: N818
+    """A required isolation layer is missing; the message names it, why, and what to do."""
+
+
+class JailDied(SandboxError):  # noqa: N818
+    """The zygote is gone or broke its protocol."""
+
+
+class PoolClosed(SandboxError):  # noqa: N818
+    """The pool was closed, or its workers cannot be started."""

@@ -1,0 +1,155 @@
+"""The jail's own view of the machine: namespaces, and a read-only root with nothing but Python in it.
+
+Two ways in. As root the namespaces are made directly and the user is given up afterwards; otherwise, or where root is
+not allowed to, a user namespace makes them. Either way the result has no /proc, no network, no host folder that can be
+written, and one tmpfs of limited size and inodes at /tmp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+from collections.abc import Mapping
+
+from mtp_eval.sandbox import linux
+
+NAMESPACES = {
+    "mount_namespace": linux.CLONE_NEWNS,
+    "pid_namespace": linux.CLONE_NEWPID,
+    "network_namespace": linux.CLONE_NEWNET,
+    "ipc_namespace": linux.CLONE_NEWIPC,
+    "uts_namespace": linux.CLONE_NEWUTS,
+}
+JAIL_UID = 64321
+"""The user that programs run as when the harness is root; nobody's."""
+PACKAGES = "/packages"
+"""Where the allowed third-party packages appear inside."""
+_LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+def enter() -> bool:
+    """Leave the host's namespaces; true when a user namespace was used for it. The next fork is PID 1 of the jail.
+
+    Raises:
+        OSError: the host does not allow it; `missing` says which.
+    """
+    everything = 0
+    for flag in NAMESPACES.values():
+        everything |= flag
+    if os.geteuid() == 0:
+        try:
+            linux.unshare(everything)
+            return False
+        except OSError:
+            pass  # root without CAP_SYS_ADMIN, as in many containers
+    uid, gid = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER | everything)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    return True
+
+
+def missing() -> dict[str, str]:
+    """Which namespaces cannot be made here and why, each tried in a child of its own."""
+    reasons = {}
+    for name, flag in {"user_namespace": linux.CLONE_NEWUSER, **NAMESPACES}.items():
+        needs_user = flag != linux.CLONE_NEWUSER and os.geteuid() != 0
+        reason = _try_unshare(flag | (linux.CLONE_NEWUSER if needs_user else 0))
+        if reason:
+            reasons[name] = reason
+    return reasons
+
+
+def _try_unshare(flags: int) -> str:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            linux.unshare(flags)
+        except OSError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading) as file:
+        return file.read()
+
+
+def build_root(stdlib: str, library: str, packages: Mapping[str, str], tmp_bytes: int, tmp_inodes: int) -> None:
+    """Replace this process's root by a read-only one.
+
+    Args:
+        stdlib: the folder of Python's standard library.
+        library: the folder of shared libraries that belongs to this Python (its prefix's lib).
+        packages: name -> folder or file on the host of each package that programs may import.
+    """
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    wanted = {path: path for path in (*_LIBRARIES, stdlib, library, *_DEVICES)}
+    wanted |= {f"{PACKAGES}/{os.path.basename(path)}": path for path in packages.values()}
+    links = {path: os.readlink(path) for path in _LIBRARIES if os.path.islink(path)}
+    wanted = _without_nested({inside: host for inside, host in wanted.items() if host not in links})
+    # Opened before /tmp is covered (the interpreter may live there) and in this mount namespace (older ones are refused).
+    sources = {inside: os.open(host, os.O_PATH) for inside, host in wanted.items() if os.path.exists(host)}
+
+    root = "/tmp" if os.path.isdir("/tmp") else "/mnt"
+    linux.mount("jail", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=1m,nr_inodes=1000")
+    for inside, fd in sources.items():
+        _bind(fd, root + inside, is_device=inside in _DEVICES)
+    for inside, target in links.items():
+        os.symlink(target, root + inside)
+    _hide_other_packages(root, [inside for inside in sources if inside not in _DEVICES])
+    os.makedirs(root + PACKAGES, exist_ok=True)
+    os.makedirs(root + "/tmp")
+    scratch = f"mode=777,size={tmp_bytes},nr_inodes={tmp_inodes}"
+    linux.mount("scratch", root + "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, scratch)
+
+    os.chdir(root)
+    linux.pivot_root(".", ".")
+    linux.umount_detached(".")
+    linux.mount(None, "/", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+    os.chdir("/tmp")
+    ctypes.CDLL(None).sethostname(b"sandbox", 7)
+
+
+def _without_nested(wanted: dict[str, str]) -> dict[str, str]:
+    """Without the paths that another one already contains."""
+    return {
+        inside: host
+        for inside, host in wanted.items()
+        if not any(host.startswith(other + "/") and inside == host for other in wanted.values())
+    }
+
+
+def _bind(fd: int, target: str, *, is_device: bool) -> None:
+    source = f"/proc/self/fd/{fd}"
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
+    if not is_device:
+        linux.make_read_only(target)
+    os.close(fd)
+
+
+def _hide_other_packages(root: str, inside: list[str]) -> None:
+    """Cover installed third-party packages, among them the benchmarks' own answers, with empty folders."""
+    for folder in inside:
+        for pattern in ("site-packages", "dist-packages", "python*/site-packages", "python*/dist-packages"):
+            for path in glob.glob(f"{root}{folder}/{pattern}"):
+                linux.mount("empty", path, "tmpfs", linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV, "mode=755")
+
+
+def give_up_root(*, in_user_namespace: bool) -> None:
+    """Become a user without any capability, in a user namespace of its own where there is none yet."""
+    if not in_user_namespace:
+        os.setgroups([])
+        os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)
+        os.setresuid(JAIL_UID, JAIL_UID, JAIL_UID)
+        linux.unshare(linux.CLONE_NEWUSER)
+    linux.drop_capabilities()

@@ -1,0 +1,213 @@
+"""The pool: programs in, outcomes out, in worker processes of which each is the trusted side of one jail.
+
+    with Pool(workers=2, timeout_seconds=3.0) as pool:
+        for program in programs:
+            pool.submit(program, tag)            # waits when the queue is full
+            for tag, outcome in pool.ready(): ...
+        for tag, outcome in pool.drain(): ...
+
+A thread of the pool's own hands out work and collects it. A program that times out is run once more, alone; a worker
+that dies is replaced and its program run again; after three deaths it is an `infrastructure_error`, never a wrong
+answer. Memory stays bounded however many programs are submitted, as long as finished ones are collected.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from hashlib import blake2b
+from types import TracebackType
+
+from mtp_eval.sandbox.dispatch import Dispatcher, Job
+from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed
+from mtp_eval.sandbox.jail import JailConfig
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.worker import WorkItem
+
+ISOLATIONS = ("full", "process")
+MAX_WAITING_PER_WORKER = 64
+MAX_REMEMBERED = 100_000
+"""Outcomes kept so that an identical program is not run again."""
+
+
+class Pool:
+    """Runs untrusted programs; a context manager.
+
+    Args:
+        workers: worker processes; None means one for each CPU this process may use.
+        timeout_seconds: the limit on a program's time, unless it brings its own.
+        memory_bytes: address space of a program.
+        isolation: "full", or "process" where the host cannot give that.
+        config: further limits of the jails; its isolation and memory are replaced by the arguments here.
+
+    Raises:
+        IsolationUnavailable: full isolation was asked for and a layer is missing; the message names it.
+        PoolClosed: the workers cannot be started for another reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        timeout_seconds: float = 3.0,
+        memory_bytes: int = 1 << 30,
+        isolation: str = "full",
+        config: JailConfig | None = None,
+    ) -> None:
+        n_workers = len(os.sched_getaffinity(0)) if workers is None and hasattr(os, "sched_getaffinity") else workers
+        n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
+        if n_workers < 1 or not timeout_seconds > 0 or memory_bytes < 1 << 26:
+            raise ValueError(
+                f"expected at least 1 worker, a timeout above 0 s and 64 MiB of memory; got workers={n_workers}, "
+                f"timeout_seconds={timeout_seconds:g}, memory_bytes={memory_bytes}"
+            )
+        if isolation not in ISOLATIONS:
+            raise ValueError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
+        self.isolation = isolation
+        self.layers: Mapping[str, str] = {}
+        self._changed = threading.Condition()
+        self._jobs: dict[bytes, Job] = {}
+        self._remembered: OrderedDict[bytes, Outcome] = OrderedDict()
+        self._finished: deque[tuple[Hashable, Outcome]] = deque()
+        self._n_open = 0
+        self._closed = False
+        self._max_waiting = MAX_WAITING_PER_WORKER * n_workers
+        settings = _with(config or JailConfig(), isolation=isolation, memory_bytes=memory_bytes)
+        self._dispatcher = Dispatcher(n_workers, settings, timeout_seconds, self._finish, self._changed)
+        try:
+            refused, broken, self.layers = self._dispatcher.start()
+        except BaseException:
+            self.close()
+            raise
+        if refused or broken:
+            self.close()
+            raise IsolationUnavailable(refused) if refused else PoolClosed(f"no worker could be started: {broken}")
+
+    def submit(self, program: Program, tag: Hashable) -> None:
+        """Queue a program; its outcome comes back with the tag. Waits while the queue is full.
+
+        Raises:
+            PoolClosed: the pool was closed.
+        """
+        item = WorkItem(
+            problem_id=program.problem_id,
+            source=program.source,
+            tests=program.tests,
+            prelude=program.prelude,
+            stdin_cases=tuple(program.stdin_cases),
+            timeout_seconds=program.timeout_seconds,
+            same_interpreter=program.same_interpreter,
+        )
+        key = _key(item)
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise PoolClosed("the pool is closed")
+                known = self._remembered.get(key)
+                if known is not None:
+                    self._remembered.move_to_end(key)
+                    self._finished.append((tag, known))
+                    break
+                job = self._jobs.get(key)
+                if job is not None:
+                    job.tags.append(tag)
+                    break
+                if self._dispatcher.n_waiting < self._max_waiting:
+                    self._jobs[key] = job = Job(key, item, [tag])
+                    self._dispatcher.add(job)
+                    break
+                self._changed.wait()
+            self._n_open += 1
+
+    def ready(self) -> list[tuple[Hashable, Outcome]]:
+        """The outcomes that have arrived and were not collected yet; never waits."""
+        with self._changed:
+            collected = list(self._finished)
+            self._finished.clear()
+            self._n_open -= len(collected)
+        return collected
+
+    def drain(self) -> Iterator[tuple[Hashable, Outcome]]:
+        """All outcomes not collected yet, each as soon as it arrives; ends when none is left."""
+        while True:
+            with self._changed:
+                while not self._finished and self._n_open:
+                    if self._closed:
+                        raise PoolClosed("the pool was closed before all outcomes were collected")
+                    self._changed.wait()
+                if not self._n_open:
+                    return
+            yield from self.ready()
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Outcome]:
+        """The outcomes of the programs, in their order, while later ones are still running.
+
+        Raises:
+            ValueError: outcomes of earlier submissions are still to be collected.
+        """
+        if self._n_open:
+            raise ValueError(f"{self._n_open} submitted programs are not collected yet; call drain() before run()")
+        out_of_order: dict[Hashable, Outcome] = {}
+        n_given = n_yielded = 0
+        try:
+            for n_given, program in enumerate(programs, 1):
+                self.submit(program, n_given - 1)
+                out_of_order.update(self.ready())
+                while n_yielded in out_of_order:
+                    yield out_of_order.pop(n_yielded)
+                    n_yielded += 1
+            for tag, outcome in self.drain():
+                out_of_order[tag] = outcome
+                while n_yielded in out_of_order:
+                    yield out_of_order.pop(n_yielded)
+                    n_yielded += 1
+        finally:
+            if not self._closed and self._n_open:  # the caller stopped early
+                self._dispatcher.forget_waiting()
+                for _ in self.drain():
+                    pass
+
+    def close(self) -> None:
+        """End all workers and whatever runs in their jails. Outcomes not collected are lost."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._dispatcher.stop()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        """Called by the dispatcher, which holds the lock."""
+        del self._jobs[job.key]
+        self._finished.extend((tag, outcome) for tag in job.tags)
+        if outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR:
+            self._remembered[job.key] = outcome
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._changed.notify_all()
+
+
+def _with(config: JailConfig, **changes: object) -> JailConfig:
+    from dataclasses import replace
+
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def _key(item: WorkItem) -> bytes:
+    """Same source, tests and limits: same key. The problem's name is no part of it."""
+    digest = blake2b(digest_size=16)
+    texts = [item.source, item.tests, item.prelude, repr(item.timeout_seconds), repr(item.same_interpreter)]
+    for text in (*texts, *(text for case in item.stdin_cases for text in case)):
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.digest()

@@ -1,0 +1,137 @@
+"""A worker process: the trusted side of one jail. It takes programs from the pool and answers with outcomes.
+
+If trusted tests choke on what a program returned (a set of a million colliding hashes, say), the process-time alarm
+ends the whole worker; the pool sees that signal and counts a timeout. Every other death says nothing about a program.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtp_eval.sandbox import linux
+from mtp_eval.sandbox.codec import register_standard_types
+from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
+from mtp_eval.sandbox.jail import Jail, JailConfig
+from mtp_eval.sandbox.judge import judge
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+
+N_TEXTS = 64
+"""Trusted texts that the pool need not send again; both sides keep the same ones."""
+CHOKED = signal.SIGPROF
+"""What a worker dies from when its own process time is used up."""
+_EXTRA_ADDRESS_SPACE = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A program as it travels to a worker, and with it everything the judge asks of a program."""
+
+    problem_id: str
+    source: str
+    tests: str
+    prelude: str
+    stdin_cases: tuple[tuple[str, str], ...]
+    timeout_seconds: float | None
+    same_interpreter: bool
+
+
+class Texts:
+    """The last texts that a worker has seen. The pool keeps a copy that goes through the same steps."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the text needs no sending."""
+        return key in self._known
+
+    def use(self, key: bytes, text: str | None) -> str:
+        """The text of a key, remembered as the most recent one."""
+        known = self._known.setdefault(key, text or "")
+        self._known.move_to_end(key)
+        if len(self._known) > N_TEXTS:
+            self._known.popitem(last=False)
+        return known
+
+
+def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
+    """Serve until the pool closes the connection or dies.
+
+    Messages in: (item without tests, key of the tests, tests or None). Out: ("layers", ...), ("refused", why),
+    ("broken", why), then one Outcome for each item, in order.
+    """
+    _detach()
+    register_standard_types()
+    jail = None
+    try:
+        jail = _first_jail(connection, config)
+        texts = Texts()
+        while jail is not None:
+            item, key, tests = pickle.loads(connection.recv_bytes())
+            item = replace(item, tests=texts.use(key, tests))
+            outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
+            connection.send_bytes(pickle.dumps(outcome))
+    except (EOFError, OSError, SystemExit):
+        pass  # the pool is gone
+    finally:
+        if jail is not None:
+            jail.close()
+        os._exit(0)
+
+
+def _detach() -> None:
+    """Nothing of a terminal's or the harness's: quiet, deaf to Ctrl-C, and dead when the harness is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    if sys.platform == "linux":
+        parent = os.getppid()
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
+    try:
+        jail = Jail(config)
+    except IsolationUnavailable as error:
+        connection.send_bytes(pickle.dumps(("refused", str(error))))
+    except (JailDied, OSError) as error:
+        connection.send_bytes(pickle.dumps(("broken", f"{type(error).__name__}: {error}")))
+    else:
+        connection.send_bytes(pickle.dumps(("layers", jail.layers)))
+        limit = config.memory_bytes + _EXTRA_ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return jail
+    return None
+
+
+def _judge_with_retries(item: WorkItem, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
+    """Judge in this jail, or in a new one if it breaks; the jail to go on with comes back too."""
+    reason = ""
+    for n_retries in range(3):
+        signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(item.stdin_cases)))
+        try:
+            outcome = judge(item, jail, timeout_seconds)
+            return replace(outcome, n_retries=n_retries), jail
+        except ValueError as error:  # trusted tests that do not compile
+            return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail
+        except (JailDied, OSError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        jail.close()
+        jail = Jail(jail.config)
+    return Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, n_retries=2, isolation=jail.config.isolation), jail

@@ -1,0 +1,231 @@
+"""The zygote: a small clean Python process that goes to jail first and then forks one child for each program.
+
+Started by `jail.Jail` as `python -c BOOT CONFIG`, never forked from the harness. One command socket comes with it:
+
+    R limits + the program's socket (+ stdin, stdout)  ->  fork a child that serves on that socket
+    K                                                  ->  kill whatever is left, reap, clean up, answer with the usage
+
+When the command socket closes, everything ends. Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from typing import Any
+
+from mtp_eval.sandbox import child, landlock, linux, namespaces, seccomp
+from mtp_eval.sandbox.codec import register_standard_types
+
+RUN = struct.Struct("=cIQQ")
+"""R, CPU seconds, memory bytes, output bytes."""
+USAGE = struct.Struct("=cidQ")
+"""X, wait status, CPU seconds, peak bytes."""
+HELLO_BYTES = 65536
+PRELOADED = (
+    "bisect", "cmath", "collections", "copy", "datetime", "fractions", "functools", "heapq", "itertools", "math",
+    "operator", "random", "re", "string", "typing",
+)  # fmt: skip
+"""What generated programs import most; importing it once here saves every one of them milliseconds."""
+
+
+def main() -> None:
+    """Read the configuration from the command line, enter the jail, then serve commands for ever."""
+    config = json.loads(sys.argv[1])
+    commands = socket.socket(fileno=config["fd"])
+    os.close_range = getattr(os, "close_range", None)  # type: ignore[attr-defined]
+    os.closerange(3, commands.fileno())
+    os.closerange(commands.fileno() + 1, 1024)
+    try:
+        layers, filter_ = enter_jail(config, commands)
+    except OSError as error:
+        commands.send(json.dumps({"failed": str(error), "missing": _why_not(config)}).encode()[:HELLO_BYTES])
+        os._exit(1)
+    for name in (*PRELOADED, *config["preload"]):
+        importlib.import_module(name)
+    register_standard_types()
+    for name in list(os.environ):
+        if name.startswith("LD_"):
+            del os.environ[name]
+    commands.send(json.dumps({"layers": layers, "pid": config.get("host_pid", os.getpid())}).encode())
+    gc.collect()
+    gc.freeze()
+    serve(commands, filter_, private=config["isolation"] == "full", scratch=config["scratch"])
+
+
+def enter_jail(config: dict[str, Any], commands: socket.socket) -> tuple[dict[str, str], seccomp.Filter | None]:
+    """Put every layer in force that the isolation asks for; returns what is in force and the filter for children.
+
+    Raises:
+        OSError: full isolation was asked for and a layer is missing.
+    """
+    layers = {}
+    if config["isolation"] == "full":
+        in_user_namespace = namespaces.enter()
+        pid = os.fork()
+        if pid:  # the one outside the new pid namespace: tell its pid as the host sees it, and leave
+            commands.send(json.dumps({"host_pid": pid}).encode())
+            os._exit(0)
+        namespaces.build_root(
+            config["stdlib"], config["library"], config["packages"], config["tmp_bytes"], config["tmp_inodes"]
+        )
+        namespaces.give_up_root(in_user_namespace=in_user_namespace)
+        for name in ("user_namespace", *namespaces.NAMESPACES, "read_only_root", "limited_tmpfs", "no_capabilities"):
+            layers[name] = "on"
+        sys.path[:] = [path for path in sys.path if "packages" not in path] + [namespaces.PACKAGES]
+        readable, writable = ["/"], ["/tmp", "/dev/null", "/dev/zero", "/dev/full"]
+    else:
+        os.chdir(config["scratch"])
+        os.environ["TMPDIR"] = config["scratch"]
+        layers["namespaces"] = "off: not part of isolation 'process'"
+        sys.path.append(config["package_links"])
+        readable = [path for path in config["readable"] if os.path.exists(path)]
+        writable = [config["scratch"], "/dev/null"]
+    required = config["isolation"] == "full"
+    _attempt(layers, "subreaper", lambda: linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1), required=required)
+    _attempt(layers, "no_new_privs", lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1), required=required)
+    _attempt(layers, "landlock", lambda: landlock.restrict(readable, writable), required=required)
+    _attempt(layers, "undumpable", lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0), required=required)
+    filter_ = _attempt(layers, "seccomp", seccomp.Filter, required=required)
+    _attempt(layers, "rlimits", lambda: _limit_for_good(config), required=True)
+    linux_only = sys.platform == "linux"
+    if linux_only:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    return layers, filter_
+
+
+def _attempt(layers: dict[str, str], name: str, layer: Any, *, required: bool) -> Any:
+    try:
+        made = layer()
+    except (OSError, AttributeError, ValueError) as error:  # AttributeError: a libc without prctl
+        if required:
+            raise OSError(f"{name}: {error}") from None
+        layers[name] = f"off: {error}"
+        return None
+    layers[name] = "on"
+    return made
+
+
+def _why_not(config: dict[str, Any]) -> dict[str, str]:
+    if config["isolation"] != "full" or sys.platform != "linux":
+        return {}
+    try:
+        return namespaces.missing()
+    except OSError:
+        return {}
+
+
+def _limit_for_good(config: dict[str, Any]) -> None:
+    """Limits that are the same for every program; children cannot raise them."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, config["open_files"])
+    if config["isolation"] == "full":
+        _lower(resource.RLIMIT_NPROC, config["processes"])
+
+
+def _lower(kind: int, value: int) -> None:
+    """Set soft and hard limit, never above the hard limit there is."""
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def serve(commands: socket.socket, filter_: seccomp.Filter | None, *, private: bool, scratch: str) -> None:
+    """Fork, kill, reap and clean, as told, until the command socket closes."""
+    pid = 0
+    while True:
+        message, fds, _, _ = socket.recv_fds(commands, RUN.size, 3)
+        if message[:1] == b"R" and not pid:
+            pid = os.fork()
+            if pid == 0:
+                _become_program(commands, filter_, message, fds)
+            for fd in fds:
+                os.close(fd)
+        elif message == b"K" and pid:
+            commands.send(_end(pid, private=private))
+            pid = 0
+            if not _clean(scratch):
+                break
+        else:
+            break
+    _kill_all(pid, private=private)
+    os._exit(0)
+
+
+def _become_program(commands: socket.socket, filter_: seccomp.Filter | None, message: bytes, fds: list[int]) -> None:
+    """In the child: only its own descriptors, its limits, the filter; then serve. Never returns."""
+    try:
+        os.close(commands.fileno())
+        commands.detach()
+        if len(fds) == 3:
+            os.dup2(fds[1], 0)
+            os.dup2(fds[2], 1)
+            os.close(fds[1])
+            os.close(fds[2])
+        _, cpu_seconds, memory_bytes, output_bytes = RUN.unpack(message)
+        _lower(resource.RLIMIT_CPU, cpu_seconds)
+        _lower(resource.RLIMIT_AS, memory_bytes)
+        _lower(resource.RLIMIT_FSIZE, output_bytes)
+        if sys.platform != "linux":
+            os.setsid()
+        if filter_ is not None:
+            filter_.install(os.getpid())
+    except BaseException:
+        os._exit(71)
+    child.serve(fds[0])
+
+
+def _end(pid: int, *, private: bool) -> bytes:
+    """Kill the program and everything it left; its usage."""
+    _kill_all(pid, private=private)
+    _, status, usage = os.wait4(pid, 0)
+    try:
+        while True:
+            os.waitpid(-1, 0 if private else os.WNOHANG)
+    except ChildProcessError:
+        pass
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return USAGE.pack(b"X", status, usage.ru_utime + usage.ru_stime, peak)
+
+
+def _kill_all(pid: int, *, private: bool) -> None:
+    try:
+        if private:
+            os.kill(-1, signal.SIGKILL)  # PID 1 of a namespace: everything in it but itself
+        elif pid:
+            os.kill(pid, signal.SIGKILL)
+            if sys.platform != "linux":
+                os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _clean(scratch: str) -> bool:
+    """Empty the scratch folder; false if that fails, and then this zygote is not used again."""
+    try:
+        names = os.listdir(scratch)
+        n_moved = 0
+        while names:
+            for name in names:
+                path = f"{scratch}/{name}"
+                if os.path.islink(path) or not os.path.isdir(path):
+                    os.unlink(path)
+                    continue
+                # What is inside is moved up, never walked into: a hostile tree may be deeper than any path is long.
+                os.chmod(path, 0o700)
+                for inner in os.listdir(path):
+                    n_moved += 1
+                    os.rename(f"{path}/{inner}", f"{scratch}/.moved{n_moved}")
+                os.rmdir(path)
+            names = os.listdir(scratch)
+    except OSError:
+        return False
+    return True
