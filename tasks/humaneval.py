@@ -9,17 +9,40 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
 
 FILE = "HumanEval.jsonl.gz"
-PROTOCOLS: dict[str, tuple[str, ...]] = {
-    "0shot": ("\nclass", "\ndef", "\n#", "\nif", "\nprint"),
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How HumanEval is asked.
+
+    `strip` removes the white space around the prompt, its last line break included, which is known to move scores.
+    """
+
+    stop: tuple[str, ...]
+    strip: bool = False
+    max_new_tokens: int | None = None
+
+
+PROTOCOLS = {
+    # Chen et al. 2021: the prompt as published
+    "0shot": Protocol(("\nclass", "\ndef", "\n#", "\nif", "\nprint")),
+    # bigcode-evaluation-harness's humaneval
+    "bigcode": Protocol(
+        ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>"), strip=True, max_new_tokens=512
+    ),
+    # lm-evaluation-harness's humaneval
+    "lm-eval": Protocol(("\nclass", "\ndef", "\n#", "\nif", "\nprint"), max_new_tokens=1024),
 }
-"""Stop strings by protocol."""
 
 
 class HumanEvalTask(BaseTask):
@@ -42,15 +65,17 @@ class HumanEvalTask(BaseTask):
     ):
         chosen = choose_protocol("humaneval", protocol, tuple(PROTOCOLS))
         loaded = load_problem_file(problem_file) if problem_file else load(data_dir)
+        asked = PROTOCOLS[chosen]
         own_name = f"{chosen}+{problem_file.name}" if problem_file else chosen
         self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
         self._preludes: dict[str, str] = {}
         problems = [
             Problem(
                 problem_id=row["task_id"],
-                prompt=row["prompt"],
-                reference=row.get("canonical_solution", ""),
-                stop=PROTOCOLS[chosen],
+                prompt=row["prompt"].strip() if asked.strip else row["prompt"],
+                reference=reference_of(row, strip=asked.strip),
+                stop=asked.stop,
+                max_new_tokens=asked.max_new_tokens,
                 entry_point=row["entry_point"],
             )
             for row in loaded.rows
@@ -72,6 +97,13 @@ class HumanEvalTask(BaseTask):
             tests=f"{self._tests[problem.problem_id]}\ncheck({problem.entry_point})",
             prelude=self._preludes[problem.problem_id],
         )
+
+
+def reference_of(row: Mapping[str, Any], *, strip: bool) -> str:
+    """The canonical solution as a continuation of the prompt: stripping took the white space it begins with."""
+    solution = row.get("canonical_solution", "")
+    prompt = row["prompt"]
+    return prompt[len(prompt.rstrip()) :] + solution if strip and solution else solution
 
 
 def load(data_dir: Path | None) -> Loaded:
@@ -109,7 +141,7 @@ def load_problem_file(path: Path) -> Loaded:
 def helpers_of(prompt: str, entry_point: str) -> str:
     """The prompt's imports and helpers without the function that is asked for; empty if the prompt does not parse."""
     try:
-        tree = ast.parse(prompt + "    pass\n")
+        tree = ast.parse(prompt.rstrip() + "\n    pass\n")
     except SyntaxError:
         return ""
     kept = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == entry_point)]

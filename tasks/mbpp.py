@@ -8,35 +8,68 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import SOURCES, DataError, Loaded, find_file, how_to_get, read_checked, rows_sha256
+from mtp_eval.tasks.sources import (
+    SOURCES,
+    DataError,
+    Loaded,
+    find_file,
+    from_hub,
+    how_to_get,
+    read_checked,
+    rows_sha256,
+)
 
 FILE = "mbpp.jsonl"
+SANITIZED_FILE = "sanitized-mbpp.json"
 HUB = "google-research-datasets/mbpp"
 ROWS_SHA256 = "342c9d2cdb9abccfcf34606c32270e87d09ebd5fabaf8eb1d963f6ff52a74671"
 """Of the five fields used, whatever file or hub they came from."""
 SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974), "all": (1, 974)}
 """First and last id of each split."""
 FIELDS = ("task_id", "text", "code", "test_list", "test_setup_code")
+SANITIZED_FIELDS = ("task_id", "prompt", "code", "test_list", "test_imports")
+SANITIZED_SHA256 = "edefec3769a1e7676fa6ee7bd4fbd80543d57e74e3f61ba99b20eb7551351352"
 EXAMPLE_IDS = (2, 3, 4)
-PROTOCOLS = ("3shot-austin",)
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How MBPP is asked: everything that moves the score apart from the model."""
+
+    shots: int
+    stop: tuple[str, ...]
+    max_new_tokens: int
+    rule: str
+
+
+PROTOCOLS = {
+    # Austin et al. as lm-evaluation-harness asks it: three examples, all three asserts shown
+    "3shot-austin": Protocol(3, ("[DONE]",), 512, "stops"),
+    # InCoder's docstring with the first assert, as bigcode-evaluation-harness asks it; "\ndef" is no stop there
+    "0shot-docstring": Protocol(0, ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n<|/", "\n```"), 512, "stops"),
+    # the same prompt with EvalPlus's stops and clean-up
+    "0shot-evalplus": Protocol(
+        0, ("\nif __name__", "\ndef main(", "\nprint(", '\n"""', "\nassert"), 768, "definitions"
+    ),
+}
 
 
 class MbppTask(BaseTask):
-    """MBPP under one protocol.
+    """MBPP, or its sanitized edition, under one protocol.
 
     Args:
-        protocol: one of `PROTOCOLS`.
+        protocol: a key of `PROTOCOLS`.
         split: a key of `SPLITS`; "test" is what papers report.
-        data_dir: a folder holding mbpp.jsonl.
+        data_dir: a folder holding the published file.
         extract: an extraction rule other than the protocol's.
+        name: "mbpp" or "mbpp-sanitized".
     """
-
-    default_rule = "stops"
 
     def __init__(
         self,
@@ -45,27 +78,31 @@ class MbppTask(BaseTask):
         split: str = "test",
         data_dir: Path | None = None,
         extract: str | None = None,
+        name: str = "mbpp",
     ):
-        chosen = choose_protocol("mbpp", protocol, PROTOCOLS)
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
+        asked = PROTOCOLS[chosen]
+        self.default_rule = asked.rule
         if split not in SPLITS:
-            raise ValueError(f"mbpp has no split {split!r}; expected one of {', '.join(SPLITS)}")
-        loaded = load(data_dir)
+            raise ValueError(f"{name} has no split {split!r}; expected one of {', '.join(SPLITS)}")
+        loaded = load(data_dir) if name == "mbpp" else load_sanitized(data_dir)
         self._rows = {f"mbpp/{row['task_id']}": row for row in loaded.rows}
         first, last = SPLITS[split]
-        examples = [self._rows[f"mbpp/{i}"] for i in EXAMPLE_IDS]
+        examples = [self._rows[f"mbpp/{i}"] for i in EXAMPLE_IDS[: asked.shots]]
         problems = [
             Problem(
                 problem_id=f"mbpp/{row['task_id']}",
-                prompt=austin_prompt(row, examples),
+                prompt=austin_prompt(row, examples) if examples else docstring_prompt(row),
                 reference=row["code"],
-                stop=("[DONE]",),
-                max_new_tokens=512,
+                stop=asked.stop,
+                max_new_tokens=asked.max_new_tokens,
                 entry_point=entry_point_of(row["code"], row["test_list"]),
             )
             for row in loaded.rows
             if first <= row["task_id"] <= last
         ]
-        super().__init__("mbpp", chosen, loaded.sha256, problems, extract)
+        own_name = chosen if split == "test" else f"{chosen}+{split}"
+        super().__init__(name, own_name, loaded.sha256, problems, extract)
 
     def tested(self, problem: Problem, source: str) -> Program:
         """Judged by the setup code and the asserts, which run after the source."""
@@ -73,9 +110,26 @@ class MbppTask(BaseTask):
         return Program(
             problem_id=problem.problem_id,
             source=source,
-            tests="\n".join([row["test_setup_code"], *row["test_list"]]).replace("\r\n", "\n"),
+            tests=tests_of(row),
             same_interpreter=builds_program_classes(row),
         )
+
+
+def mbpp_sanitized(
+    protocol: str | None = None, *, split: str = "test", data_dir: Path | None = None, extract: str | None = None
+) -> MbppTask:
+    """The 427 hand-verified problems, of which 257 are in the test split."""
+    return MbppTask(protocol, split=split, data_dir=data_dir, extract=extract, name="mbpp-sanitized")
+
+
+def tests_of(row: Mapping[str, Any]) -> str:
+    """Setup code and asserts, one statement a line."""
+    return "\n".join([row["test_setup_code"].replace("\r\n", "\n"), *(line.strip() for line in row["test_list"])])
+
+
+def docstring_prompt(row: Mapping[str, Any]) -> str:
+    """The description and the first assert in a docstring."""
+    return f'"""\n{row["text"]}\n{row["test_list"][0]}\n"""\n'
 
 
 def austin_item(row: Mapping[str, Any]) -> str:
@@ -106,7 +160,7 @@ def entry_point_of(code: str, asserts: Sequence[str]) -> str | None:
 def builds_program_classes(row: Mapping[str, Any]) -> bool:
     """Whether the tests build instances of classes that the reference defines: such tests cannot run outside it."""
     classes = {node.name for node in ast.parse(row["code"]).body if isinstance(node, ast.ClassDef)}
-    tests = ast.parse("\n".join([row["test_setup_code"], *(line.strip() for line in row["test_list"])]))
+    tests = ast.parse(tests_of(row))
     return any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
         for node in ast.walk(tests)
@@ -123,17 +177,28 @@ def load(data_dir: Path | None) -> Loaded:
     return read_checked(path) if path else _load_from_hub()
 
 
-def _load_from_hub() -> Loaded:
-    try:
-        from datasets import concatenate_datasets, load_dataset
+def load_sanitized(data_dir: Path | None) -> Loaded:
+    """The sanitized rows with the field names of the full benchmark; only their own imports are set-up code.
 
-        parts = load_dataset(HUB, "full")
-        rows = [dict(row) for row in concatenate_datasets([parts[name] for name in sorted(parts)])]
-    except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
-        raise DataError(
-            f"MBPP: no {FILE} in a data folder, and `datasets` could not load {HUB} ({type(error).__name__}). "
-            + how_to_get(FILE)
-        ) from error
+    Raises:
+        DataError: neither a data folder nor the hub has the published rows.
+    """
+    path = find_file(SANITIZED_FILE, data_dir)
+    if path is not None:
+        loaded = read_checked(path)
+    else:
+        rows = from_hub(HUB, "sanitized", ("prompt", "test", "validation", "train"))
+        rows.sort(key=lambda row: int(row["task_id"]))
+        found = rows_sha256([{field: row[field] for field in SANITIZED_FIELDS} for row in rows])
+        if found != SANITIZED_SHA256:
+            raise DataError(f"sanitized MBPP from the hub is another version. {how_to_get(SANITIZED_FILE)}")
+        loaded = Loaded(rows, SOURCES[SANITIZED_FILE].sha256, HUB)
+    rows = [{**row, "text": row["prompt"], "test_setup_code": "\n".join(row["test_imports"])} for row in loaded.rows]
+    return Loaded(sorted(rows, key=lambda row: int(row["task_id"])), loaded.sha256, loaded.where)
+
+
+def _load_from_hub() -> Loaded:
+    rows = from_hub(HUB, "full", ("prompt", "test", "validation", "train"))
     rows.sort(key=lambda row: int(row["task_id"]))
     found = rows_sha256([{field: row[field] for field in FIELDS} for row in rows])
     if found != ROWS_SHA256:

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,24 @@ def find_file(name: str, data_dir: Path | None) -> Path | None:
         if (folder / name).is_file():
             return folder / name
     return None
+
+
+def from_hub(name: str, config: str | None, splits: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of these splits of a data set, one split after the other, through `datasets`.
+
+    Raises:
+        DataError: `datasets` cannot get it; the message names the cause and the ways to get the file.
+    """
+    source = next(source for source in SOURCES.values() if source.hub == name)
+    try:
+        from datasets import load_dataset
+
+        return [dict(row) for split in splits for row in load_dataset(name, config, split=split)]
+    except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
+        raise DataError(
+            f"no {source.file} in a data folder, and `datasets` could not load {name} ({type(error).__name__}). "
+            + how_to_get(source.file)
+        ) from error
 
 
 def how_to_get(name: str) -> str:

@@ -1,0 +1,145 @@
+"""APPS (Hendrycks et al. 2021): problems from coding sites, judged by calling a function or through standard input.
+
+The file read here has 150 of the 5,000 test problems: 50 introductory, 52 interview (a few of them twice), 48
+competition. It has no reference solutions. Under `0shot` a problem with starter code is answered by that function;
+under `0shot-stdin` every problem is a program that reads the same lines and prints the answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.tasks import apps_oracle
+from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.sources import DataError, find_file, how_to_get, read_checked
+
+FILE = "apps_selected150.jsonl.gz"
+PROTOCOLS = ("0shot", "0shot-stdin")
+STOP = ("\nQUESTION", "\n---", "\nANSWER")
+DIFFICULTIES = {"apps-intro": "introductory", "apps-interview": "interview", "apps-competition": "competition"}
+
+
+class AppsTask(BaseTask):
+    """One difficulty of APPS.
+
+    Args:
+        name: a key of `DIFFICULTIES`.
+        protocol: one of `PROTOCOLS`.
+        data_dir: a folder holding the file.
+        extract: an extraction rule other than the protocol's.
+    """
+
+    default_rule = "fence"
+
+    def __init__(
+        self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
+        path = find_file(FILE, data_dir)
+        if path is None:
+            raise DataError(f"{name}: {FILE} not found. {how_to_get(FILE)}")
+        loaded = read_checked(path)
+        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._calls = chosen == "0shot"
+        problems, seen = [], Counter[str]()
+        for row in loaded.rows:
+            if row["difficulty"] != DIFFICULTIES[name]:
+                continue
+            seen[row["id"]] += 1
+            again = f"#{seen[row['id']]}" if seen[row["id"]] > 1 else ""
+            problem = Problem(
+                problem_id=f"apps/{row['id']}{again}",
+                prompt=prompt_of(row, calls=self._calls),
+                reference="",
+                stop=STOP,
+                max_new_tokens=512,
+                entry_point=entry_point_of(row) if self._calls else None,
+                tags={"form": "call" if self._calls and entry_point_of(row) else "stdin"},
+            )
+            self._rows[problem.problem_id] = row
+            problems.append(problem)
+        super().__init__(name, chosen, loaded.sha256, problems, extract)
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Judged by calls where the problem names a function, else through standard input."""
+        row = self._rows[problem.problem_id]
+        if problem.entry_point is None:
+            cases = tuple((test["input"], "\n".join(map(as_text, test["output"]))) for test in row["test_list"])
+            return Program(problem_id=problem.problem_id, source=source, stdin_cases=cases)
+        name = problem.entry_point
+        if re.search(r"^class Solution\b", source, re.MULTILINE) and not re.search(
+            rf"^def {name}\b", source, re.MULTILINE
+        ):
+            source += f"\n{name} = Solution().{name}\n"
+        call = f"run_calls({name}, {json.dumps(row['test_list'])!r}, {n_arguments(row)})"
+        return Program(problem_id=problem.problem_id, source=source, tests=f"{oracle_source()}\n{call}\n")
+
+
+def apps_intro(protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None) -> AppsTask:
+    """The introductory problems."""
+    return AppsTask("apps-intro", protocol, data_dir=data_dir, extract=extract)
+
+
+def apps_interview(
+    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+) -> AppsTask:
+    """The interview problems."""
+    return AppsTask("apps-interview", protocol, data_dir=data_dir, extract=extract)
+
+
+def apps_competition(
+    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+) -> AppsTask:
+    """The competition problems."""
+    return AppsTask("apps-competition", protocol, data_dir=data_dir, extract=extract)
+
+
+def prompt_of(row: Mapping[str, Any], *, calls: bool) -> str:
+    """Question, starter code and the form of the answer, as APPS's authors word it."""
+    starter = row["starter_code"] if calls else ""
+    form = "Use Call-Based format" if starter.strip() else "Use Standard Input format"
+    return f"\nQUESTION:\n{row['description']}\n{starter}\n{form}\n\nANSWER:\n"
+
+
+def starter_function(row: Mapping[str, Any]) -> ast.FunctionDef | None:
+    """The function of the starter code."""
+    starter = row["starter_code"].strip()
+    if not starter:
+        return None
+    tree = ast.parse(starter + "\n    pass\n")
+    return next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None)
+
+
+def entry_point_of(row: Mapping[str, Any]) -> str | None:
+    """The name of the function that a solution defines."""
+    function = starter_function(row)
+    return function.name if function else None
+
+
+def n_arguments(row: Mapping[str, Any]) -> int:
+    """How many arguments the tests pass: the parameters without a default, or what the tests have lines for."""
+    function = starter_function(row)
+    assert function is not None
+    names = [argument.arg for argument in function.args.args if argument.arg != "self"]
+    fewest = min(test["input"].count("\n") + 1 for test in row["test_list"])
+    return min(len(names), max(fewest, len(names) - len(function.args.defaults)))
+
+
+def as_text(value: Any) -> str:
+    """An expected value as a program prints it."""
+    return value if isinstance(value, str) else str(value)
+
+
+@cache
+def oracle_source() -> str:
+    """The judge's own source text, with which the tests begin."""
+    return inspect.getsource(apps_oracle)

@@ -1,0 +1,104 @@
+"""GSM8K (Cobbe et al. 2021): 1,319 word problems, eight worked examples in front, the last number is the answer.
+
+The examples are the chain-of-thought prompt of Wei et al. (arXiv 2201.11903, appendix), which papers mean by "8-shot".
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.gsm8k_examples import EXAMPLES
+from mtp_eval.tasks.problem import Problem
+from mtp_eval.tasks.sources import (
+    SOURCES,
+    DataError,
+    Loaded,
+    find_file,
+    from_hub,
+    how_to_get,
+    read_checked,
+    rows_sha256,
+)
+
+FILE = "gsm8k-test.jsonl.gz"
+HUB = "openai/gsm8k"
+ROWS_SHA256 = "176818e0349688ae3031a37f2fe8f454e7575635b88232abfc6b3387320e6605"
+PROTOCOLS = ("8shot-cot", "8shot-cot-strict")
+"""The last number anywhere, or the number after the last "The answer is"."""
+NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+
+
+class Gsm8kTask(ExactMatchTask):
+    """GSM8K under one protocol.
+
+    Args:
+        protocol: one of `PROTOCOLS`.
+        data_dir: a folder holding gsm8k-test.jsonl.gz.
+        extract: an extraction rule other than the protocol's.
+    """
+
+    default_rule = "stops"
+
+    def __init__(self, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None):
+        chosen = choose_protocol("gsm8k", protocol, PROTOCOLS)
+        self._strict = chosen.endswith("strict")
+        loaded = load(data_dir)
+        problems = [
+            Problem(
+                problem_id=f"gsm8k/{index}",
+                prompt=prompt_of(row["question"]),
+                reference=" " + reference_of(row["answer"]),
+                stop=("\nQ:", "Q:", "</s>", "<|im_end|>"),
+                max_new_tokens=256,
+            )
+            for index, row in enumerate(loaded.rows)
+        ]
+        super().__init__("gsm8k", chosen, loaded.sha256, problems, extract)
+
+    def answer(self, problem: Problem, text: str) -> str:
+        """The number, in its shortest form."""
+        if self._strict:
+            _, found, text = text.rpartition("The answer is")
+            numbers = NUMBER.findall(text)[:1] if found else []
+        else:
+            numbers = NUMBER.findall(text)[-1:]
+        return normal_number(numbers[0]) if numbers else ""
+
+
+def normal_number(text: str) -> str:
+    """ "$1,200.00" and "1200" are the same number."""
+    try:
+        number = Decimal(text.replace(",", "").replace("$", ""))
+    except InvalidOperation:
+        return ""
+    return format(number.normalize() + 0, "f")
+
+
+def prompt_of(question: str) -> str:
+    """Eight worked examples and the question."""
+    shots = "".join(f"Q: {asked}\nA: {worked}\n\n" for asked, worked in EXAMPLES)
+    return f"{shots}Q: {question}\nA:"
+
+
+def reference_of(answer: str) -> str:
+    """The published solution without its calculator marks, ending as the examples end."""
+    steps, _, number = answer.partition("####")
+    return f"{re.sub(r'<<[^>]*>>', '', steps).strip()} The answer is {number.strip()}."
+
+
+def load(data_dir: Path | None) -> Loaded:
+    """The test rows, from a data folder, else from the hub.
+
+    Raises:
+        DataError: neither has the published rows.
+    """
+    path = find_file(FILE, data_dir)
+    if path is not None:
+        return read_checked(path)
+    rows = from_hub(HUB, "main", ("test",))
+    if rows_sha256([{"question": row["question"], "answer": row["answer"]} for row in rows]) != ROWS_SHA256:
+        raise DataError(f"GSM8K from the hub is another version of the test set. {how_to_get(FILE)}")
+    return Loaded(rows, SOURCES[FILE].sha256, HUB)
