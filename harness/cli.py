@@ -17,6 +17,7 @@ from mtp_eval.harness.commands.presets import presets
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
+from mtp_eval.harness.commands.tasks import app as tasks_app
 from mtp_eval.harness.commands.train import train
 from mtp_eval.harness.errors import MtpEvalError
 
@@ -38,6 +39,7 @@ app.command()(score)
 app.command()(table)
 app.command()(compare)
 app.command()(train)
+app.add_typer(tasks_app, name="tasks")
 
 
 def main() -> None:

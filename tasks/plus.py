@@ -96,6 +96,21 @@ class PlusTask(BaseTask):
         ]
         super().__init__(name, chosen, loaded.sha256, problems, extract)
 
+    @property
+    def has_plus(self) -> bool:
+        """Whether the plus inputs count."""
+        return self._with_plus
+
+    def has_special_oracle(self, problem: Problem) -> bool:
+        """Whether the problem is judged by something else than equality."""
+        return problem.entry_point in _ORACLE_OF
+
+    def base_calls(self, problem: Problem) -> list[tuple[Any, Any]]:
+        """The base inputs and outputs, encoded."""
+        row = self._rows[problem.problem_id]
+        outputs = self.expected(problem.problem_id)["base"]
+        return list(zip(encoded_inputs(row, "base"), outputs, strict=True))
+
     def prefix(self, problem: Problem) -> str:
         """The prompt: HumanEval+'s signature, or MBPP+'s docstring."""
         return problem.prompt

