@@ -111,14 +111,17 @@ def read_cells(store: RunStore) -> list[Cell]:
     return count_cells(store.header, store.records())
 
 
-def count_cells(header: Mapping[str, Any], records: Iterable[Record]) -> list[Cell]:
-    """One pass over the records; memory grows with problems, not with completions."""
+def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | None = None) -> list[Cell]:
+    """One pass over the records; memory grows with problems, not with completions.
+
+    Groups follow each task's own `report_by`, or the tag `by` where it is given.
+    """
     own_temperature = header.get("config", {}).get("temperature")
     own = float(own_temperature) if isinstance(own_temperature, (int, float)) else None
     report_by = {name: task.get("report_by") for name, task in header.get("tasks", {}).items()}
     tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
     for record in records:
-        tag = report_by.get(record.task)
+        tag = by or report_by.get(record.task)
         group = str(record.tags.get(tag, "")) if tag else ""
         temperature = own if record.temperature is None else record.temperature
         tallies.setdefault((record.model, record.task, group, temperature), _Tally()).add(record)

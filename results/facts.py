@@ -55,5 +55,5 @@ def size_name(parameters: float | None) -> str:
     for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if parameters >= unit:
             value = parameters / unit
-            return f"{value:.1f}{letter}" if value < 10 else f"{value:.0f}{letter}"
+            return f"{value:.1f}".removesuffix(".0") + letter if value < 9.95 else f"{value:.0f}{letter}"
     return str(int(parameters))

@@ -1,0 +1,318 @@
+"""Plots of runs: pass@k against k, score against size, drafting against heads, accuracy against m, loss curves.
+
+Every plot is a matplotlib figure without global state, saved as PNG and SVG with the same bytes for the same data. Models
+are told apart three times over, by colour (Okabe and Ito's palette, made for the colour-blind), marker and dash pattern,
+so that print in grey loses nothing. Shaded bands and bars are 95 % intervals, bootstrap over problems.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtp_eval.results.cells import Cell, natural_key
+from mtp_eval.results.estimators import pass_at_k_curve
+from mtp_eval.results.facts import model_fact, size_name
+from mtp_eval.results.files import write_atomically
+from mtp_eval.results.intervals import mean_interval, resampled_means
+from mtp_eval.results.styles import heads_used
+from mtp_eval.results.tables import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MOST_KS = 40
+BAND_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with the name of its files and a caption."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+    def __post_init__(self) -> None:
+        # The layout moves a little with every drawing; settle it once, so that every file shows the same picture.
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+
+    def svg(self) -> str:
+        """The figure as SVG, without a date, so that equal data give equal bytes."""
+        import matplotlib as mpl
+
+        out = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
+            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "mtp-eval"})
+        return out.getvalue()
+
+    def png(self, dots_per_inch: int = 160) -> bytes:
+        """The figure as PNG."""
+        out = io.BytesIO()
+        self.figure.savefig(out, format="png", dpi=dots_per_inch, metadata={"Software": "mtp-eval"})
+        return out.getvalue()
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write NAME.png and NAME.svg."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{self.name}.png", folder / f"{self.name}.svg"]
+        write_atomically(paths[0], self.png())
+        write_atomically(paths[1], self.svg())
+        return paths
+
+
+def style_of(place: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the place-th line; no two of the first 40 look alike."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": DASHES[place % len(DASHES)],
+        "markersize": 4.5,
+        "linewidth": 1.6,
+    }
+
+
+class Looks:
+    """Gives each label its own line style, the same in every panel."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    def __call__(self, label: str) -> dict[str, Any]:
+        """The style of this label, a new one the first time."""
+        if label not in self.labels:
+            self.labels.append(label)
+        return style_of(self.labels.index(label))
+
+
+def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
+    """pass@k against k, a panel per task and group; None where no problem has two samples."""
+    panels: dict[str, list[Cell]] = {}
+    for _, cells in runs:
+        for cell in cells:
+            if cell.n.min(initial=10**9) >= 2:
+                panels.setdefault(_where(cell), []).append(cell)
+    if not panels:
+        return None
+    looks = Looks()
+    figure, axes = _panels(len(panels))
+    for ax, (where, cells) in zip(axes, panels.items(), strict=False):
+        for cell in cells:
+            k_max = int(cell.n.min())
+            ks = np.unique(np.geomspace(1, k_max, MOST_KS).round().astype(int))
+            scores_PK = pass_at_k_curve(cell.n, cell.c, k_max)[:, ks - 1]
+            low, high = np.quantile(resampled_means(scores_PK, BAND_RESAMPLES), [0.025, 0.975], axis=0)
+            look = looks(_series(cell, cells))
+            ax.fill_between(ks, 100 * low, 100 * high, color=look["color"], alpha=0.15, linewidth=0)
+            every = max(1, len(ks) // 8)
+            ax.plot(ks, 100 * scores_PK.mean(axis=0), label=_series(cell, cells), markevery=every, **look)
+        ax.set_xscale("log")
+        _plain_ticks(ax, max(int(cell.n.min()) for cell in cells))
+        _finish(ax, where, "k", "pass@k (%)")
+    _legend(figure)
+    return Plot("pass_at_k", "pass@k against k; bands are 95 % intervals over problems.", figure)
+
+
+def size_plot(runs: Sequence[Run], k: int = 1) -> Plot | None:
+    """Score against parameters, a line per n; None where sizes are unknown or all the same."""
+    points: dict[str, dict[int, list[tuple[float, Cell]]]] = {}
+    sizes = set()
+    for header, cells in runs:
+        for cell in cells:
+            size, n = (model_fact(header, cell.model, name) for name in ("parameters", "n_future"))
+            if size and n and not cell.score(k).reason:
+                points.setdefault(_where(cell), {}).setdefault(int(n), []).append((float(size), cell))
+                sizes.add(round(math.log(float(size)), 2))
+    if len(sizes) < 2:
+        return None
+    figure, axes = _panels(len(points))
+    for ax, (where, by_n) in zip(axes, points.items(), strict=False):
+        for place, (n, found) in enumerate(sorted(by_n.items())):
+            found.sort(key=lambda point: point[0])
+            values = [cell.score(k) for _, cell in found]
+            intervals = [mean_interval(value.values) for value in values]
+            means = np.array([value.mean for value in values])
+            bars = [
+                100 * (means - [i.low for i in intervals]),
+                100 * (np.array([i.high for i in intervals]) - means),
+            ]
+            xs = [size * 1.03 ** (place - (len(by_n) - 1) / 2) for size, _ in found]  # side by side, not on top
+            ax.errorbar(xs, 100 * means, yerr=np.maximum(bars, 0), label=f"n = {n}", capsize=3, **style_of(place))
+        ax.set_xscale("log")
+        ticks = sorted({size for found in by_n.values() for size, _ in found})
+        ax.set_xticks(ticks, [size_name(size) for size in ticks])
+        ax.minorticks_off()
+        _finish(ax, where, "parameters", f"pass@{k} (%)")
+    _legend(figure)
+    return Plot("score_by_size", f"pass@{k} against the number of parameters; bars are 95 % intervals.", figure)
+
+
+def heads_plot(runs: Sequence[Run]) -> Plot | None:
+    """Tokens per forward and speed-up against heads used; None where fewer than two numbers of heads were run."""
+    found: dict[str, dict[int, Cell]] = {}
+    for _, cells in runs:
+        for cell in cells:
+            if cell.n_forwards:
+                label = f"{cell.model.rsplit('/', 1)[-1]}, {_where(cell)}"
+                found.setdefault(label, {})[heads_used(cell)] = cell
+    found = {label: by_heads for label, by_heads in found.items() if len(by_heads) > 1}
+    if not found:
+        return None
+    figure, (left, right) = _panels(2)
+    most = max(max(by_heads) for by_heads in found.values())
+    left.plot([1, most], [1, most], color="0.7", linewidth=1, label="every draft accepted")
+    for place, (label, by_heads) in enumerate(found.items()):
+        heads = sorted(by_heads)
+        left.plot(heads, [by_heads[h].tokens_per_forward for h in heads], label=label, **style_of(place))
+        base = by_heads.get(1)
+        if base is not None and base.generation_seconds > 0 and all(by_heads[h].generation_seconds > 0 for h in heads):
+            rate = base.n_tokens / base.generation_seconds
+            right.plot(
+                heads,
+                [by_heads[h].n_tokens / by_heads[h].generation_seconds / rate for h in heads],
+                label=label,
+                **style_of(place),
+            )
+    right.axhline(1.0, color="0.7", linewidth=1)
+    for ax, title, unit in ((left, "Tokens per forward", "tokens"), (right, "Speed-up against 1 head", "times")):
+        ax.set_xticks(sorted({h for by_heads in found.values() for h in by_heads}))
+        _finish(ax, title, "heads used", unit)
+    _legend(figure)
+    return Plot("heads", "Tokens per forward and measured speed-up against the number of heads used.", figure)
+
+
+def m_plot(cells_by_m: Sequence[Cell], domain_of: Mapping[str, str], k: int = 1) -> Plot | None:
+    """Accuracy against the number of operations m, with the edge of what was trained on; from cells grouped by "m"."""
+    panels: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells_by_m:
+        if cell.group and not cell.score(k).reason:
+            panels.setdefault(cell.task, {}).setdefault(cell.model, []).append(cell)
+    panels = {task: models for task, models in panels.items() if max(map(len, models.values())) > 1}
+    if not panels:
+        return None
+    looks = Looks()
+    figure, axes = _panels(len(panels))
+    for ax, (task, models) in zip(axes, panels.items(), strict=False):
+        groups = sorted({cell.group for cells in models.values() for cell in cells}, key=natural_key)
+        place_of = {group: place for place, group in enumerate(groups)}
+        for place, (model, cells) in enumerate(models.items()):
+            scores = [cell.score(k) for cell in cells]
+            shift = 0.06 * (place - (len(models) - 1) / 2)  # bars side by side, not on top of each other
+            xs = [place_of[cell.group] + shift for cell in cells]
+            means = np.array([score.mean for score in scores])
+            spans = [mean_interval(score.values, resamples=BAND_RESAMPLES) for score in scores]
+            bars = [100 * (means - [i.low for i in spans]), 100 * (np.array([i.high for i in spans]) - means)]
+            ax.errorbar(xs, 100 * means, yerr=np.maximum(bars, 0), label=model, capsize=3, **looks(model))
+        inside = [place_of[group] for group in groups if domain_of.get(group, "").startswith("in")]
+        if inside and len(inside) < len(groups):
+            ax.axvline(max(inside) + 0.5, color="0.3", linewidth=1, linestyle=(0, (2, 2)))
+            ax.annotate(
+                "out of domain →", (max(inside) + 0.5, 0.98), xycoords=("data", "axes fraction"), xytext=(4, -2),
+                textcoords="offset points", fontsize=8, color="0.3", va="top",
+            )  # fmt: skip
+        ax.set_xticks(range(len(groups)), [group.lstrip("0") or "0" for group in groups])
+        _finish(ax, task, "m (operations)", f"pass@{k} (%)")
+    _legend(figure)
+    return Plot("accuracy_by_m", f"pass@{k} against m; the dashed line is the edge of the trained domain.", figure)
+
+
+def loss_plot(curves: Mapping[str, Path]) -> Plot | None:
+    """Training and validation loss per head from the metrics.csv of checkpoint folders (label -> folder)."""
+    import pandas as pd
+
+    frames = {}
+    for label, folder in curves.items():
+        path = folder / "metrics.csv"
+        if path.is_file():
+            frame = pd.read_csv(path)
+            if {"step", "split", "loss_head_1"} <= set(frame.columns) and len(frame) > 1:
+                frames[label] = frame
+    if not frames:
+        return None
+    figure, axes = _panels(len(frames), sharey=True)
+    for ax, (label, frame) in zip(axes, frames.items(), strict=False):
+        heads = [name for name in frame.columns if name.startswith("loss_head_")]
+        for place, name in enumerate(heads):
+            look = style_of(place)
+            for split, width in (("train", 1.2), ("validation", 2.0)):
+                rows = frame[(frame["split"] == split) & frame[name].notna()]
+                if rows.empty:
+                    continue
+                marks = {"marker": look["marker"], "markersize": 4.5} if split == "validation" else {"alpha": 0.6}
+                ax.plot(
+                    rows["step"], rows[name], color=look["color"], linestyle=look["linestyle"], linewidth=width,
+                    label=f"head {name.removeprefix('loss_head_')}, {split}", **marks,
+                )  # fmt: skip
+        _finish(ax, label, "step", "loss (nats per token)")
+    _legend(figure)
+    return Plot("loss", "Loss per head during training; markers are held-out text.", figure)
+
+
+def _panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    width = 6.4 if count == 1 else 4.4 * columns
+    figure = Figure(figsize=(width, 3.9 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
+    axes = list(grid.flat)
+    for ax in axes[count:]:
+        ax.set_visible(False)
+    return figure, axes[:count]
+
+
+def _finish(ax: Axes, title: str, x: str, y: str) -> None:
+    ax.set_title(_safe(title), fontsize=10)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(True, color="0.9", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure) -> None:
+    """One legend under all panels, where it hides no data; a series that is in several panels is named once."""
+    named: dict[str, Any] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(_safe(label), handle)
+    if named:
+        columns = max(1, min(len(named), int(figure.get_figwidth() // 2.2)))
+        figure.legend(
+            list(named.values()), list(named), loc="outside lower center", ncols=columns, fontsize=8, frameon=False,
+            handlelength=3.5,
+        )  # fmt: skip
+
+
+def _plain_ticks(ax: Axes, k_max: int) -> None:
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= k_max]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+
+
+def _safe(text: str) -> str:
+    """Matplotlib reads dollar signs as mathematics and cannot draw control characters."""
+    return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+
+
+def _series(cell: Cell, beside: Sequence[Cell]) -> str:
+    alone = sum(other.model == cell.model for other in beside) == 1
+    return cell.model if alone or cell.temperature is None else f"{cell.model}, T={cell.temperature:g}"
+
+
+def _where(cell: Cell) -> str:
+    return f"{cell.task} ({cell.group})" if cell.group else cell.task
