@@ -11,6 +11,7 @@ import sys
 import typer
 
 from mtp_eval.harness.commands.compare import compare
+from mtp_eval.harness.commands.convert import convert
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
 from mtp_eval.harness.commands.presets import presets
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 
 
+app.command()(convert)
 app.command()(demo)
 app.command()(models)
 app.command()(presets)

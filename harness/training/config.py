@@ -54,6 +54,9 @@ class DataConfig(_Section):
     text_field: str | None = Field(
         default=None, description="column of JSONL, Parquet and datasets; None looks for text, content, code"
     )
+    align_documents: bool = Field(
+        default=False, description="begin every window at a document's beginning: for short documents, met so later on"
+    )
     holdout: float = Field(
         default=0.05, ge=0, lt=1, description="share of documents kept for validation, by hash of their name"
     )

@@ -5,7 +5,8 @@
     3. tokenise           -> BOS ids EOS per document, appended to shards of token ids (uint16 or uint32)
     4. index              -> index.json: shard names, token and document counts, fingerprint
     5. pack               -> windows of T tokens from the concatenation, which may span documents
-    6. shuffle            -> a permutation per epoch from (seed, epoch), windows shifted by a random offset per epoch
+    6. shuffle            -> a permutation per epoch from (seed, epoch), windows shifted by a random offset per epoch,
+                             and on to the next document's beginning with align_documents
 
 A batch is a pure function of (seed, step), so resuming needs no state, and any number of processes sees the same
 batches.
@@ -174,6 +175,13 @@ class Split:
         """First position of each shard, and the end of the last."""
         return np.cumsum([0, *(len(shard) for shard in self.shards)])
 
+    def document_start(self, position: int) -> int:
+        """Where the first document that begins at or after `position` begins; `position` itself near the end."""
+        if position == 0:
+            return 0
+        following = int(self.ends[min(int(np.searchsorted(self.ends, position)), len(self.ends) - 1)])
+        return following if following < self.n_tokens else position
+
     def read(self, start: int, length: int) -> tuple[Array, Array]:
         """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 of document -1."""
         tokens = np.zeros(length, dtype=np.int64)
@@ -219,8 +227,11 @@ class Corpus:
 class Batches:
     """Batches of packed windows: `(B, T + n)` tokens and document numbers for any step, in any order."""
 
-    def __init__(self, split: Split, *, length: int, n_future: int, batch_size: int, seed: int):
+    def __init__(
+        self, split: Split, *, length: int, n_future: int, batch_size: int, seed: int, align_documents: bool = False
+    ):
         self.split, self.length, self.n_future, self.batch_size, self.seed = split, length, n_future, batch_size, seed
+        self.align_documents = align_documents
         if split.n_tokens < length + 1:
             raise InputError(
                 f"the training text has {split.n_tokens} tokens, fewer than one context of {length + 1}: add text or "
@@ -244,9 +255,10 @@ class Batches:
         for row in range(*rows.indices(self.batch_size)):
             epoch, place = divmod(step * self.batch_size + row, self.windows_per_epoch)
             order, shift = self._order(epoch)
-            row_tokens, row_documents = self.split.read(
-                int(order[place]) * self.length + shift, self.length + self.n_future
-            )
+            start = int(order[place]) * self.length + shift
+            if self.align_documents:
+                start = self.split.document_start(start)
+            row_tokens, row_documents = self.split.read(start, self.length + self.n_future)
             tokens.append(row_tokens)
             documents.append(row_documents)
         return np.stack(tokens), np.stack(documents)

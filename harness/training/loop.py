@@ -162,7 +162,12 @@ class _Run:
         self.provenance = dict(stored["provenance"]) if stored else dict(provenance)
         length, n_future = config.model.context_length, self.model_config.n_future
         self.batches = Batches(
-            corpus.train, length=length, n_future=n_future, batch_size=config.batch_size, seed=config.seed
+            corpus.train,
+            length=length,
+            n_future=n_future,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            align_documents=config.data.align_documents,
         )
         self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // processes.world_size)
         self.validation_set = validation_batches(

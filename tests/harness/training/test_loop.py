@@ -1,0 +1,179 @@
+"""Runs of the training loop: they learn, they resume to the same bits, they refuse what they must."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.checkpoint import load_checkpoint
+from mtp_eval.harness.training.config import TrainConfig, make_config
+from mtp_eval.harness.training.documents import Document
+from mtp_eval.harness.training.loop import NotFiniteError, Report, train
+from mtp_eval.harness.training.state import step_folders
+
+
+def tiny(**changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "model": {"d_model": 32, "n_layers": 4, "n_heads": 2, "context_length": 48, "n_future": 2},
+        "data": {"sources": ["stdlib"]},
+        "optimizer": {"learning_rate": 5e-3, "warmup_steps": 5},
+        "steps": 30,
+        "batch_size": 4,
+        "validate_every": 10,
+        "checkpoint_every": 10,
+        "log_every": 5,
+        "device": "cpu",
+    }
+    return make_config(values, [f"{key.replace('__', '.')}={value}" for key, value in changes.items()])
+
+
+def documents(seed: int = 0) -> Iterator[Document]:
+    """Endless lines that a small model learns quickly."""
+    rng = random.Random(seed)
+    number = 0
+    while True:
+        number += 1
+        a = rng.randrange(100)
+        yield Document(f"line-{number}", f"x = {a}\ny = {a}\nprint(x + y)\n")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_loss_of_every_head_falls_and_is_recorded(tmp_path: Path) -> None:
+    reports: list[Report] = []
+    result = train(tiny(), documents(), tmp_path / "ckpt", on_progress=reports.append)
+    assert [report.step for report in reports] == list(range(1, 31))
+    for first, last in zip(reports[0].losses, reports[-1].losses, strict=True):
+        assert last < 0.8 * first
+    with (tmp_path / "ckpt" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows if row["split"] == "validation"] == [10, 20, 30]
+    last_row = rows[-1]
+    assert result.validation is not None
+    assert float(last_row["bits_per_byte_head_2"]) == pytest.approx(result.validation.bits_per_byte[1])
+    checkpoint = load_checkpoint(tmp_path / "ckpt")
+    assert checkpoint.sha256 == result.sha256
+    assert checkpoint.training["step"] == 30
+    assert checkpoint.training["size"]["n_parameters"] == sum(p.numel() for p in checkpoint.model.parameters())
+    assert checkpoint.config.n_future == 2
+
+
+def test_same_seed_same_weights_other_seed_other_weights(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tiny(steps=5, seed=seed), documents(), tmp_path / name)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_micro_batches_change_rounding_only(tmp_path: Path) -> None:
+    whole = train(tiny(steps=3), documents(), tmp_path / "whole")
+    parts = train(tiny(steps=3, micro_batch_size=1), documents(), tmp_path / "parts")
+    a, b = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    # Adam divides by the gradient's own size, so that rounding of tiny gradients shows: the bound is loose, losses are not
+    assert max(float((a[name] - b[name]).abs().max()) for name in a) < 1e-3
+    assert whole.validation is not None
+    assert parts.validation is not None
+    assert whole.validation.losses == pytest.approx(parts.validation.losses, abs=1e-4)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_loop import documents, to_be_killed
+from mtp_eval.harness.training.loop import train
+train(to_be_killed(), documents(), Path({out!r}))
+"""
+
+
+def to_be_killed() -> TrainConfig:
+    return tiny(steps=40, checkpoint_every=7, threads=1)
+
+
+def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    program = PROGRAM.format(tests=str(Path(__file__).parent), out=str(cut))
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
+        assert process.poll() is None, "it finished before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert step_folders(cut)[-1].name < "step-00000040"
+    train(to_be_killed(), documents(), whole)
+    train(to_be_killed(), documents(), cut, resume=True)
+    assert same(weights(whole), weights(cut))
+    assert (whole / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
+    with (cut / "metrics.csv").open() as file:
+        steps = [(row["split"], int(row["step"])) for row in csv.DictReader(file)]
+    assert len(steps) == len(set(steps)), "no step is there twice"
+
+
+def test_resume_refuses_a_changed_config_but_not_how_it_is_watched(tmp_path: Path) -> None:
+    out = tmp_path / "ckpt"
+    train(tiny(steps=10), documents(), out)
+    with pytest.raises(InputError, match=r"optimizer"):
+        train(tiny(steps=10, optimizer__learning_rate=1e-3), documents(), out, resume=True)
+    with pytest.raises(InputError, match="--resume continues it"):
+        train(tiny(steps=10), documents(), out)
+    with pytest.raises(InputError, match="training text is not what"):
+        train(tiny(steps=10), documents(seed=5), out, resume=True)
+    assert train(tiny(steps=10, log_every=3), documents(), out, resume=True).steps == 10
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_spares_the_last_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "ckpt"
+    config = tiny(steps=40, checkpoint_every=1, optimizer__learning_rate=1e18, optimizer__clip_norm=0)
+    with pytest.raises(NotFiniteError, match=r"not finite at step \d+.*learning_rate"):
+        train(config, documents(), out)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(out).values())
+
+
+def test_early_stop_publishes_the_best_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "ckpt"
+    config = tiny(
+        steps=200, early_stop=2, validate_every=5, optimizer__learning_rate=0.3, optimizer__warmup_steps=150,
+        optimizer__clip_norm=0,
+    )  # fmt: skip
+    result = train(config, documents(), out)
+    assert result.stopped_early
+    assert result.steps < 200
+    checkpoint = load_checkpoint(out)
+    with (out / "metrics.csv").open() as file:
+        scores = {
+            int(row["step"]): float(row["loss_head_1"]) for row in csv.DictReader(file) if row["split"] == "validation"
+        }
+    assert checkpoint.training["step"] == min(scores, key=scores.__getitem__)
+
+
+def test_periodic_checkpoints_keep_the_last_k(tmp_path: Path) -> None:
+    train(tiny(steps=30, checkpoint_every=5, keep_checkpoints=2), documents(), tmp_path / "ckpt")
+    assert [folder.name for folder in step_folders(tmp_path / "ckpt")] == ["step-00000025", "step-00000030"]
+
+
+def test_too_little_text_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fewer than one context"):
+        train(tiny(data__holdout=0), [Document("a", "short")], tmp_path / "ckpt")
+    with pytest.raises(InputError, match="no text to train on"):
+        train(tiny(), [], tmp_path / "other")
