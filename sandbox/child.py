@@ -10,6 +10,7 @@ Answers:   ready, ok, raise, exit, syntax, done
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import types
@@ -19,6 +20,7 @@ from typing import Any
 from mtp_eval.sandbox.codec import (
     BadFrame,
     NotEncodable,
+    TooLarge,
     decode,
     encode,
     from_bytes,
@@ -27,6 +29,7 @@ from mtp_eval.sandbox.codec import (
 
 MAX_MESSAGE_CHARS = 200
 _read, _write, _exit = os.read, os.write, os._exit
+_FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 _BASES = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset)
 
 
@@ -65,8 +68,8 @@ def _read_exactly(fd: int, n_bytes: int) -> bytes | None:
 def _send(fd: int, frame: list[Any]) -> None:
     try:
         data = to_bytes(frame)
-    except OverflowError:
-        data = to_bytes(["raise", frame[1], "OverflowError", [], "the value returned is too large", "output"])
+    except (TooLarge, MemoryError) as error:
+        data = to_bytes([*_raised(frame[1], error), None])
     while data:
         data = data[_write(fd, data) :]
 
@@ -269,7 +272,7 @@ def _raised(seq: int, error: BaseException) -> list[Any]:
     limit = ""
     if isinstance(error, MemoryError):
         limit = "memory"
-    elif isinstance(error, OSError) and error.errno in (27, 28, 122):  # EFBIG, ENOSPC, EDQUOT
+    elif isinstance(error, TooLarge) or (isinstance(error, OSError) and error.errno in _FULL):
         limit = "output"
     names = [kind.__name__[:100] for kind in type(error).__mro__[1:20]]
     return ["raise", seq, type(error).__name__[:100], names, _message(error), limit]

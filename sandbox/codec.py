@@ -32,6 +32,10 @@ class NestedTooDeeply(NotEncodable):
     """Deeper than `MAX_DEPTH`, or a cycle."""
 
 
+class TooLarge(NotEncodable):
+    """More than a frame holds."""
+
+
 class BadFrame(Exception):  # noqa: N818
     """Bytes that are no valid encoding: the other side is broken or hostile."""
 
@@ -54,6 +58,8 @@ def _encode(value: Any, keep: Keep, depth: int) -> Any:
     if kind is int:
         return value if -_BIG < value < _BIG else ["i", hex(value)]
     if kind is str:
+        if len(value) > MAX_FRAME_BYTES:
+            raise TooLarge(f"text of {len(value)} characters")
         return value if value.isascii() or _is_clean(value) else ["s", value.encode("utf-8", "surrogatepass").hex()]
     if kind is float or kind is bool or value is None:
         return value
@@ -79,6 +85,8 @@ def _is_clean(text: str) -> bool:
 
 def _items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]:
     values = list(values)
+    if 2 * len(values) > MAX_FRAME_BYTES:
+        raise TooLarge(f"{len(values)} items")
     kinds = set(map(type, values))
     if kinds <= _SCALARS or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
         return [tag, *values]
@@ -249,11 +257,11 @@ def to_bytes(frame: list[Any]) -> bytes:
     """One frame on the wire: four bytes of length, then JSON.
 
     Raises:
-        OverflowError: larger than a frame may be.
+        TooLarge: larger than a frame may be.
     """
     body = json.dumps(frame, separators=(",", ":")).encode("ascii")
     if len(body) > MAX_FRAME_BYTES:
-        raise OverflowError(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
+        raise TooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
     return len(body).to_bytes(4, "big") + body
 
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable
+from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable, TooLarge
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
@@ -80,7 +80,7 @@ def _run_split(session: Session, source: str, trusted: Compiled) -> None:
         exec(trusted.tests, namespace)
     except Ended:
         raise
-    except NestedTooDeeply as error:
+    except (NestedTooDeeply, TooLarge) as error:
         raise session.end(Verdict.ERROR, str(error)) from None
     except NotEncodable as error:
         raise session.end(Verdict.INFRASTRUCTURE_ERROR, f"{error}; mark it same_interpreter") from None

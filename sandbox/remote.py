@@ -261,13 +261,15 @@ def _exception(type_name: str, base_names: Any, message: str) -> BaseException:
     if own is None:
         bases = [_builtin_exception(name) for name in base_names] if type(base_names) is list else []
         base = next((kind for kind in bases if kind is not None), Exception)
-        own = type(type_name if type_name.isidentifier() else "ProgramError", (base,), {"__str__": lambda _: message})
-    try:
+        own = type(type_name if type_name.isidentifier() else "ProgramError", (base,), {})
+    if issubclass(own, UnicodeDecodeError):
+        error: BaseException = own("utf-8", b"", 0, 1, message)
+    elif issubclass(own, UnicodeEncodeError):
+        error = own("utf-8", "", 0, 1, message)
+    elif issubclass(own, (UnicodeTranslateError, BaseExceptionGroup)):
+        error = Exception(message)
+    else:
         error = own(message)
-    except TypeError:  # UnicodeDecodeError and the like want more arguments
-        error = type(
-            own.__name__, (own,), {"__new__": lambda kind: Exception.__new__(kind), "__init__": lambda _: None}
-        )()
     setattr(error, FROM_PROGRAM, one_line(type_name, message))
     return error
 

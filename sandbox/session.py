@@ -15,7 +15,7 @@ from mtp_eval.sandbox.codec import MAX_FRAME_BYTES, BadFrame, from_bytes, to_byt
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Verdict
 
-WALL_FACTOR, WALL_EXTRA_SECONDS = 4.0, 1.0
+WALL_FACTOR, WALL_EXTRA_SECONDS = 3.0, 1.0
 """The plain wall-clock limit, from the program's own limit: factor times it plus the extra."""
 
 
@@ -51,7 +51,7 @@ class Session:
 
         Raises:
             Ended: the program is over: it died, ran out of time, sent too much or sent nonsense.
-            OverflowError: the request itself is larger than a frame may be.
+            TooLarge: the request itself is larger than a frame may be.
         """
         if self.ended is not None:
             raise self.ended

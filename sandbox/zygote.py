@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import struct
@@ -40,7 +41,6 @@ def main() -> None:
     """Read the configuration from the command line, enter the jail, then serve commands for ever."""
     config = json.loads(sys.argv[1])
     commands = socket.socket(fileno=config["fd"])
-    os.close_range = getattr(os, "close_range", None)  # type: ignore[attr-defined]
     os.closerange(3, commands.fileno())
     os.closerange(commands.fileno() + 1, 1024)
     try:
@@ -69,10 +69,13 @@ def enter_jail(config: dict[str, Any], commands: socket.socket) -> tuple[dict[st
     layers = {}
     if config["isolation"] == "full":
         in_user_namespace = namespaces.enter()
+        outside = os.pidfd_open(os.getpid())
         pid = os.fork()
         if pid:  # the one outside the new pid namespace: tell its pid as the host sees it, and leave
             commands.send(json.dumps({"host_pid": pid}).encode())
             os._exit(0)
+        select.select([outside], [], [])  # its end must not count as the death of the parent that is asked for below
+        os.close(outside)
         namespaces.build_root(
             config["stdlib"], config["library"], config["packages"], config["tmp_bytes"], config["tmp_inodes"]
         )
@@ -223,7 +226,10 @@ def _clean(scratch: str) -> bool:
                 os.chmod(path, 0o700)
                 for inner in os.listdir(path):
                     n_moved += 1
-                    os.rename(f"{path}/{inner}", f"{scratch}/.moved{n_moved}")
+                    inside = f"{path}/{inner}"
+                    if os.path.isdir(inside) and not os.path.islink(inside):
+                        os.chmod(inside, 0o700)  # a folder cannot be moved by who may not write it
+                    os.rename(inside, f"{scratch}/.moved{n_moved}")
                 os.rmdir(path)
             names = os.listdir(scratch)
     except OSError:
