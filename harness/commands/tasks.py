@@ -20,8 +20,10 @@ def tasks(context: typer.Context, data_dir: DataDir = None) -> None:
 
 def list_tasks(data_dir: Path | None) -> None:
     """One block a task: tab-separated on the first line, its protocols indented below."""
-    from mtp_eval.tasks.registry import here, task_infos
+    from mtp_eval.tasks.registry import here, plugin_names, task_infos
 
+    for name in plugin_names():
+        print(f"{name}\tof an installed plug-in")
     for info in task_infos():
         print(
             f"{info.name}\t{info.size:,} problems\t{info.summary}\t{info.licence}\t{info.source}\t{here(info, data_dir)}"

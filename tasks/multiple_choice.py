@@ -1,0 +1,209 @@
+"""Multiple choice by likelihood: the choice that head 1 finds likeliest is the model's answer.
+
+Protocols: `sum` takes the log-probability of a whole choice ("acc" elsewhere), `per-character` divides it by the
+choice's length in characters ("acc_norm" in lm-evaluation-harness). Both can be computed from one record, which keeps
+the figures of every choice.
+
+The data are local JSON lines, or named data sets through `datasets`. A local row has `prompt`, `choices` (a list of
+texts that continue the prompt as they are) and `answer` (an index from 0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.problem import Judgement, Problem, Program
+from mtp_eval.tasks.sources import DataError, data_folders, read_checked
+
+PROTOCOLS = ("sum", "per-character")
+Row = Mapping[str, Any]
+Question = tuple[str, list[str], int]
+"""Prompt, choices, index of the right one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSet:
+    """A named data set: where it comes from, and how its rows become questions."""
+
+    hub: str
+    config: str | None
+    split: str
+    question: Callable[[Row], Question]
+
+
+def arc(row: Row) -> Question:
+    """ARC: labels are letters or digits."""
+    labels, texts = row["choices"]["label"], row["choices"]["text"]
+    return f"Question: {row['question']}\nAnswer:", [f" {text}" for text in texts], labels.index(row["answerKey"])
+
+
+def hellaswag(row: Row) -> Question:
+    """HellaSwag: the activity's label, the context, and four endings."""
+    context = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
+    return clean(context), [f" {clean(ending)}" for ending in row["endings"]], int(row["label"])
+
+
+def piqa(row: Row) -> Question:
+    """PIQA: two solutions to a goal."""
+    return f"Question: {row['goal']}\nAnswer:", [f" {row['sol1']}", f" {row['sol2']}"], int(row["label"])
+
+
+def siqa(row: Row) -> Question:
+    """Social IQa: three answers; labels count from 1."""
+    prompt = f"Q: {row['context']} {row['question']}\nA:"
+    return prompt, [f" {row[f'answer{letter}']}" for letter in "ABC"], int(row["label"]) - 1
+
+
+def copa(row: Row) -> Question:
+    """COPA: the premise, "because" or "so", and two clauses that begin small."""
+    premise = row["premise"].strip().removesuffix(".")
+    connector = {"cause": "because", "effect": "so"}[row["question"]]
+    choices = [f" {row[name][0].lower()}{row[name][1:]}" for name in ("choice1", "choice2")]
+    return f"{premise} {connector}", choices, int(row["label"])
+
+
+def clean(text: str) -> str:
+    """HellaSwag's text without the marks of the site it was taken from."""
+    return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+CHOICE_SETS = {
+    "arc-challenge": ChoiceSet("allenai/ai2_arc", "ARC-Challenge", "test", arc),
+    "hellaswag": ChoiceSet("Rowan/hellaswag", None, "validation", hellaswag),
+    "piqa": ChoiceSet("ybisk/piqa", None, "validation", piqa),
+    "siqa": ChoiceSet("allenai/social_i_qa", None, "validation", siqa),
+    "copa": ChoiceSet("aps/super_glue", "copa", "validation", copa),
+}
+
+
+class MultipleChoiceTask(BaseTask):
+    """One set of questions under one way of comparing choices.
+
+    Args:
+        name: a key of `CHOICE_SETS`, or of the user's own file.
+        protocol: one of `PROTOCOLS`.
+        file: local questions as (prompt, choices, answer) rows.
+        data_dir: a folder where NAME.jsonl may lie, with the hub's rows or with local ones.
+    """
+
+    kind: ClassVar[str] = "likelihood"
+
+    def __init__(
+        self,
+        name: str,
+        protocol: str | None = None,
+        *,
+        file: Path | None = None,
+        data_dir: Path | None = None,
+        extract: str | None = None,
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
+        self._per_character = chosen == "per-character"
+        questions = load(name, file, data_dir)
+        problems = [
+            Problem(
+                problem_id=f"{name}/{number}",
+                prompt=prompt,
+                reference=choices[answer],
+                choices=tuple(choices),
+                tags={"answer": str(answer)},
+            )
+            for number, (prompt, choices, answer) in enumerate(questions)
+        ]
+        sha256 = hashlib.sha256(json.dumps(questions).encode()).hexdigest()
+        super().__init__(name, chosen, sha256, problems, extract)
+
+    def judge(self, problem: Problem, completion: str) -> Judgement:
+        """`completion` is a JSON list with one log-probability in nats for each choice."""
+        try:
+            nats = [float(value) for value in json.loads(completion)]
+        except (ValueError, TypeError):
+            nats = []
+        if len(nats) != len(problem.choices):
+            return Judgement(False, "", f"expected {len(problem.choices)} log-probabilities, got {completion[:40]!r}")
+        lengths = [max(len(choice), 1) if self._per_character else 1 for choice in problem.choices]
+        scores = [value / length for value, length in zip(nats, lengths, strict=True)]
+        best = scores.index(max(scores))
+        right = best == int(problem.tags["answer"])
+        return Judgement(right, str(best), "" if right else f"chose {best}, the answer is {problem.tags['answer']}")
+
+    def tested(self, problem: Problem, source: str) -> Program:
+        """Nothing is executed."""
+        return Program(problem_id=problem.problem_id, source=source)
+
+
+def named(name: str) -> Callable[..., MultipleChoiceTask]:
+    """The loader of a named set, for the registry."""
+
+    def load_named(
+        protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+    ) -> MultipleChoiceTask:
+        return MultipleChoiceTask(name, protocol, data_dir=data_dir, extract=extract)
+
+    return load_named
+
+
+arc_challenge, hellaswag_task, piqa_task, siqa_task, copa_task = map(named, CHOICE_SETS)
+
+
+def load(name: str, file: Path | None, data_dir: Path | None) -> list[Question]:
+    """Questions of a local file, of NAME.jsonl in a data folder, or of the hub.
+
+    Raises:
+        DataError: nothing there, or a row that is no question.
+    """
+    local = file or next((f / f"{name}.jsonl" for f in data_folders(data_dir) if (f / f"{name}.jsonl").is_file()), None)
+    if local is not None:
+        rows: list[Row] = list(read_checked(local).rows)
+    elif name in CHOICE_SETS:
+        rows = load_from_hub(name)
+    else:
+        raise DataError(f"{name}: no such question set; expected one of {', '.join(CHOICE_SETS)} or a local file")
+    where = str(local or CHOICE_SETS[name].hub)
+    return [to_question(name, row, where, number) for number, row in enumerate(rows, start=1)]
+
+
+def to_question(name: str, row: Row, where: str, number: int) -> Question:
+    """A local row as it is, a published one through its set's reader.
+
+    Raises:
+        DataError: a field is missing or the answer is no index of a choice.
+    """
+    try:
+        if "prompt" in row and "choices" in row:
+            question = (str(row["prompt"]), [str(choice) for choice in row["choices"]], int(row["answer"]))
+        else:
+            question = CHOICE_SETS[name].question(row)
+        if not 0 <= question[2] < len(question[1]):
+            raise ValueError(f"answer {question[2]} of {len(question[1])} choices")
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(
+            f"{where}, row {number}: expected the fields prompt, choices (a list) and answer (an index), or those of "
+            f"{name} as published; {type(error).__name__}: {error}"
+        ) from None
+    return question
+
+
+def load_from_hub(name: str) -> list[Row]:
+    """The published rows.
+
+    Raises:
+        DataError: `datasets` cannot get them.
+    """
+    named_set = CHOICE_SETS[name]
+    try:
+        from datasets import load_dataset
+
+        return [dict(row) for row in load_dataset(named_set.hub, named_set.config, split=named_set.split)]
+    except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
+        raise DataError(
+            f"{name}: `datasets` could not load {named_set.hub} ({type(error).__name__}). Run once on a machine with a "
+            f"network, or put its rows as {name}.jsonl into a folder and pass --data-dir or set MTP_EVAL_DATA"
+        ) from error
