@@ -1,18 +1,12 @@
 """Decoding of a list of jobs in one batch whose rows start, advance and finish on their own.
 
-The invariant of a row between two steps: its last token is known but has not been run; the drafts for the places
-after it are guesses of heads 2..k. A step runs [last token, drafts], lets head 1 choose the token after each of them,
-keeps the drafts that agree with that choice and the first choice that no draft foresaw, and drafts again from the
-last token it keeps. With k = 1 there are no drafts, and this is plain decoding.
-
-Because head 1's choice is a function of (logits, seed, place), drafting changes neither greedy nor sampled
-completions; it only changes how many of them a forward confirms.
-
-Shapes: B batch rows, T block (the last token and its drafts), J drafts, S slots.
+The host's part: prompts are run once for all samples of a problem, free rows take the next jobs, blocks of new tokens are
+cut where a completion ends, and when memory runs out the batch is halved and its jobs begin again.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,10 +16,14 @@ import torch
 
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.noise import row_key
-from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.rows import Rows
 from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.decoding.verifying import Rule
+from mtp_eval.harness.errors import InputError
 
-_SLOT_STEP = 64  # attention looks at a multiple of this many slots
+log = logging.getLogger(__name__)
+
+_STEPS_AT_ONCE = {"cpu": 1, "cuda": 8}  # between two looks of the host at the results
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,137 +58,161 @@ class Decoded:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
 
-    def add(self, block: Sequence[int], n_drafts: int) -> bool:
-        """Append the tokens that a forward confirmed, the last of which was not drafted; true when it has ended."""
+    def add(self, block: Sequence[int]) -> bool:
+        """Append what a forward confirmed: kept drafts and the token after them. True when the completion has ended."""
         self.n_forwards += 1
         new = list(block[: self.job.max_new_tokens - len(self.tokens)])
         self.tokens += new
         end = self.job.stop.first_end(self.tokens, len(new))
         if end is not None:
             n, self.reason = end
-            new = new[: len(new) - (len(self.tokens) - n)]
+            del new[len(new) - (len(self.tokens) - n) :]
             del self.tokens[n:]
         ended = end is not None or len(self.tokens) == self.job.max_new_tokens
-        accepted = min(len(block) - 1, len(new))
-        judged = len(new) if ended and accepted == len(new) else n_drafts
-        for j in range(min(judged, n_drafts)):
+        kept = min(len(block) - 1, len(new))
+        judged = kept if ended and kept == len(new) else len(self.n_drafted)  # drafts past the end were never needed
+        for j in range(judged):
             self.n_drafted[j] += 1
-            self.n_accepted[j] += j < accepted
+            self.n_accepted[j] += j < kept
         return ended
 
 
 class Engine:
-    """Decodes jobs with one network and one sampler."""
+    """Decodes jobs with one network and one rule.
 
-    def __init__(self, network: Network, sampler: Sampler, batch_size: int):
-        self.network, self.sampler, self.batch_size = network, sampler, batch_size
-        self.device = network.device
-        self.J = network.draft_heads - 1
+    Args:
+        network: the model with the heads that are used.
+        rule: how tokens are chosen and drafts judged.
+        batch_size: rows decoded together at most.
+        cache_bytes: what keys and values may take at most; more rows than fit wait.
+    """
 
-    @torch.inference_mode()
+    def __init__(self, network: Network, rule: Rule, batch_size: int, cache_bytes: int):
+        self.network, self.rule = network, rule
+        self.batch_size, self.cache_bytes = batch_size, cache_bytes
+        self.steps_at_once = _STEPS_AT_ONCE.get(network.device.type, 1)
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Decoded]:
         """Every job once, each as soon as it is finished."""
-        if not jobs:
-            return
         # Long jobs first: the cache is as large as it gets at once, and no long row is left alone at the end.
         queue = deque(sorted(jobs, key=lambda job: (-len(job.prompt) - job.max_new_tokens, job.prompt)))
-        batch = min(self.batch_size, len(queue))
-        slots = max(len(job.prompt) + job.max_new_tokens for job in queue) + self.J
-        self._allocate(batch, _round_up(slots))
-        self._prefixes: dict[tuple[int, ...], Prefix] = {}
-        while queue or any(self._rows):
-            start = time.perf_counter(), time.process_time()
-            self._admit(queue)
-            ended = self._step()
-            self._share_time(start, ended)
+        while queue:
+            batch = min(self.batch_size, len(queue), self._fitting(queue[0]))
+            running: list[Decoded | None] = [None] * batch
+            try:
+                yield from self._run(queue, running)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU's allocator has no class of its own
+                if not _is_out_of_memory(error):
+                    raise
+                self._retreat(error, batch)
+                queue.extendleft(row.job for row in reversed(running) if row is not None)
+
+    def _fitting(self, longest: Job) -> int:
+        per_row = self.network.cache_bytes(1, self._capacity(longest))
+        return max(1, self.cache_bytes // per_row)
+
+    def _capacity(self, job: Job) -> int:
+        return len(job.prompt) + job.max_new_tokens + self.steps_at_once * self.network.draft_heads
+
+    def _retreat(self, error: RuntimeError, batch: int) -> None:
+        if batch == 1:
+            raise InputError(
+                "not enough memory to decode a single completion: lower --max-new-tokens, use a narrower --dtype, or "
+                f"another --device ({error})"
+            ) from error
+        self.batch_size = batch // 2
+        log.warning("out of memory with %d rows: going on with %d (completions stay the same)", batch, self.batch_size)
+        self._prefixes.clear()
+        if self.network.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _run(self, queue: deque[Job], running: list[Decoded | None]) -> Iterator[Decoded]:
+        """Decode until the queue is empty; `running` always says which job each row is at."""
+        with torch.inference_mode():
+            rows = Rows(self.network, self.rule, len(running), self._capacity(queue[0]))
+        while queue or any(running):
+            clock = time.perf_counter(), time.process_time()
+            with torch.inference_mode():
+                self._admit(queue, running, rows)
+                blocks = self._steps(running, rows)
+                ended = self._harvest(blocks, running, rows)
+            _share_time(clock, [row for row in running if row is not None] + ended)
             yield from ended
             if not queue:
-                self._shrink()
+                with torch.inference_mode():
+                    rows = self._shrunk(running, rows)
 
-    def _allocate(self, batch: int, slots: int) -> None:
-        self.network.allocate(batch, slots)
-        self._rows: list[Decoded | None] = [None] * batch
-        new = {"dtype": torch.long, "device": self.device}
-        self._tokens_BS = torch.zeros(batch, slots, **new)  # type: ignore[arg-type]
-        self._lengths_B = torch.ones(batch, **new)  # type: ignore[arg-type]
-        self._starts_B = torch.ones(batch, **new)  # type: ignore[arg-type]
-        self._keys_B = torch.zeros(batch, **new)  # type: ignore[arg-type]
-        self._drafts_BJ = torch.zeros(batch, self.J, **new)  # type: ignore[arg-type]
-
-    def _admit(self, queue: deque[Job]) -> None:
-        free = [b for b, row in enumerate(self._rows) if row is None]
-        jobs = [queue.popleft() for _ in range(min(len(free), len(queue)))]
+    def _admit(self, queue: deque[Job], running: list[Decoded | None], rows: Rows) -> None:
+        free = [b for b, row in enumerate(running) if row is None]
+        jobs = [queue[i] for i in range(min(len(free), len(queue)))]
         if not jobs:
             return
-        missing = [prompt for prompt in dict.fromkeys(job.prompt for job in jobs) if prompt not in self._prefixes]
+        prompts = dict.fromkeys(job.prompt for job in jobs)
+        missing = [prompt for prompt in prompts if prompt not in self._prefixes]
         if missing:
-            prefixes = self.network.prefill([list(prompt[:-1]) for prompt in missing])
-            self._prefixes |= dict(zip(missing, prefixes, strict=True))
-        for b, job in zip(free, jobs, strict=False):
-            self._start_row(b, job, self._prefixes[job.prompt])
-        waiting = {job.prompt for job in queue}
-        self._prefixes = {prompt: prefix for prompt, prefix in self._prefixes.items() if prompt in waiting}
+            new = self.network.prefill([prompt[:-1] for prompt in missing])
+            self._prefixes.update(zip(missing, new, strict=True))
+        free = free[: len(jobs)]
+        prefixes = [self._prefixes[job.prompt] for job in jobs]
+        rows.start(free, [job.prompt for job in jobs], [row_key(job.seed) for job in jobs], prefixes)
+        J = self.network.J
+        for b, job in zip(free, jobs, strict=True):
+            running[b] = Decoded(job, n_drafted=[0] * J, n_accepted=[0] * J)
+            queue.popleft()
+        # Jobs with one prompt stand together in the queue, so only the next one's prefix can be needed again.
+        last = queue[0].prompt if queue else None
+        self._prefixes = {prompt: prefix for prompt, prefix in self._prefixes.items() if prompt == last}
 
-    def _start_row(self, b: int, job: Job, prefix: Prefix) -> None:
-        self._rows[b] = Decoded(job, n_drafted=[0] * self.J, n_accepted=[0] * self.J)
-        n = len(job.prompt)
-        self.network.admit(b, prefix)
-        self._tokens_BS[b, :n] = torch.tensor(job.prompt, device=self.device)
-        self._lengths_B[b] = self._starts_B[b] = n
-        self._keys_B[b] = row_key(job.seed)
-        if self.J:
-            places_1J = torch.arange(self.J, device=self.device)[None]
-            self._drafts_BJ[b] = self.sampler.pick(prefix.draft_logits[None], self._keys_B[b, None], places_1J)[0]
+    def _steps(self, running: list[Decoded | None], rows: Rows) -> list[list[list[int]]]:
+        """Some forwards; for each row, the block of tokens that each of them confirmed."""
+        lengths = [len(row.job.prompt) + len(row.tokens) if row else 1 for row in running]
+        T, longest = self.network.draft_heads, max(lengths)
+        kept = []
+        for i in range(self.steps_at_once):
+            rows.step(longest + i * T)
+            kept.append(rows.kept_B.clone() if self.steps_at_once > 1 else rows.kept_B)
+        ahead = torch.arange(self.steps_at_once * T, device=rows.lengths_B.device)
+        starts_B1 = torch.tensor(lengths, device=rows.lengths_B.device)[:, None]
+        new = rows.tokens_BS.gather(1, (starts_B1 + ahead).clamp_(max=rows.capacity - 1)).tolist()
+        counts = torch.stack(kept, dim=1).tolist()
+        blocks = []
+        for tokens, row_counts in zip(new, counts, strict=True):
+            row_blocks, at = [], 0
+            for n_kept in row_counts:
+                row_blocks.append(tokens[at : at + n_kept + 1])
+                at += n_kept + 1
+            blocks.append(row_blocks)
+        return blocks
 
-    def _step(self) -> list[Decoded]:
-        """One forward for every row; returns the jobs that ended."""
-        positions_BT = self._lengths_B[:, None] - 1 + torch.arange(self.J + 1, device=self.device)
-        last_B1 = self._tokens_BS.gather(1, positions_BT[:, :1])
-        block_BT = torch.cat([last_B1, self._drafts_BJ], dim=1)
-        slots = min(_round_up(int(positions_BT.max()) + 1), self._tokens_BS.shape[1])
-        logits_BTV, heads = self.network.verify(block_BT, positions_BT, slots)
-        places_BT = positions_BT + 1 - self._starts_B[:, None]
-        chosen_BT = self.sampler.pick(logits_BTV, self._keys_B, places_BT)
-        accepted_B = (self._drafts_BJ == chosen_BT[:, :-1]).long().cumprod(dim=1).sum(dim=1)
-        self._tokens_BS.scatter_(1, (positions_BT + 1).clamp(max=self._tokens_BS.shape[1] - 1), chosen_BT)
-        self._lengths_B += accepted_B + 1
-        if self.J:
-            self._drafts_BJ = self.sampler.pick(
-                self.network.draft(heads, accepted_B), self._keys_B, places_BT[:, 1:] + accepted_B[:, None]
-            )
-        ended = []
-        for b, (block, accepted) in enumerate(zip(chosen_BT.tolist(), accepted_B.tolist(), strict=True)):
-            row = self._rows[b]
-            if row is not None and row.add(block[: accepted + 1], self.J):
+    def _harvest(self, blocks: list[list[list[int]]], running: list[Decoded | None], rows: Rows) -> list[Decoded]:
+        ended, idle = [], []
+        for b, row in enumerate(running):
+            if row is not None and not any(row.add(block) for block in blocks[b]):
+                continue
+            if row is not None:
                 ended.append(row)
-                self._release(b)
-            elif row is None:
-                self._release(b)
+                running[b] = None
+            idle.append(b)
+        if idle:
+            rows.stop(idle)
         return ended
 
-    def _release(self, b: int) -> None:
-        self._rows[b] = None
-        self._lengths_B[b] = self._starts_B[b] = 1  # an idle row runs along at position 0
-
-    def _shrink(self) -> None:
-        """Once nothing waits and half of the rows are idle, go on with a smaller batch."""
-        busy = [b for b, row in enumerate(self._rows) if row is not None]
-        if not busy or 2 * len(busy) > len(self._rows):
-            return
-        rows_B = torch.tensor(busy, device=self.device)
-        self.network.keep(rows_B)
-        self._rows = [self._rows[b] for b in busy]
-        self._tokens_BS, self._lengths_B = self._tokens_BS[rows_B], self._lengths_B[rows_B]
-        self._starts_B, self._keys_B = self._starts_B[rows_B], self._keys_B[rows_B]
-        self._drafts_BJ = self._drafts_BJ[rows_B]
-
-    def _share_time(self, start: tuple[float, float], ended: list[Decoded]) -> None:
-        rows = [row for row in self._rows if row is not None] + ended
-        wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
-        for row in rows:
-            row.wall_seconds += wall / len(rows)
-            row.cpu_seconds += cpu / len(rows)
+    def _shrunk(self, running: list[Decoded | None], rows: Rows) -> Rows:
+        """Once nothing waits and half of the rows are idle, a smaller batch goes on."""
+        busy = [b for b, row in enumerate(running) if row is not None]
+        if not busy or 2 * len(busy) > len(running):
+            return rows
+        running[:] = [running[b] for b in busy]
+        return rows.keep(busy)
 
 
-def _round_up(slots: int) -> int:
-    return -(-slots // _SLOT_STEP) * _SLOT_STEP
+def _share_time(clock: tuple[float, float], rows: Sequence[Decoded]) -> None:
+    wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
+    for row in rows:
+        row.wall_seconds += wall / len(rows)
+        row.cpu_seconds += cpu / len(rows)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

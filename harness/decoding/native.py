@@ -9,7 +9,9 @@ counted in a warning and, each on its own, in `Completion.prompt_tokens_cut`.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ import torch
 
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.plan import Plan, measure, measuring_steps
 from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.scoring import LogLikelihood, score
 from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.decoding.verifying import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.weights import PackedModel
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.backend import DecodingSettings
@@ -29,6 +34,7 @@ from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
+_WORTH_MEASURING = 20  # times the forwards that measuring takes
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
@@ -55,13 +61,18 @@ class NativeBackend:
         """A model in memory as a backend."""
         backend = cls.__new__(cls)
         backend._set(model.eval(), tokenizer, name)
-        backend._facts = {"spec": name, "sha256": None}
+        backend._facts = {"spec": name, "sha256": ""}
         return backend
 
     def _set(self, model: MTPModel, tokenizer: Tokenizer, name: str) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self._packed: PackedModel | None = None
         self._networks: dict[int, Network] = {}
+        self.plans: dict[tuple[Any, ...], Plan] = {}
+
+    @property
+    def _device(self) -> torch.device:
+        return self.model.embed_tokens.weight.device
 
     @property
     def config(self) -> ModelConfig:
@@ -82,22 +93,75 @@ class NativeBackend:
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, each as soon as it is finished."""
-        sampler = _sampler(settings)
-        engine = Engine(self._network(self._draft_heads(settings)), sampler, settings.batch_size)
-        jobs, cuts = [], []
-        for index, request in enumerate(requests):
-            job, n_cut = self._job(index, request)
-            jobs.append(job)
-            cuts.append(n_cut)
+        settings = self.resolve(requests, settings)
+        jobs, cuts = self._jobs(requests)
         if any(cuts):
             log.warning(
                 "%d of %d prompts do not fit into the context of %d tokens of %s with room for their completions: "
                 "only their last tokens are used (prompt_tokens_cut says how many are missing)",
                 sum(n > 0 for n in cuts), len(cuts), self.config.context_length, self.name,
             )  # fmt: skip
-        for decoded in engine.run(jobs):
+        network = self._network(settings.draft_heads or 1)
+        for decoded in Engine(network, _rule(settings), settings.batch_size, self._cache_bytes()).run(jobs):
             index = decoded.job.index
             yield self._completion(requests[index], decoded, cuts[index])
+
+    def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+        """The settings with "auto" replaced by a definite choice, measured on these requests where it has to be.
+
+        Storing the result and passing it again makes a later call use the same number of heads whatever the machine is
+        busy with. Work too small to be worth measuring is decoded plainly.
+        """
+        if settings.decode == "autoregressive":
+            return replace(settings, draft_heads=1)
+        if settings.decode not in ("auto", "self-speculative"):
+            raise InputError(f"decode must be auto, autoregressive or self-speculative, got {settings.decode!r}")
+        n = self.config.n_future
+        if settings.draft_heads is not None:
+            if not 1 <= settings.draft_heads <= n:
+                raise InputError(
+                    f"draft_heads={settings.draft_heads}, but {self.name} predicts {n} tokens: "
+                    f"give 1 (plain decoding) to {n}, or leave it out"
+                )
+            return replace(settings, decode="self-speculative")
+        heads = n if settings.decode == "self-speculative" or n == 1 else self._planned_heads(requests, settings)
+        return replace(settings, decode="self-speculative", draft_heads=heads)
+
+    def _planned_heads(self, requests: Sequence[Request], settings: DecodingSettings) -> int:
+        batch = max(1, min(len(requests), settings.batch_size))
+        bucket = 1 << (batch - 1).bit_length()
+        key = (bucket, settings.temperature, settings.top_p, settings.top_k, settings.acceptance)
+        if key not in self.plans:
+            forwards = sum(request.max_new_tokens for request in requests) / batch
+            if forwards < _WORTH_MEASURING * measuring_steps(self.config.n_future):
+                return 1
+            jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
+            networks = {k: self._network(k) for k in range(1, self.config.n_future + 1)}
+            plan = self.plans[key] = measure(networks, _rule(settings), jobs)
+            log.info(
+                "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",
+                self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],
+            )  # fmt: skip
+        return self.plans[key].draft_heads
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """How likely each (context, continuation) pair's continuation is, in order."""
+        try:
+            results = score(self._network(1), self.tokenizer, pairs)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        if n_cut := sum(result.n_cut > 0 for result in results):
+            log.warning(
+                "%d of %d pairs exceed the context of %s: only their last tokens count", n_cut, len(pairs), self.name
+            )
+        return results
+
+    def _cache_bytes(self) -> int:
+        """What keys and values may take: most of a GPU's free memory, a part of the host's."""
+        if self._device.type == "cuda":
+            return int(0.8 * torch.cuda.mem_get_info(self._device)[0])
+        pages, page = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        return max(int(0.3 * pages * page), 64 << 20)
 
     def _network(self, draft_heads: int) -> Network:
         if draft_heads not in self._networks:
@@ -106,32 +170,28 @@ class NativeBackend:
             self._networks[draft_heads] = Network(self._packed, draft_heads)
         return self._networks[draft_heads]
 
-    def _draft_heads(self, settings: DecodingSettings) -> int:
-        n = self.config.n_future
-        if settings.decode == "autoregressive":
-            return 1
-        if settings.decode not in ("auto", "self-speculative"):
-            raise InputError(f"decode must be auto, autoregressive or self-speculative, got {settings.decode!r}")
-        if settings.draft_heads is None:
-            return 1 if settings.decode == "auto" else n
-        if not 1 <= settings.draft_heads <= n:
-            raise InputError(
-                f"draft_heads={settings.draft_heads}, but {self.name} predicts {n} tokens: "
-                f"give 1 (plain decoding) to {n}, or leave it out"
-            )
-        return settings.draft_heads
+    def _jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
+        """Jobs, and how many tokens were cut from each prompt."""
+        encoded: dict[str, list[int]] = {}
+        jobs, cuts = [], []
+        for index, request in enumerate(requests):
+            if request.prompt not in encoded:
+                encoded[request.prompt] = [self.tokenizer.bos_id, *self.tokenizer.encode(request.prompt)]
+            job, n_cut = self._job(index, request, encoded[request.prompt])
+            jobs.append(job)
+            cuts.append(n_cut)
+        return jobs, cuts
 
-    def _job(self, index: int, request: Request) -> tuple[Job, int]:
+    def _job(self, index: int, request: Request, prompt: list[int]) -> tuple[Job, int]:
         context = self.config.context_length
-        prompt = [self.tokenizer.bos_id, *self.tokenizer.encode(request.prompt)]
+        if request.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens must be 1 or more, got {request.max_new_tokens}")
         keep = max(context - request.max_new_tokens, context // 2, 1)
         n_cut = max(len(prompt) - keep, 0)
         if n_cut:
             prompt = [prompt[0], *prompt[len(prompt) - keep + 1 :]]
         room = context - len(prompt)
         stop = Stop(self.tokenizer.decode, self.tokenizer.eos_id, tuple(filter(None, request.stop)))
-        if request.max_new_tokens < 1:
-            raise InputError(f"max_new_tokens must be 1 or more, got {request.max_new_tokens}")
         return Job(index, tuple(prompt), request.seed, min(request.max_new_tokens, room), stop), n_cut
 
     def _completion(self, request: Request, decoded: Decoded, n_cut: int) -> Completion:
@@ -155,11 +215,14 @@ class NativeBackend:
         )
 
 
-def _sampler(settings: DecodingSettings) -> Sampler:
+def _rule(settings: DecodingSettings) -> Rule:
     try:
-        return Sampler.of(settings)
+        sampler = Sampler.of(settings)
     except ValueError as error:
         raise InputError(str(error)) from None
+    if settings.acceptance not in ("coupled", "rejection"):
+        raise InputError(f"acceptance must be coupled or rejection, got {settings.acceptance!r}")
+    return Coupled(sampler) if sampler.greedy or settings.acceptance == "coupled" else Rejection(sampler)
 
 
 def choose_device(name: str) -> torch.device:

@@ -70,3 +70,9 @@ def exponential(stream_BT: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     uniform_BTV = bits_BTV.to(dtype).mul_(2.0**-63).add_(2.0**-64)
     below_one = 1 - torch.finfo(dtype).eps / 2  # rounding up to 1 would make an infinite draw
     return uniform_BTV.clamp_(max=below_one).neg_().log1p_().neg_()
+
+
+def race(log_weights_BTV: Tensor, keys_B: Tensor, indices_BT: Tensor, purpose: int) -> Tensor:
+    """Tokens `(B, T)` drawn in proportion to exp(log_weights)."""
+    draws_BTV = exponential(streams(keys_B, indices_BT, purpose), log_weights_BTV.shape[-1], log_weights_BTV.dtype)
+    return (log_weights_BTV - draws_BTV.log_()).argmax(dim=-1)

@@ -67,11 +67,8 @@ class Sampler:
             scores_BTV = scores_BTV.masked_fill(outside_BTV, -torch.inf)
         return scores_BTV
 
-    def pick(self, logits_BTV: Tensor, keys_B: Tensor, indices_BT: Tensor, purpose: int = noise.TARGET) -> Tensor:
+    def pick(self, logits_BTV: Tensor, keys_B: Tensor, indices_BT: Tensor) -> Tensor:
         """Tokens `(B, T)`. `indices_BT` are the tokens' places in the completion, from 0."""
         if self.greedy:
             return logits_BTV.argmax(dim=-1)
-        scores_BTV = self.filtered(logits_BTV)
-        stream_BT = noise.streams(keys_B, indices_BT, purpose)
-        race_BTV = noise.exponential(stream_BT, scores_BTV.shape[-1], scores_BTV.dtype)
-        return (scores_BTV - race_BTV.log_()).argmax(dim=-1)
+        return noise.race(self.filtered(logits_BTV), keys_B, indices_BT, noise.TARGET)

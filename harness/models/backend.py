@@ -23,6 +23,8 @@ class DecodingSettings:
         decode: "auto", "autoregressive" or "self-speculative".
         draft_heads: heads used in all, the next-token head included; None leaves the choice to the decoder.
         batch_size: rows decoded together at most.
+        acceptance: how drafts are judged when sampling: "coupled" (the completion is the one plain decoding gives for the
+            same seed) or "rejection" (min(1, p/q): more drafts are kept, completions are others of the same distribution).
     """
 
     temperature: float = 0.0
@@ -31,6 +33,7 @@ class DecodingSettings:
     decode: str = "auto"
     draft_heads: int | None = None
     batch_size: int = 32
+    acceptance: str = "coupled"
 
 
 class Backend(Protocol):
