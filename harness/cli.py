@@ -6,6 +6,7 @@ Heavy imports (torch, pandas, datasets) happen inside the commands, so that `mtp
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import typer
@@ -15,6 +16,7 @@ from mtp_eval.harness.commands.convert import convert
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
 from mtp_eval.harness.commands.presets import presets
+from mtp_eval.harness.commands.report import report
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
@@ -40,12 +42,15 @@ app.command()(run)
 app.command()(score)
 app.command()(table)
 app.command()(compare)
+app.command()(report)
 app.command()(train)
 app.add_typer(tasks_app, name="tasks")
 
 
 def main() -> None:
     """Entry point of the console script; exit codes are listed in docs/cli.md."""
+    # Threads that spin while they wait starve the sandbox's workers and one another; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="mtp-eval: %(levelname)s: %(message)s")
     try:
         app()

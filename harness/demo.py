@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtp_eval.harness.config import RunConfig
-from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.errors import InputError, MtpEvalError
+from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.references import reference_failures
 from mtp_eval.harness.run import run
 from mtp_eval.harness.session import open_pool
+from mtp_eval.harness.train import train_checkpoint
+from mtp_eval.harness.training.config import make_config
+from mtp_eval.harness.training.presets import preset_values
 from mtp_eval.results.cells import Cell, read_cells
 from mtp_eval.results.render import render
 from mtp_eval.results.store import RunStore
@@ -88,7 +92,13 @@ def check_sandbox() -> str:
 
 def train_preset(name: str, folder: Path, seed: int) -> str:
     """Train a preset, or take the checkpoint that an earlier demo finished; returns its folder."""
-    raise NotImplementedError
+    try:
+        checkpoint_info(folder)
+        say(f"    {folder} is there already")
+    except InputError:
+        config = make_config(preset_values(name), [f"seed={seed}"], origin=f"preset {name}")
+        train_checkpoint(config, folder, name, resume=(folder / "optimizer").is_dir())
+    return str(folder)
 
 
 def meaning(cells: Sequence[Cell], seed: int) -> str:
@@ -108,6 +118,6 @@ def meaning(cells: Sequence[Cell], seed: int) -> str:
     return (
         f"On listops, which both models were trained for, {comparison}: one seed ({seed}) of models of under a million "
         f"parameters, so take the direction as an anecdote (the paper finds n=4 behind n=1 below about a billion "
-        f"parameters). On HumanEval the better one scores {solved * 100:.1f}, as models this small must: those rows show "
-        f"that the real benchmark runs through the same path."
+        f"parameters). On HumanEval the better one scores {solved * 100:.1f}, as models this small must: its rows only "
+        f"show that the real benchmark runs through the same path."
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
