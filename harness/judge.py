@@ -21,13 +21,14 @@ from mtp_eval.tasks.problem import Completion, Problem, Program
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One completion on its way to a verdict."""
+    """One completion on its way to a verdict; with an outcome where the task judged it without executing anything."""
 
     model: str
     task: str
     problem: Problem
     completion: Completion
     program: Program
+    outcome: Outcome | None = None
 
 
 def to_record(candidate: Candidate, outcome: Outcome) -> Record:
@@ -75,6 +76,9 @@ class Judge:
 
     def submit(self, candidate: Candidate) -> None:
         """Hand over one candidate, and journal whatever has been judged meanwhile."""
+        if candidate.outcome is not None:
+            self._journal([(candidate, candidate.outcome)])
+            return
         started = time.perf_counter()
         self.pool.submit(candidate.program, tag=candidate)
         self.waiting_seconds += time.perf_counter() - started

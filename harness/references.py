@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.tasks.problem import Problem, Task
+from mtp_eval.tasks.problem import JudgedTask, Problem, Task, kind_of
 
 if TYPE_CHECKING:
     from mtp_eval.harness.plan import LoadedTask
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 def reference_failures(task: Task, problems: Sequence[Problem], pool: Pool) -> list[str]:
     """One line for each problem whose reference does not pass, through the path that completions take."""
     checked = [problem for problem in problems if problem.reference]
+    if kind_of(task) == "likelihood":
+        return []  # a reference is one of the choices there, not a completion
+    if kind_of(task) != "execution":
+        assert isinstance(task, JudgedTask)
+        judged = [(problem, task.judge(problem, problem.reference)) for problem in checked]
+        return [f"{problem.problem_id}: {found.error}" for problem, found in judged if not found.passed]
     outcomes = pool.run(task.program(problem, problem.reference) for problem in checked)
     return [
         f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mtp_eval.harness.backends import model_labels, open_backend
 from mtp_eval.harness.config import RunConfig
+from mtp_eval.harness.direct import completions_of, direct_outcome
 from mtp_eval.harness.judge import Candidate, Judge
 from mtp_eval.harness.models.backend import Backend, DecodingSettings
 from mtp_eval.harness.notes import notes
@@ -122,7 +123,9 @@ def run_shards(
 
 def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing: Timing) -> Iterator[Candidate]:
     """The shard's missing completions as candidates; those journalled already are generated again but not yielded."""
-    completions = iter(backend.generate(shard.requests, settings))
+    task = shard.task.task
+    problems = {request.problem_id: shard.task.problem(request.problem_id) for request in shard.requests}
+    completions = completions_of(task, problems, shard.requests, backend, settings)
     while True:
         started = time.perf_counter()
         completion = next(completions, None)
@@ -130,6 +133,7 @@ def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing:
         if completion is None:
             return
         if (completion.problem_id, completion.sample) in shard.missing:
-            problem = shard.task.problem(completion.problem_id)
-            program = shard.task.task.program(problem, completion.text)
-            yield Candidate(shard.model, shard.task.name, problem, completion, program)
+            problem = problems[completion.problem_id]
+            program = task.program(problem, completion.text)
+            outcome = direct_outcome(task, problem, completion.text)
+            yield Candidate(shard.model, shard.task.name, problem, completion, program, outcome)

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mtp_eval.harness.config import Isolation, PoolOptions, pool_options, validation_message
+from mtp_eval.harness.direct import direct_outcome
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.judge import Candidate, Judge
 from mtp_eval.harness.notes import notes
@@ -27,6 +28,7 @@ from mtp_eval.harness.run import RunResult, Timing
 from mtp_eval.harness.samples import Sample, SamplesFile, read_samples
 from mtp_eval.harness.session import Clock, open_pool, open_store
 from mtp_eval.results.record import Record
+from mtp_eval.tasks.base import BaseTask
 from mtp_eval.tasks.problem import Completion, Problem, Program, Task
 from mtp_eval.tasks.registry import load_task
 
@@ -163,13 +165,17 @@ def candidate(label: str, task: LoadedTask, sample: Sample, rule: str | None) ->
     """A sample on its way to the sandbox."""
     problem = task.problem(sample.problem_id)
     completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
-    return Candidate(label, task.name, problem, completion, program_of(task.task, problem, sample, rule))
+    program = program_of(task.task, problem, sample, rule)
+    return Candidate(label, task.name, problem, completion, program, direct_outcome(task.task, problem, sample.text))
 
 
 def program_of(task: Task, problem: Problem, sample: Sample, rule: str | None) -> Program:
     """What the sample's own harness would execute; with a rule, what this project makes of the raw text."""
     if rule and not sample.is_program:
         return task.program(problem, sample.text)
+    if isinstance(task, BaseTask):
+        prefix = "" if sample.is_program else task.prefix(problem)
+        return task.tested(problem, prefix + sample.text)
     program = task.program(problem, problem.reference)
     joins_prompt = program.source == problem.prompt + problem.reference
     prefix = problem.prompt if joins_prompt and not sample.is_program else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, Loaded, data_folders, read_checked, rows_sha256
+from mtp_eval.tasks.sources import DataError, HubError, Loaded, data_folders, hub_rows, read_checked, rows_sha256
 
 HUB = "deepmind/code_contests"
 FILE = "code-contests.jsonl"
@@ -81,13 +81,11 @@ def load(data_dir: Path | None) -> Loaded:
         loaded = read_checked(local)
     else:
         try:
-            from datasets import load_dataset
-
-            rows = [dict(row) for row in load_dataset(HUB, split="test")]
-        except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
+            rows = hub_rows(HUB, None, "test")
+        except HubError as error:
             raise DataError(
-                f"code-contests: `datasets` could not load {HUB} ({type(error).__name__}). Run once on a machine with a "
-                f"network, or put its test rows as {FILE} into a folder and pass --data-dir or set MTP_EVAL_DATA"
+                f"code-contests: {error}. Run once on a machine with a network, or put its test rows as {FILE} into a "
+                "folder and pass --data-dir or set MTP_EVAL_DATA"
             ) from error
         loaded = Loaded(rows, rows_sha256([{"name": row["name"]} for row in rows]), HUB)
     for number, row in enumerate(loaded.rows, start=1):

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
 from mtp_eval.tasks.problem import Judgement, Problem, Program
-from mtp_eval.tasks.sources import DataError, data_folders, read_checked
+from mtp_eval.tasks.sources import DataError, HubError, data_folders, hub_rows, read_checked
 
 PROTOCOLS = ("sum", "per-character")
 Row = Mapping[str, Any]
@@ -199,11 +199,9 @@ def load_from_hub(name: str) -> list[Row]:
     """
     named_set = CHOICE_SETS[name]
     try:
-        from datasets import load_dataset
-
-        return [dict(row) for row in load_dataset(named_set.hub, named_set.config, split=named_set.split)]
-    except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
+        return list(hub_rows(named_set.hub, named_set.config, named_set.split))
+    except HubError as error:
         raise DataError(
-            f"{name}: `datasets` could not load {named_set.hub} ({type(error).__name__}). Run once on a machine with a "
-            f"network, or put its rows as {name}.jsonl into a folder and pass --data-dir or set MTP_EVAL_DATA"
+            f"{name}: {error}. Run once on a machine with a network, or put its rows as {name}.jsonl into a folder and "
+            "pass --data-dir or set MTP_EVAL_DATA"
         ) from error

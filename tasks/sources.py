@@ -11,10 +11,12 @@ import gzip
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DATA_VARIABLE = "MTP_EVAL_DATA"
 
@@ -142,21 +144,52 @@ def find_file(name: str, data_dir: Path | None) -> Path | None:
 
 
 def from_hub(name: str, config: str | None, splits: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of these splits of a data set, one split after the other, through `datasets`.
+    """The rows of these splits of the data set behind a known file, one split after the other.
 
     Raises:
         DataError: `datasets` cannot get it; the message names the cause and the ways to get the file.
     """
     source = next(source for source in SOURCES.values() if source.hub == name)
     try:
+        return [row for split in splits for row in hub_rows(name, config, split)]
+    except HubError as error:
+        raise DataError(f"no {source.file} in a data folder, and {error}. {how_to_get(source.file)}") from error
+
+
+class HubError(DataError):
+    """`datasets` could not load something."""
+
+
+def hub_rows(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
+    """The rows of a data set through `datasets`, from its cache alone where the hub cannot be reached.
+
+    Raises:
+        HubError: with the cause.
+    """
+    offline = {} if hub_answers() else {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    os.environ.update(offline)  # read when `datasets` is first imported; saves half a minute of retries
+    try:
         from datasets import load_dataset
 
-        return [dict(row) for split in splits for row in load_dataset(name, config, split=split)]
-    except Exception as error:  # whatever the hub's client raises without a network, the answer is the same
-        raise DataError(
-            f"no {source.file} in a data folder, and `datasets` could not load {name} ({type(error).__name__}). "
-            + how_to_get(source.file)
-        ) from error
+        return [dict(row) for row in load_dataset(name, config, split=split)]
+    except Exception as error:  # whatever the hub's client raises, the answer is the same
+        cause = "the hub cannot be reached and the cache has no copy" if offline else f"{type(error).__name__}: {error}"
+        raise HubError(f"`datasets` could not load {name} ({cause[:200]})") from error
+    finally:
+        for variable in offline:
+            os.environ.pop(variable, None)
+
+
+def hub_answers() -> bool:
+    """Whether the hub takes a connection within three seconds; taken for granted behind a proxy."""
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((host.hostname or "", host.port or 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def how_to_get(name: str) -> str:
