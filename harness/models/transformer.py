@@ -39,10 +39,10 @@ def rotary_table(positions_BT: Tensor, head_size: int, theta: float, dtype: torc
 
 
 def rotate(x_BHTE: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply the rotary embedding."""
+    """Apply the rotary embedding, in the table's precision; the result has the input's."""
     cos, sin = table
     first, second = x_BHTE.chunk(2, dim=-1)
-    return x_BHTE * cos + torch.cat([-second, first], dim=-1) * sin
+    return (x_BHTE * cos + torch.cat([-second, first], dim=-1) * sin).to(x_BHTE.dtype)
 
 
 class Attention(nn.Module):
@@ -162,10 +162,13 @@ class MTPModel(nn.Module):
             x_BTD = block(x_BTD, rotary, memories[i] if memories else None)
         return x_BTD
 
+    def unembedding(self, head: int = 1) -> nn.Module:
+        """The matrix that turns normed hidden states into head `head`'s logits; one for all unless replicated."""
+        return self.lm_head if head == 1 or not self.extra_lm_heads else self.extra_lm_heads[head - 2]
+
     def unembed(self, hidden_BTD: Tensor, head: int = 1) -> Tensor:
         """The norm and unembedding: logits `(B, T, V)`. `head` matters for replicated unembeddings only."""
-        matrix = self.lm_head if head == 1 or not self.extra_lm_heads else self.extra_lm_heads[head - 2]
-        return matrix(self.norm(hidden_BTD))
+        return self.unembedding(head)(self.norm(hidden_BTD))
 
     def forward(self, tokens_BT: Tensor) -> list[Tensor]:
         """Logits `(B, T, V)` of every head, without a cache: the plain form that everything else is tested against."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import backward
 
 from mtp_eval.harness.models.transformer import MTPModel
@@ -55,6 +55,15 @@ def future_targets(tokens_BS: Tensor, documents_BS: Tensor, n_future: int, lengt
     return torch.stack(rows)
 
 
+def head_nats(norm: nn.Module, matrix: nn.Module, hidden_CD: Tensor, targets_C: Tensor) -> Tensor:
+    """Summed cross-entropy of one chunk: the only place where logits exist; compiled where compilation is on."""
+    logits_CV = matrix(norm(hidden_CD))
+    return F.cross_entropy(logits_CV, targets_C, ignore_index=IGNORED, reduction="sum")
+
+
+HeadNats = Callable[[nn.Module, nn.Module, Tensor, Tensor], Tensor]
+
+
 def sequential_backward(
     model: MTPModel,
     tokens_BT: Tensor,
@@ -65,13 +74,14 @@ def sequential_backward(
     chunk_tokens: int = 0,
     autocast: Autocast = nullcontext,
     train_trunk: bool = True,
+    head_nats: HeadNats = head_nats,
 ) -> HeadSums:
     """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters."""
     rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
     with autocast(), torch.set_grad_enabled(train_trunk):
         z_BTD = model.trunk_forward(tokens_BT, rotary)
     source_BTD = z_BTD.detach().requires_grad_()
-    heads = _Heads(model, rotary, targets_NBT, [scale * w for w in weights], chunk_tokens, autocast)
+    heads = _Heads(model, rotary, targets_NBT, [scale * w for w in weights], chunk_tokens, autocast, head_nats)
     run = {"causal": heads.chain, "anticausal": heads.chain, "replicated": heads.shared}.get(
         model.config.head_kind, heads.one_by_one
     )
@@ -92,8 +102,9 @@ class _Heads:
         weights_N: list[float],
         chunk_tokens: int,
         autocast: Autocast,
+        head_nats: HeadNats,
     ):
-        self.model, self.rotary, self.autocast = model, rotary, autocast
+        self.model, self.rotary, self.autocast, self.head_nats = model, rotary, autocast, head_nats
         self.targets_NBT, self.weights_N, self.chunk_tokens = targets_NBT, weights_N, chunk_tokens
         self.nats_N = torch.zeros(len(weights_N), device=targets_NBT.device, dtype=torch.float64)
 
@@ -147,10 +158,10 @@ class _Heads:
         flat_CD, targets_C = leaf_BTD.reshape(-1, width), self.targets_NBT[i].reshape(-1)
         size = self.chunk_tokens or flat_CD.shape[0]
         chunks = zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True)
+        matrix = self.model.unembedding(i + 1)
         for chunk_CD, chunk_targets_C in chunks:
             with self.autocast():
-                logits_CV = self.model.unembed(chunk_CD, i + 1)
-                nats = F.cross_entropy(logits_CV, chunk_targets_C, ignore_index=IGNORED, reduction="sum")
+                nats = self.head_nats(self.model.norm, matrix, chunk_CD, chunk_targets_C)
             backward(self.weights_N[i] * nats)
             self.nats_N[i] += nats.detach()
 

@@ -57,10 +57,10 @@ def _code_small(n_future: int) -> Values:
 def _bytes(n_future: int) -> Values:
     """A byte model of the standard library with many heads, as in the paper's byte-level study: half an hour."""
     return {
-        "model": {"d_model": 128, "n_layers": 16, "n_heads": 4, "context_length": 256, "n_future": n_future},
+        "model": {"d_model": 128, "n_layers": 14, "n_heads": 4, "context_length": 256, "n_future": n_future},
         "data": {"sources": ["stdlib"]},
         "optimizer": {"learning_rate": 2e-3, "warmup_steps": 60},
-        "steps": 1500,
+        "steps": 1000,
         "batch_size": 4,
         "validate_every": 250,
         "checkpoint_every": 100,

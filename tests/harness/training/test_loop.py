@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_runs import documents, tiny, to_be_killed
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
-from mtp_eval.harness.training.config import TrainConfig, make_config
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import NotFiniteError, Report, train
 from mtp_eval.harness.training.state import step_folders
-
-
-def tiny(**changes: Any) -> TrainConfig:
-    values: dict[str, Any] = {
-        "model": {"d_model": 32, "n_layers": 4, "n_heads": 2, "context_length": 48, "n_future": 2},
-        "data": {"sources": ["stdlib"]},
-        "optimizer": {"learning_rate": 5e-3, "warmup_steps": 5},
-        "steps": 30,
-        "batch_size": 4,
-        "validate_every": 10,
-        "checkpoint_every": 10,
-        "log_every": 5,
-        "device": "cpu",
-    }
-    return make_config(values, [f"{key.replace('__', '.')}={value}" for key, value in changes.items()])
-
-
-def documents(seed: int = 0) -> Iterator[Document]:
-    """Endless lines that a small model learns quickly."""
-    rng = random.Random(seed)
-    number = 0
-    while True:
-        number += 1
-        a = rng.randrange(100)
-        yield Document(f"line-{number}", f"x = {a}\ny = {a}\nprint(x + y)\n")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -99,14 +71,10 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_loop import documents, to_be_killed
+from tiny_runs import documents, to_be_killed
 from mtp_eval.harness.training.loop import train
 train(to_be_killed(), documents(), Path({out!r}))
 """
-
-
-def to_be_killed() -> TrainConfig:
-    return tiny(steps=40, checkpoint_every=7, threads=1)
 
 
 def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""One optimizer step on one model: micro-batches head by head, gradients summed over processes, clipped, AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.corpus import Array
+from mtp_eval.harness.training.distributed import Processes, sum_gradients
+from mtp_eval.harness.training.loss import HeadSums, future_targets, head_nats, sequential_backward
+from mtp_eval.harness.training.optimizer import gradient_norm, make_optimizer
+from mtp_eval.harness.training.runtime import Runtime
+from mtp_eval.harness.training.schedule import head_weights, learning_rate
+
+
+class Stepper:
+    """A model with its optimizer; knows the curves but not the data, the clock or the disk."""
+
+    def __init__(self, model: MTPModel, config: TrainConfig, runtime: Runtime, processes: Processes):
+        self.model, self.config, self.runtime, self.processes = model, config, runtime, processes
+        self.head_nats = head_nats
+        if runtime.compile:
+            for block in [*model.trunk, *model.heads]:  # one compilation serves all layers
+                block.compile()
+            self.head_nats = torch.compile(head_nats)
+        self.optimizer = make_optimizer(model, config.optimizer)
+        self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // processes.world_size)
+
+    def step(self, step: int, tokens: Array, documents: Array) -> tuple[HeadSums, Tensor]:
+        """Learn from this process's rows of batch `step`; returns their sums and the gradient's norm."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config.optimizer, step, config.total_steps)
+        weights = head_weights(config.loss, self.model.config.n_future, step, config.total_steps)
+        scale = 1 / config.tokens_per_step
+        if self.processes.world_size > 1 and config.parallel == "fsdp":
+            scale *= self.processes.world_size  # FSDP averages
+        parts = []
+        for start in range(0, len(tokens), self.micro):
+            rows = slice(start, start + self.micro)
+            inputs_BT, targets_NBT = self.tensors(tokens[rows], documents[rows])
+            parts.append(self.backward(inputs_BT, targets_NBT, weights, scale))
+        if config.parallel == "ddp":
+            sum_gradients(self.model, self.processes)
+        norm = self.update()
+        return add_sums(parts), norm
+
+    def backward(self, inputs_BT: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float) -> HeadSums:
+        """Accumulate gradients of one micro-batch."""
+        return sequential_backward(
+            self.model,
+            inputs_BT,
+            targets_NBT,
+            weights,
+            scale,
+            chunk_tokens=self.runtime.chunk_tokens,
+            autocast=self.runtime.autocast,
+            train_trunk=self.config.freeze == "none",
+            head_nats=self.head_nats,
+        )
+
+    def update(self) -> Tensor:
+        """Clip, step, forget the gradients; returns their norm before clipping."""
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = gradient_norm(parameters)
+        if self.config.optimizer.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optimizer.clip_norm, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def tensors(self, tokens: Array, documents: Array) -> tuple[Tensor, Tensor]:
+        """Inputs `(B, T)` and targets `(N, B, T)` on the device."""
+        length, device = self.config.model.context_length, self.runtime.device
+        tokens_BS, documents_BS = torch.from_numpy(tokens), torch.from_numpy(documents)
+        if device.startswith("cuda"):
+            tokens_BS = tokens_BS.pin_memory().to(device, non_blocking=True)
+            documents_BS = documents_BS.pin_memory().to(device, non_blocking=True)
+        return tokens_BS[:, :length], future_targets(tokens_BS, documents_BS, self.model.config.n_future, length)
+
+
+def add_sums(parts: Sequence[HeadSums]) -> HeadSums:
+    """Over micro-batches or steps."""
+    return HeadSums(
+        torch.stack([part.nats for part in parts]).sum(0),
+        torch.stack([part.hits for part in parts]).sum(0),
+        torch.stack([part.targets for part in parts]).sum(0),
+    )

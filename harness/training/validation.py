@@ -1,0 +1,70 @@
+"""Scores on held-out text, per head: loss, bits per byte (which tokenizers do not change), accuracy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.training.corpus import Split, validation_batches
+from mtp_eval.harness.training.loss import evaluate
+from mtp_eval.harness.training.step import Stepper
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Per head, on held-out text: nats per target, bits per byte, share of targets that were the most likely token."""
+
+    losses: tuple[float, ...]
+    bits_per_byte: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+
+class Validator:
+    """The held-out windows of one run, the same ones each time."""
+
+    def __init__(self, split: Split, tokenizer: Tokenizer, stepper: Stepper):
+        config = stepper.config
+        self.stepper = stepper
+        self.batches = validation_batches(
+            split,
+            length=config.model.context_length,
+            n_future=stepper.model.config.n_future,
+            windows=config.validation_windows,
+            batch_size=stepper.micro,
+        )
+        self.token_bytes = np.array([tokenizer.n_bytes([i]) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+
+    def scores(self) -> Validation | None:
+        """Score all windows, shared among processes; None when nothing is held out.
+
+        Bits per byte of head i: the bits of all its targets, end marks included, over the bytes these targets stand
+        for.
+        """
+        if not self.batches:
+            return None
+        stepper = self.stepper
+        processes, runtime, is_ddp = stepper.processes, stepper.runtime, stepper.config.parallel == "ddp"
+        totals = torch.zeros(4, stepper.model.config.n_future, dtype=torch.float64, device=runtime.device)
+        bytes_V = torch.from_numpy(self.token_bytes).to(runtime.device)
+        for number, (tokens, documents) in enumerate(self.batches):
+            # FSDP gathers weights in step, so that all processes score all windows there
+            if is_ddp and number % processes.world_size != processes.rank:
+                continue
+            inputs_BT, targets_NBT = stepper.tensors(tokens, documents)
+            sums = evaluate(
+                stepper.model, inputs_BT, targets_NBT, chunk_tokens=runtime.chunk_tokens, autocast=runtime.autocast
+            )
+            spans_N = (bytes_V[targets_NBT.clamp(min=0)] * (targets_NBT >= 0)).sum(dim=(1, 2))
+            totals += torch.stack([sums.nats, sums.hits, sums.targets, spans_N.double()])
+        if is_ddp:
+            processes.sum(totals)
+        nats, hits, targets, spans = (row.tolist() for row in totals)
+        return Validation(
+            losses=tuple(a / max(b, 1) for a, b in zip(nats, targets, strict=True)),
+            bits_per_byte=tuple(a / math.log(2) / max(b, 1) for a, b in zip(nats, spans, strict=True)),
+            accuracies=tuple(a / max(b, 1) for a, b in zip(hits, targets, strict=True)),
+        )
