@@ -228,7 +228,7 @@ _TASKS = (
     TaskInfo(
         "stargraph",
         "mtp_eval.tasks.stargraph:StarGraphTask",
-        ("d2l4", "d2l5", "d3l4", "d5l5"),
+        ("d2l4", "d2l5", "d3l4", "d5l5", "d2l3"),
         1000,
         "the path from a star's centre to a leaf: looking ahead by copying",
         "Apache-2.0",

@@ -20,8 +20,8 @@ from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
 from mtp_eval.tasks.problem import Problem
 
 TEST_SEED = 20240419
-PROTOCOLS = {"d2l4": (2, 4), "d2l5": (2, 5), "d3l4": (3, 4), "d5l5": (5, 5)}
-"""Paths and nodes on each, the centre counted."""
+PROTOCOLS = {"d2l4": (2, 4, 26), "d2l5": (2, 5, 26), "d3l4": (3, 4, 26), "d5l5": (5, 5, 26), "d2l3": (2, 3, 10)}
+"""Paths, nodes on each (the centre counted), and how many letters nodes are drawn from."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -32,7 +32,7 @@ class StarGraphTask(ExactMatchTask):
         protocol: a key of `PROTOCOLS`.
         seed: of the test problems.
         size: how many test problems.
-        letters: how many letters nodes are drawn from; fewer are easier to learn.
+        letters: instead of the protocol's; fewer are easier to learn.
     """
 
     def __init__(
@@ -41,12 +41,13 @@ class StarGraphTask(ExactMatchTask):
         *,
         seed: int = TEST_SEED,
         size: int = 1000,
-        letters: int = 26,
+        letters: int | None = None,
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
         chosen = choose_protocol("stargraph", protocol, tuple(PROTOCOLS))
-        self._d, self._l = PROTOCOLS[chosen]
+        self._d, self._l, usual = PROTOCOLS[chosen]
+        letters = letters or usual
         needed = 1 + self._d * (self._l - 1)
         if not needed <= letters <= len(LETTERS):
             raise ValueError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
@@ -67,7 +68,8 @@ class StarGraphTask(ExactMatchTask):
             )
         self._prompts = frozenset(problem.prompt for problem in problems)
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
-        super().__init__("stargraph", chosen, sha256, problems, extract)
+        own_name = chosen if letters == usual else f"{chosen}+{letters}letters"
+        super().__init__("stargraph", own_name, sha256, problems, extract)
 
     def _draw(self, rng: random.Random) -> tuple[str, str]:
         """A prompt and its answer."""

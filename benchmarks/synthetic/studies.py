@@ -28,19 +28,19 @@ class Study:
     group: str = ""
     limit: int = 100
 
-    def config(self, n_future: int, seed: int, shrink: int) -> dict[str, Any]:
+    def config(self, n_future: int, seed: int, factor: float) -> dict[str, Any]:
         """The training config's values."""
         return {
             "model": {**self.model, "n_future": n_future},
             "data": {"sources": [f"task:{self.task}"], "holdout": 0.01},
             "optimizer": self.optimizer,
-            "steps": max(20, self.steps // shrink),
+            "steps": max(20, round(self.steps * factor)),
             "batch_size": self.batch_size,
             "seed": seed,
             "validate_every": 0,
             "checkpoint_every": 0,
             "validation_windows": 8,
-            "threads": 1,
+            "threads": 1,  # of a CPU: several studies can share a machine
         }
 
 
@@ -65,11 +65,11 @@ STUDIES = {
         limit=1000,
     ),
     "stargraph": Study(
-        task="stargraph@d2l4",
-        n_future=4,
-        model={"d_model": 64, "n_layers": 5, "n_heads": 4, "context_length": 64},
+        task="stargraph@d2l3",
+        n_future=2,
+        model={"d_model": 64, "n_layers": 4, "n_heads": 4, "context_length": 64},
         optimizer={"learning_rate": 3e-3, "warmup_steps": 50},
-        steps=800,
+        steps=1000,
         batch_size=16,
         limit=500,
     ),

@@ -19,7 +19,7 @@ from benchmarks.synthetic.studies import STUDIES, Study
 Row = dict[str, Any]
 
 
-def run_one(name: str, study: Study, n_future: int, seed: int, shrink: int) -> Row:
+def run_one(name: str, study: Study, n_future: int, seed: int, factor: float) -> Row:
     """Train one model and test it."""
     from mtp_eval.harness.decoding.native import NativeBackend
     from mtp_eval.harness.training.config import make_config
@@ -27,11 +27,11 @@ def run_one(name: str, study: Study, n_future: int, seed: int, shrink: int) -> R
     from mtp_eval.harness.training_data import documents
     from mtp_eval.tasks.registry import load_task
 
-    config = make_config(study.config(n_future, seed, shrink), origin=f"study {name}")
+    config = make_config(study.config(n_future, seed, factor), origin=f"study {name}")
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(config, documents(config), Path(folder) / "model")
-        backend = NativeBackend(Path(folder) / "model", device="cpu")
+        backend = NativeBackend(Path(folder) / "model", device="auto")
     trained = time.process_time()
     accuracies = test(load_task(study.task), backend, study)
     return {
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--study", action="append", choices=list(STUDIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps-factor", type=float, default=1.0, help="more training: 10 is a minute on a GPU")
     parser.add_argument("--table", action="store_true", help="only print the table of --json")
     parser.add_argument("--plot", type=Path, help="only draw --json into this file")
     args = parser.parse_args()
@@ -163,7 +164,7 @@ def main() -> None:
                 for n_future in (1, STUDIES[name].n_future):
                     if any((r["study"], r["n_future"], r["seed"]) == (name, n_future, seed) for r in rows):
                         continue
-                    row = run_one(name, STUDIES[name], n_future, seed, shrink=20 if args.quick else 1)
+                    row = run_one(name, STUDIES[name], n_future, seed, factor=0.05 if args.quick else args.steps_factor)
                     rows.append(row)
                     if args.json:
                         with args.json.open("a") as out:
