@@ -49,7 +49,7 @@ class DataConfig(_Section):
         min_length=1, description='"stdlib", "task:NAME", "datasets:NAME[:SPLIT]", a file, a folder or a glob'
     )
     tokenizer: str = Field(
-        default="bytes", description='"bytes", "bpe:SIZE" (trained on the sources), or a tokenizer file or folder'
+        default="bytes", description='"bytes", "bpe:SIZE" (trained on the sources), "init", a tokenizer file or folder'
     )
     text_field: str | None = Field(
         default=None, description="column of JSONL, Parquet and datasets; None looks for text, content, code"
@@ -107,7 +107,9 @@ class TrainConfig(_Section):
     tokens: int | None = Field(default=None, gt=0, description="training tokens, rounded up to whole steps")
     batch_size: int = Field(gt=0, description="sequences per optimizer step, over all processes")
     micro_batch_size: int | None = Field(default=None, gt=0, description="sequences at once in one process; None: all")
-    init: str | None = Field(default=None, description="checkpoint to start from")
+    init: str | None = Field(
+        default=None, description="checkpoint to start from; shape and tokenizer are then its own, n_future may differ"
+    )
     freeze: Literal["none", "trunk"] = Field(default="none", description="trunk: only heads 2..n learn")
 
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0")
@@ -158,6 +160,8 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, ori
         if not found:
             raise InputError(f"--set takes key=value, such as --set optimizer.learning_rate=1e-3; got {override!r}")
         _assign(merged, key.strip(), _parse(text.strip()))
+    if isinstance(merged.get("init"), str):
+        _follow_checkpoint(merged)
     try:
         return TrainConfig.model_validate(merged)
     except ValidationError as error:
@@ -167,6 +171,17 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, ori
         raise InputError(
             f"{origin} is no valid training config: {problems}. docs/training.md lists every key"
         ) from None
+
+
+def _follow_checkpoint(values: dict[str, Any]) -> None:
+    """With `init` the shape and the tokenizer are the checkpoint's; n_future and a shorter context are the config's."""
+    from mtp_eval.harness.training.start import shape_of_checkpoint
+
+    asked = values.get("model", {})
+    shape = shape_of_checkpoint(values["init"], asked.get("n_future")).model_dump()
+    shape["context_length"] = min(shape["context_length"], asked.get("context_length", shape["context_length"]))
+    values["model"] = shape
+    values.setdefault("data", {})["tokenizer"] = "init"
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:

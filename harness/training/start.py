@@ -16,31 +16,13 @@ def run_config(config: TrainConfig, vocab_size: int) -> ModelConfig:
     """The model that a run trains: by its shape, or the checkpoint's that it starts from."""
     if config.init is None:
         return matched(config.model, vocab_size)
-    stored = checkpoint_info(config.init).config
-    n_future = config.model.n_future
-    if stored.n_future == 1 and n_future > 1:
-        stored, _ = add_heads(stored, {}, n_future)
-    expected, got = shape_of(stored, n_future).model_dump(), config.model.model_dump()
-    changed = [
-        f"{key} = {got[key]!r}, the checkpoint has {value!r}"
-        for key, value in expected.items()
-        if key not in ("match", "context_length", "extra_layers", "n_layers") and got[key] != value
-    ]
-    if changed:
-        raise InputError(
-            f"init = {config.init!r} is of another shape than the model section: {'; '.join(changed)}. Leave the "
-            "model section out: it is taken from the checkpoint"
-        )
-    if stored.vocab_size != vocab_size:
-        raise InputError(
-            f"init = {config.init!r} has {stored.vocab_size} ids, the tokenizer {vocab_size}: set data.tokenizer = "
-            "'init'"
-        )
-    return stored
+    return _with_heads(checkpoint_info(config.init).config, config.model.n_future)
 
 
-def shape_of(config: ModelConfig, n_future: int | None = None) -> ModelShape:
-    """The model section of a config that continues a checkpoint."""
+def shape_of_checkpoint(folder: str, n_future: int | None) -> ModelShape:
+    """The model section of a config that continues a checkpoint, perhaps with more or fewer heads."""
+    stored = checkpoint_info(folder).config
+    config = _with_heads(stored, n_future or stored.n_future)
     return ModelShape(
         d_model=config.d_model,
         n_layers=config.n_layers,
@@ -48,7 +30,7 @@ def shape_of(config: ModelConfig, n_future: int | None = None) -> ModelShape:
         n_kv_heads=config.n_kv_heads,
         d_ff=config.d_ff,
         context_length=config.context_length,
-        n_future=n_future or config.n_future,
+        n_future=config.n_future,
         head_kind=config.head_kind,
         extra_layers=config.extra_layers,
         tie_embeddings=config.tie_embeddings,
@@ -66,5 +48,21 @@ def first_weights(config: TrainConfig, model_config: ModelConfig) -> MTPModel:
     state = dict(read_weights(info).state_dict())
     if info.config.n_future < model_config.n_future:
         _, state = add_heads(info.config, state, model_config.n_future)
-    model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    wanted = model.state_dict()
+    model.load_state_dict({name: tensor.float() for name, tensor in state.items() if name in wanted})
     return model
+
+
+def _with_heads(stored: ModelConfig, n_future: int) -> ModelConfig:
+    """The checkpoint's config with `n_future` heads on the same trunk."""
+    if n_future == stored.n_future:
+        return stored
+    if n_future > stored.n_future:
+        return add_heads(stored, {}, n_future)[0]
+    if stored.head_kind != "parallel":
+        raise InputError(
+            f"the checkpoint has {stored.n_future} {stored.head_kind} heads: only parallel heads can be dropped, so "
+            f"model.n_future must be {stored.n_future}"
+        )
+    dropped = stored.n_future - n_future
+    return stored.model_copy(update={"n_future": n_future, "n_layers": stored.n_layers - dropped})
