@@ -19,6 +19,7 @@ from typing import Any
 
 from mtp_eval.tasks import apps_oracle
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import DataError, find_file, how_to_get, read_checked
 
@@ -115,7 +116,7 @@ def starter_function(row: Mapping[str, Any]) -> ast.FunctionDef | None:
     starter = row["starter_code"].strip()
     if not starter:
         return None
-    tree = ast.parse(starter + "\n    pass\n")
+    tree = parse(starter + "\n    pass\n")
     return next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None)
 
 

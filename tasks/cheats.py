@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 
+from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem
 
 ALWAYS_EQUAL = """
@@ -46,7 +47,7 @@ def returns_always_equal(problem: Problem) -> str:
 def returns_shown_constant(problem: Problem, tests: str) -> str:
     """The value that the first assert expects, whatever the arguments; "0" where no assert shows a value."""
     shown = "0"
-    for node in ast.walk(ast.parse(tests)):
+    for node in ast.walk(parse(tests)):
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
             try:
                 shown = repr(ast.literal_eval(node.test.comparators[0]))

@@ -13,7 +13,8 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.tasks.problem import Problem
@@ -189,3 +190,60 @@ def _binds(node: ast.stmt) -> set[str]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return {use.id for target in targets for use in ast.walk(target) if isinstance(use, ast.Name)}
     return set()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStatistics:
+    """What a rule does to a set of raw completions.
+
+    Args:
+        rule: its name.
+        n: completions.
+        n_changed: whose source differs from the raw one.
+        n_emptied: of which nothing is left, though the model wrote something.
+        n_broken: that compiled raw and do not any more.
+        n_compile: whose source compiles.
+        n_fenced: that hold a Markdown fence.
+        cut_by: how many each stop string cuts (the earliest one counts).
+    """
+
+    rule: str
+    n: int
+    n_changed: int
+    n_emptied: int
+    n_broken: int
+    n_compile: int
+    n_fenced: int
+    cut_by: Mapping[str, int]
+
+
+def statistics(pairs: Sequence[tuple[Problem, str]], prefix: Callable[[Problem], str]) -> list[RuleStatistics]:
+    """For every rule, what it does to these (problem, raw completion) pairs; `prefix` is the task's."""
+    raw_compiles = [compiles(prefix(problem) + text) for problem, text in pairs]
+    n_fenced = sum(bool(FENCE.search(text)) for _, text in pairs)
+    cut_by = Counter(stop for problem, text in pairs if (stop := earliest_stop(problem, text)))
+    found = []
+    for rule in _RULES:
+        sources = [rule.apply(problem, prefix(problem), text) for problem, text in pairs]
+        ok = [compiles(source) for source in sources]
+        found.append(
+            RuleStatistics(
+                rule=rule.name,
+                n=len(pairs),
+                n_changed=sum(s != prefix(p) + t for s, (p, t) in zip(sources, pairs, strict=True)),
+                n_emptied=sum(
+                    bool(t.strip()) and s.strip() == prefix(p).strip() for s, (p, t) in zip(sources, pairs, strict=True)
+                ),
+                n_broken=sum(before and not after for before, after in zip(raw_compiles, ok, strict=True)),
+                n_compile=sum(ok),
+                n_fenced=n_fenced,
+                cut_by=dict(cut_by) if rule.name == "stops" else {},
+            )
+        )
+    return found
+
+
+def earliest_stop(problem: Problem, text: str) -> str:
+    """The stop string that cuts a completion, or empty."""
+    found = [(at, stop) for stop in problem.stop if (at := text.find(stop)) >= 0]
+    return min(found)[1] if found else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
 
@@ -141,7 +142,7 @@ def load_problem_file(path: Path) -> Loaded:
 def helpers_of(prompt: str, entry_point: str) -> str:
     """The prompt's imports and helpers without the function that is asked for; empty if the prompt does not parse."""
     try:
-        tree = ast.parse(prompt.rstrip() + "\n    pass\n")
+        tree = parse(prompt.rstrip() + "\n    pass\n")
     except SyntaxError:
         return ""
     kept = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == entry_point)]

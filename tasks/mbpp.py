@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import (
     SOURCES,
@@ -152,9 +153,9 @@ def austin_prompt(row: Mapping[str, Any], examples: Sequence[Mapping[str, Any]])
 
 def entry_point_of(code: str, asserts: Sequence[str]) -> str | None:
     """The function of the reference that the asserts call."""
-    defined = {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)}
+    defined = {node.name for node in parse(code).body if isinstance(node, ast.FunctionDef)}
     for line in asserts:
-        for node in ast.walk(ast.parse(line.strip())):
+        for node in ast.walk(parse(line.strip())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
                 return node.func.id
     return None
@@ -162,8 +163,8 @@ def entry_point_of(code: str, asserts: Sequence[str]) -> str | None:
 
 def builds_program_classes(row: Mapping[str, Any]) -> bool:
     """Whether the tests build instances of classes that the reference defines: such tests cannot run outside it."""
-    classes = {node.name for node in ast.parse(row["code"]).body if isinstance(node, ast.ClassDef)}
-    tests = ast.parse(tests_of(row))
+    classes = {node.name for node in parse(row["code"]).body if isinstance(node, ast.ClassDef)}
+    tests = parse(tests_of(row))
     return any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
         for node in ast.walk(tests)

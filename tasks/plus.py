@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -178,7 +179,9 @@ def canonical_outputs(row: Mapping[str, Any]) -> dict[str, Any]:
     """Run the canonical solution, which is trusted, on base and plus inputs."""
     code = row["prompt"] + row["canonical_solution"]
     namespace: dict[str, Any] = {}
-    exec(compile(code, f"<canonical solution of {row['task_id']}>", "exec"), namespace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in published solutions
+        exec(compile(code, f"<canonical solution of {row['task_id']}>", "exec"), namespace)
     function = namespace[row["entry_point"]]
     not_none = _ORACLE_OF.get(row["entry_point"]) == "not none"
     started = time.process_time()
