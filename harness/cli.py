@@ -15,9 +15,11 @@ from mtp_eval.harness.commands.compare import compare
 from mtp_eval.harness.commands.convert import convert
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
+from mtp_eval.harness.commands.nightly import nightly
 from mtp_eval.harness.commands.presets import presets
 from mtp_eval.harness.commands.report import report
 from mtp_eval.harness.commands.run import run
+from mtp_eval.harness.commands.runs import runs
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
 from mtp_eval.harness.commands.tasks import app as tasks_app
@@ -43,6 +45,8 @@ app.command()(score)
 app.command()(table)
 app.command()(compare)
 app.command()(report)
+app.command()(nightly)
+app.command()(runs)
 app.command()(train)
 app.add_typer(tasks_app, name="tasks")
 

@@ -124,6 +124,8 @@ def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | 
         tag = by or report_by.get(record.task)
         group = str(record.tags.get(tag, "")) if tag else ""
         temperature = own if record.temperature is None else record.temperature
+        if record.stop_reason == "given" and record.temperature is None:
+            temperature = None  # read from a file: the run's own temperature says nothing about it
         tallies.setdefault((record.model, record.task, group, temperature), _Tally()).add(record)
     order = {name: place for place, name in enumerate([*header.get("models", {}), *header.get("tasks", {})])}
     last = len(order)
@@ -194,9 +196,16 @@ def with_distinct_labels(
     for _, cells in runs:
         seen.update(cell.name for cell in cells)
     ambiguous = {name[0] for name, count in seen.items() if count > 1}
-    result: list[tuple[Mapping[str, Any], Sequence[Cell]]] = []
-    for run_name, (header, cells) in zip(names, runs, strict=True):
-        new = {label: f"{run_name}/{label}" if label in ambiguous else label for label in header.get("models", {})}
-        renamed = {**header, "models": {new[label]: facts for label, facts in header.get("models", {}).items()}}
-        result.append((renamed, [replace(cell, model=new.get(cell.model, cell.model)) for cell in cells]))
-    return result
+    return [
+        relabelled(run, {label: f"{name}/{label}" for label in ambiguous})
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def relabelled(
+    run: tuple[Mapping[str, Any], Sequence[Cell]], labels: Mapping[str, str]
+) -> tuple[Mapping[str, Any], Sequence[Cell]]:
+    """The run with models renamed, in the header as in the cells; labels that are not named stay."""
+    header, cells = run
+    models = {labels.get(label, label): facts for label, facts in header.get("models", {}).items()}
+    return {**header, "models": models}, [replace(cell, model=labels.get(cell.model, cell.model)) for cell in cells]

@@ -106,7 +106,7 @@ def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
     if not panels:
         return None
     looks = Looks()
-    figure, axes = _panels(len(panels))
+    figure, axes = make_panels(len(panels))
     for ax, (where, cells) in zip(axes, panels.items(), strict=False):
         for cell in cells:
             k_max = int(cell.n.min())
@@ -119,8 +119,8 @@ def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
             ax.plot(ks, 100 * scores_PK.mean(axis=0), label=_series(cell, cells), markevery=every, **look)
         ax.set_xscale("log")
         _plain_ticks(ax, max(int(cell.n.min()) for cell in cells))
-        _finish(ax, where, "k", "pass@k (%)")
-    _legend(figure)
+        finish(ax, where, "k", "pass@k (%)")
+    legend(figure)
     return Plot("pass_at_k", "pass@k against k; bands are 95 % intervals over problems.", figure)
 
 
@@ -136,7 +136,7 @@ def size_plot(runs: Sequence[Run], k: int = 1) -> Plot | None:
                 sizes.add(round(math.log(float(size)), 2))
     if len(sizes) < 2:
         return None
-    figure, axes = _panels(len(points))
+    figure, axes = make_panels(len(points))
     for ax, (where, by_n) in zip(axes, points.items(), strict=False):
         for place, (n, found) in enumerate(sorted(by_n.items())):
             found.sort(key=lambda point: point[0])
@@ -153,8 +153,8 @@ def size_plot(runs: Sequence[Run], k: int = 1) -> Plot | None:
         ticks = sorted({size for found in by_n.values() for size, _ in found})
         ax.set_xticks(ticks, [size_name(size) for size in ticks])
         ax.minorticks_off()
-        _finish(ax, where, "parameters", f"pass@{k} (%)")
-    _legend(figure)
+        finish(ax, where, "parameters", f"pass@{k} (%)")
+    legend(figure)
     return Plot("score_by_size", f"pass@{k} against the number of parameters; bars are 95 % intervals.", figure)
 
 
@@ -169,7 +169,7 @@ def heads_plot(runs: Sequence[Run]) -> Plot | None:
     found = {label: by_heads for label, by_heads in found.items() if len(by_heads) > 1}
     if not found:
         return None
-    figure, (left, right) = _panels(2)
+    figure, (left, right) = make_panels(2)
     most = max(max(by_heads) for by_heads in found.values())
     left.plot([1, most], [1, most], color="0.7", linewidth=1, label="every draft accepted")
     for place, (label, by_heads) in enumerate(found.items()):
@@ -187,8 +187,8 @@ def heads_plot(runs: Sequence[Run]) -> Plot | None:
     right.axhline(1.0, color="0.7", linewidth=1)
     for ax, title, unit in ((left, "Tokens per forward", "tokens"), (right, "Speed-up against 1 head", "times")):
         ax.set_xticks(sorted({h for by_heads in found.values() for h in by_heads}))
-        _finish(ax, title, "heads used", unit)
-    _legend(figure)
+        finish(ax, title, "heads used", unit)
+    legend(figure)
     return Plot("heads", "Tokens per forward and measured speed-up against the number of heads used.", figure)
 
 
@@ -202,7 +202,7 @@ def m_plot(cells_by_m: Sequence[Cell], domain_of: Mapping[str, str], k: int = 1)
     if not panels:
         return None
     looks = Looks()
-    figure, axes = _panels(len(panels))
+    figure, axes = make_panels(len(panels))
     for ax, (task, models) in zip(axes, panels.items(), strict=False):
         groups = sorted({cell.group for cells in models.values() for cell in cells}, key=natural_key)
         place_of = {group: place for place, group in enumerate(groups)}
@@ -222,8 +222,8 @@ def m_plot(cells_by_m: Sequence[Cell], domain_of: Mapping[str, str], k: int = 1)
                 textcoords="offset points", fontsize=8, color="0.3", va="top",
             )  # fmt: skip
         ax.set_xticks(range(len(groups)), [group.lstrip("0") or "0" for group in groups])
-        _finish(ax, task, "m (operations)", f"pass@{k} (%)")
-    _legend(figure)
+        finish(ax, task, "m (operations)", f"pass@{k} (%)")
+    legend(figure)
     return Plot("accuracy_by_m", f"pass@{k} against m; the dashed line is the edge of the trained domain.", figure)
 
 
@@ -240,7 +240,7 @@ def loss_plot(curves: Mapping[str, Path]) -> Plot | None:
                 frames[label] = frame
     if not frames:
         return None
-    figure, axes = _panels(len(frames), sharey=True)
+    figure, axes = make_panels(len(frames), sharey=True)
     for ax, (label, frame) in zip(axes, frames.items(), strict=False):
         heads = [name for name in frame.columns if name.startswith("loss_head_")]
         for place, name in enumerate(heads):
@@ -254,12 +254,13 @@ def loss_plot(curves: Mapping[str, Path]) -> Plot | None:
                     rows["step"], rows[name], color=look["color"], linestyle=look["linestyle"], linewidth=width,
                     label=f"head {name.removeprefix('loss_head_')}, {split}", **marks,
                 )  # fmt: skip
-        _finish(ax, label, "step", "loss (nats per token)")
-    _legend(figure)
+        finish(ax, label, "step", "loss (nats per token)")
+    legend(figure)
     return Plot("loss", "Loss per head during training; markers are held-out text.", figure)
 
 
-def _panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+def make_panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, at most three in a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -275,7 +276,8 @@ def _panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def _finish(ax: Axes, title: str, x: str, y: str) -> None:
+def finish(ax: Axes, title: str, x: str, y: str) -> None:
+    """Title, axis labels and grid of one panel."""
     ax.set_title(_safe(title), fontsize=10)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
@@ -284,7 +286,7 @@ def _finish(ax: Axes, title: str, x: str, y: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(figure: Figure) -> None:
+def legend(figure: Figure) -> None:
     """One legend under all panels, where it hides no data; a series that is in several panels is named once."""
     named: dict[str, Any] = {}
     for ax in figure.axes:

@@ -39,6 +39,7 @@ def record(model: str, task: str, problem: str, sample: int, verdict: str = "pas
     """A record with the fields that statistics do not look at filled in."""
     text = fields.pop("completion", f"    return {sample}\n")
     program = fields.pop("program", f"def f():\n{text}")
+    fields.setdefault("stop_reason", "stop")
     return Record(model, task, problem, sample, sha256_text(problem), text, program, verdict, **fields)
 
 

@@ -1,0 +1,37 @@
+"""`mtp-eval nightly`: tonight's checkpoints against an earlier night, for cron and CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def nightly(
+    config: Annotated[Path, typer.Argument(help="TOML file; see docs/nightly.md.")],
+    night: Annotated[
+        str | None, typer.Option(help="Name of the night. [default: the time, or an unfinished night]")
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take tonight's scores as the good level, whatever the comparison says.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be evaluated, and stop.")] = False,
+) -> None:
+    """Train or take checkpoints, run, compare, report. Exit code 3 on a significant regression."""
+    from mtp_eval.harness.nightly import check_baseline, evaluate_night
+    from mtp_eval.harness.nightly_config import newest, read_nightly
+    from mtp_eval.harness.nightly_output import decide, summary, write_outputs
+
+    settings = read_nightly(config)
+    if dry_run:
+        check_baseline(settings)
+        for step in settings.train:
+            print(f"train {step.preset} into {step.out}")
+        for series, spec in settings.models.items():
+            print(f"evaluate {series} = {newest(spec)} on {', '.join(settings.task)}")
+        return
+    found = evaluate_night(settings, night, accept)
+    write_outputs(settings, found)
+    print(summary(settings, found), end="")
+    decide(settings, found, accept)

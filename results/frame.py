@@ -1,0 +1,164 @@
+"""Runs as tidy pandas frames, for a notebook: one row per completion, or one per score.
+
+    from mtp_eval.results.frame import load_completions, load_scores
+
+Columns are documented in `COMPLETION_COLUMNS` and `SCORE_COLUMNS`; a problem's tags become columns `tag_NAME`. Units are in
+the names; scores are shares, not percent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtp_eval.results.cells import read_cells
+from mtp_eval.results.facts import model_fact
+from mtp_eval.results.intervals import mean_interval
+from mtp_eval.results.store import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPLETION_COLUMNS: Mapping[str, str] = {
+    "run": "the run folder's name",
+    "model": "label of the model within its run",
+    "n_future": "future tokens the model predicts, where known",
+    "parameters": "of the model, where known",
+    "seed": "training seed, where known",
+    "task": "task",
+    "protocol": "protocol id",
+    "problem_id": "problem",
+    "sample": "number of the sample",
+    "temperature": "sampling temperature",
+    "top_p": "nucleus sampling",
+    "verdict": "one of the ten verdicts",
+    "passed": "whether the verdict is a pass",
+    "judged": "False for an infrastructure error, which is no sample",
+    "error": "exception or reason",
+    "stop_reason": "what ended the completion",
+    "n_tokens": "tokens emitted",
+    "n_forwards": "forward passes after the prompt",
+    "wall_seconds": "of the program",
+    "cpu_seconds": "of the program",
+    "peak_bytes": "of the program",
+    "generation_wall_seconds": "the completion's share of its batch",
+    "n_retries": "how often the program was run again",
+    "timeout_sensitive": "a timeout that turned when run alone",
+    "same_interpreter": "judged in the program's own interpreter",
+}
+TEXT_COLUMNS: Mapping[str, str] = {
+    "completion": "raw text (with texts=True)",
+    "program": "executed source (with texts=True)",
+}
+SCORE_COLUMNS: Mapping[str, str] = {
+    "run": "the run folder's name",
+    "config_sha256": "of the run",
+    "created": "when the run was started (UTC)",
+    "model": "label",
+    "n_future": "future tokens the model predicts, where known",
+    "parameters": "of the model, where known",
+    "seed": "training seed, where known",
+    "task": "task",
+    "group": "group of problems, or empty",
+    "protocol": "protocol id",
+    "data_sha256": "of the benchmark's data",
+    "n_problems": "problems scored",
+    "n_samples": "samples per problem (least)",
+    "temperature": "sampling temperature",
+    "top_p": "nucleus sampling",
+    "k": "k of pass@k",
+    "score": "pass@k as a share; NaN where undefined",
+    "low95": "lower end of the 95 % interval",
+    "high95": "upper end",
+    "reason": "why the score is undefined, or empty",
+    "tokens_per_forward": "tokens per forward pass",
+    "infrastructure_errors": "completions that could not be judged",
+}
+Folder = str | os.PathLike[str]
+
+
+def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) -> pd.DataFrame:
+    """One row per completion of one run or several.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder that holds no run, or none that can be read.
+    """
+    import pandas as pd
+
+    rows = []
+    for store in _stores(folders):
+        header = store.header
+        protocols = {name: task.get("protocol") for name, task in header.get("tasks", {}).items()}
+        facts = {label: _model_facts(header, label) for label in header.get("models", {})}
+        own = header["config"].get("temperature")
+        for record in store.records():
+            row: dict[str, Any] = {"run": store.folder.name, "model": record.model, **facts.get(record.model, {})}
+            row |= {"protocol": protocols.get(record.task), "top_p": header["config"].get("top_p")}
+            row |= {name: getattr(record, name) for name in COMPLETION_COLUMNS if hasattr(record, name)}
+            row["temperature"] = record.temperature if record.temperature is not None else _number(own)
+            row["judged"] = record.verdict != "infrastructure_error"
+            if texts:
+                row |= {"completion": record.completion, "program": record.program}
+            row |= {f"tag_{name}": value for name, value in record.tags.items()}
+            rows.append(row)
+    known = [*COMPLETION_COLUMNS, *(TEXT_COLUMNS if texts else ())]
+    tags = sorted({name for row in rows for name in row if name.startswith("tag_")})
+    return pd.DataFrame(rows, columns=[*known, *tags])
+
+
+def load_scores(folders: Folder | Iterable[Folder], ks: Sequence[int] | None = None) -> pd.DataFrame:
+    """One row per model, task, group, temperature and k, with 95 % intervals; `ks` None takes each run's own.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder that holds no run, or none that can be read.
+    """
+    import pandas as pd
+
+    rows = []
+    for store in _stores(folders):
+        header = store.header
+        for cell in read_cells(store):
+            task = header.get("tasks", {}).get(cell.task, {})
+            for k in ks or header["config"].get("k", (1,)):
+                score = cell.score(int(k))
+                interval = mean_interval(score.values)
+                rows.append(
+                    {
+                        "run": store.folder.name,
+                        "config_sha256": header.get("config_sha256"),
+                        "created": header.get("created"),
+                        "model": cell.model,
+                        **_model_facts(header, cell.model),
+                        "task": cell.task,
+                        "group": cell.group,
+                        "protocol": task.get("protocol"),
+                        "data_sha256": task.get("data_sha256"),
+                        "n_problems": len(score.problem_ids),
+                        "n_samples": int((cell.n + cell.broken).min()),
+                        "temperature": _number(cell.temperature),
+                        "top_p": header["config"].get("top_p"),
+                        "k": int(k),
+                        "score": score.mean,
+                        "low95": interval.low,
+                        "high95": interval.high,
+                        "reason": score.reason or "",
+                        "tokens_per_forward": cell.tokens_per_forward,
+                        "infrastructure_errors": cell.verdicts.get("infrastructure_error", 0),
+                    }
+                )
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def _stores(folders: Folder | Iterable[Folder]) -> list[RunStore]:
+    given = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
+    return [RunStore.read(Path(folder)) for folder in given]
+
+
+def _model_facts(header: Mapping[str, Any], label: str) -> dict[str, float]:
+    return {name: _number(model_fact(header, label, name)) for name in ("n_future", "parameters", "seed")}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else float("nan")

@@ -1,0 +1,170 @@
+"""The history of nights: one Parquet file with a row per night, series, task, group, temperature and k.
+
+A plain table for pandas (`pandas.read_parquet`); its columns are in `COLUMNS`. Writing replaces the file atomically, and
+writing a night again replaces that night's rows. Not covered: completions, which stay in the run folders that
+`run_folder` names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtp_eval.results.cells import INFRASTRUCTURE_ERROR
+from mtp_eval.results.files import sync_folder
+from mtp_eval.results.intervals import mean_interval
+from mtp_eval.results.render import Column, Entry, Table, text_entry
+from mtp_eval.results.tables import Run, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mtp_eval.results.plots import Plot
+
+COLUMNS: Mapping[str, str] = {
+    "night": "name of the night; sorts by time",
+    "series": "name under [models] in the config",
+    "checkpoint": "the spec that was evaluated",
+    "weights_sha256": "of the weights, where the backend knows it",
+    "task": "task",
+    "group": "group of problems within the task, or empty",
+    "protocol": "protocol id",
+    "data_sha256": "of the benchmark's data",
+    "n_problems": "problems",
+    "n_samples": "samples per problem (least)",
+    "temperature": "sampling temperature",
+    "k": "k of pass@k",
+    "score": "pass@k as a share; NaN where undefined",
+    "low95": "lower end of the 95 % interval",
+    "high95": "upper end",
+    "tokens_per_forward": "tokens per forward pass; NaN where nothing was counted",
+    "infrastructure_errors": "completions that could not be judged",
+    "regressed": "whether the gate failed this series and task that night (and it was not accepted)",
+    "config_sha256": "of the run",
+    "run_folder": "where the run lies, relative to the history file",
+}
+KEY = ["night", "series", "task", "group", "temperature", "k"]
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """The table, oldest night first; empty with the right columns where there is none yet.
+
+    Raises:
+        ValueError: the file is not a history.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        return pd.DataFrame(columns=list(COLUMNS))
+    try:
+        frame = pd.read_parquet(path)
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a history that can be read ({error}); move it away to start a new one"
+        ) from error
+    missing = set(COLUMNS) - set(frame.columns)
+    if missing:
+        raise ValueError(f"{path} is not a history: it lacks the columns {', '.join(sorted(missing))}")
+    return frame.sort_values("night", kind="stable").reset_index(drop=True)
+
+
+def add_to_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Add rows, replacing those of the same night, series, task, group, temperature and k; returns the whole table."""
+    import pandas as pd
+
+    old = read_history(path)
+    new = pd.DataFrame(rows, columns=list(COLUMNS))
+    both = new if old.empty else pd.concat([old, new], ignore_index=True)
+    both = both.drop_duplicates(KEY, keep="last").sort_values("night", kind="stable").reset_index(drop=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    both.to_parquet(temporary, index=False)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+    return both
+
+
+def history_rows(
+    night: str, series: str, spec: str, run: Run, ks: Sequence[int], folder: str, regressed: bool
+) -> list[dict[str, Any]]:
+    """One run's rows."""
+    header, cells = run
+    rows = []
+    for cell in cells:
+        task = header.get("tasks", {}).get(cell.task, {})
+        for k in ks:
+            score = cell.score(k)
+            interval = mean_interval(score.values)
+            rows.append(
+                {
+                    "night": night,
+                    "series": series,
+                    "checkpoint": spec,
+                    "weights_sha256": str(header.get("models", {}).get(cell.model, {}).get("sha256") or ""),
+                    "task": cell.task,
+                    "group": cell.group,
+                    "protocol": str(task.get("protocol")),
+                    "data_sha256": str(task.get("data_sha256")),
+                    "n_problems": len(cell.problem_ids),
+                    "n_samples": int((cell.n + cell.broken).min()),
+                    "temperature": float("nan") if cell.temperature is None else cell.temperature,
+                    "k": k,
+                    "score": score.mean,
+                    "low95": interval.low,
+                    "high95": interval.high,
+                    "tokens_per_forward": cell.tokens_per_forward,
+                    "infrastructure_errors": cell.verdicts.get(INFRASTRUCTURE_ERROR, 0),
+                    "regressed": regressed,
+                    "config_sha256": str(header.get("config_sha256")),
+                    "run_folder": folder,
+                }
+            )
+    return rows
+
+
+def trend_table(history: pd.DataFrame, nights: int = 14) -> Table:
+    """A row per metric, a column per night (the last ones), scores in percent."""
+    last = list(dict.fromkeys(history["night"]))[-nights:]
+    columns = [Column("series"), Column("metric"), *(Column(night, True, (night,)) for night in last)]
+    rows = []
+    for (series, task, group, k), part in history.groupby(["series", "task", "group", "k"], sort=False):
+        by_night = {str(night): float(score) for night, score in zip(part["night"], part["score"], strict=True)}
+        where = f"{task} ({group})" if group else task
+        found = [by_night.get(night, float("nan")) for night in last]
+        entries = [Entry(percent(score), values=(score,)) for score in found]
+        rows.append((text_entry(series), text_entry(f"{where} pass@{k} (%)"), *entries))
+    note = f"{len(set(history['night']))} nights in the history; the last {len(last)} are shown."
+    return Table(
+        tuple(columns),
+        tuple(rows),
+        "Unpaired scores: differences between nights are judged by the comparison.",
+        (note,),
+    )
+
+
+def trend_plot(history: pd.DataFrame, nights: int = 60) -> Plot | None:
+    """Scores over the nights with their intervals, a panel per task and k; None for a single night."""
+    from mtp_eval.results.plots import Looks, Plot, finish, legend, make_panels
+
+    last = list(dict.fromkeys(history["night"]))[-nights:]
+    if len(last) < 2:
+        return None
+    place = {night: number for number, night in enumerate(last)}
+    history = history[history["night"].isin(last) & history["score"].notna()]
+    groups = list(history.groupby(["task", "group", "k"], sort=False))
+    figure, axes = make_panels(len(groups))
+    looks = Looks()
+    for ax, ((task, group, k), part) in zip(axes, groups, strict=False):
+        for series, of_series in part.groupby("series", sort=False):
+            xs = [place[night] for night in of_series["night"]]
+            look = looks(str(series))
+            band = 100 * of_series["low95"].to_numpy(), 100 * of_series["high95"].to_numpy()
+            ax.fill_between(xs, *band, color=look["color"], alpha=0.15, linewidth=0)
+            ax.plot(xs, 100 * of_series["score"].to_numpy(), label=str(series), **look)
+        step = max(1, len(last) // 6)
+        ax.set_xticks(range(0, len(last), step), [night[:10] for night in last[::step]], rotation=30, ha="right")
+        finish(ax, f"{task} ({group})" if group else str(task), "", f"pass@{k} (%)")
+    legend(figure)
+    return Plot("trends", "Scores over the nights; bands are 95 % intervals over problems.", figure)
