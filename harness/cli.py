@@ -13,6 +13,7 @@ import typer
 
 from mtp_eval.harness.commands.compare import compare
 from mtp_eval.harness.commands.convert import convert
+from mtp_eval.harness.commands.data import data
 from mtp_eval.harness.commands.demo import demo
 from mtp_eval.harness.commands.models import models
 from mtp_eval.harness.commands.nightly import nightly
@@ -49,6 +50,7 @@ app.command()(nightly)
 app.command()(runs)
 app.command()(train)
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(data)
 
 
 def main() -> None:

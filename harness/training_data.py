@@ -19,10 +19,12 @@ from mtp_eval.harness.models.tokenizers import (
     read_tokenizer,
     trained_bpe,
 )
+from mtp_eval.harness.progress import say
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import INDEX, Corpus, build_corpus, cache_folder, open_corpus
 from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
+from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 
 TASK, BPE = "task:", "bpe:"
 BPE_DOCUMENTS = 20_000
@@ -74,7 +76,38 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
 
 
 def documents(config: TrainConfig) -> Iterator[Document]:
-    """All documents of all sources; streams of tasks are endless and come in turn."""
+    """All documents of all sources, without those that overlap the tasks in data.decontaminate."""
+    if not config.data.decontaminate:
+        yield from _all_documents(config)
+        return
+    index, _ = overlap_index(list(config.data.decontaminate))
+    dropped = 0
+    for document in _all_documents(config):
+        if index.hits(document.name, document.text):
+            dropped += 1
+        else:
+            yield document
+    say(f"dropped {dropped:,} documents that overlap {', '.join(config.data.decontaminate)}")
+
+
+def overlap_index(
+    tasks: list[str], n: int = DEFAULT_N, data_dir: Path | None = None
+) -> tuple[OverlapIndex, dict[str, int]]:
+    """Runs of tokens in the problems of these tasks, and how many problems each has."""
+    from mtp_eval.tasks.registry import load_task
+
+    texts: dict[str, str] = {}
+    counts = {}
+    for name in tasks:
+        problems = load_task(name, data_dir=data_dir).problems()
+        counts[name] = len(problems)
+        for problem in problems:
+            texts[f"{name}/{problem.problem_id}"] = f"{problem.prompt}\n{problem.reference}"
+    return OverlapIndex(texts, n), counts
+
+
+def _all_documents(config: TrainConfig) -> Iterator[Document]:
+    """Streams of tasks are endless and come in turn."""
     tasks = [source for source in config.data.sources if source.startswith(TASK)]
     for source in config.data.sources:
         if source not in tasks:
@@ -108,7 +141,7 @@ def _cache_key(config: TrainConfig, tokenizer: str) -> str:
         for name, path in source_files(source):
             about = path.stat()
             files.append([name, str(path.resolve()), about.st_size, about.st_mtime_ns])
-    decides = [files, tokenizer, config.data.text_field, config.data.holdout]
+    decides = [files, tokenizer, config.data.text_field, config.data.holdout, config.data.decontaminate]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
 
 

@@ -9,14 +9,14 @@ def presets() -> None:
     from mtp_eval.harness.training.matching import matched
     from mtp_eval.harness.training.presets import PRESETS, preset
 
-    print(f"{'preset':<22} {'parameters':>12} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
+    print(f"{'preset':<23} {'parameters':>14} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
     for name in PRESETS:
         config = preset(name)
-        vocab = 264 if config.data.tokenizer == "bytes" else 32_000
+        vocab = 264 if config.data.tokenizer == "bytes" else int(config.data.tokenizer.removeprefix("bpe:"))
         model = matched(config.model, vocab)
         size = model_size(model)
         tokens = config.total_steps * config.tokens_per_step
         print(
-            f"{name:<22} {size.n_parameters:>12,} {f'{model.n_trunk_layers}+{model.n_future}':>11} {model.d_model:>5} "
+            f"{name:<23} {size.n_parameters:>14,} {f'{model.n_trunk_layers}+{model.n_future}':>11} {model.d_model:>5} "
             f"{model.context_length:>7} {tokens:>10.2e}  {', '.join(config.data.sources)}"
         )

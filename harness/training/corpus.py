@@ -176,11 +176,9 @@ class Split:
         return np.cumsum([0, *(len(shard) for shard in self.shards)])
 
     def document_start(self, position: int) -> int:
-        """Where the first document that begins at or after `position` begins; `position` itself near the end."""
-        if position == 0:
-            return 0
-        following = int(self.ends[min(int(np.searchsorted(self.ends, position)), len(self.ends) - 1)])
-        return following if following < self.n_tokens else position
+        """Where the first document that begins at or after `position` begins, going round at the end."""
+        number = int(np.searchsorted(self.ends, position))
+        return 0 if position == 0 or number >= len(self.ends) - 1 else int(self.ends[number])
 
     def read(self, start: int, length: int) -> tuple[Array, Array]:
         """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 of document -1."""

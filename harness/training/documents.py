@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.training.paper_presets import NO_DATA
 
 TEXT_SUFFIXES = (".py", ".txt", ".md", ".rst", ".c", ".h", ".cpp", ".java", ".js", ".ts", ".go", ".rs", ".sh", ".toml")
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".parquet")
@@ -56,6 +57,11 @@ def stdlib_files() -> list[tuple[str, Path]]:
 
 def source_files(source: str) -> list[tuple[str, Path]]:
     """The files behind a source string with their names, in a fixed order."""
+    if source == NO_DATA:
+        raise InputError(
+            "this preset names no training text: give it with --set 'data.sources=[\"corpus/**/*.parquet\"]' (files, "
+            "folders, globs, stdlib, datasets:NAME)"
+        )
     if source == "stdlib":
         return stdlib_files()
     path = Path(source).expanduser()

@@ -11,6 +11,7 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.config import TrainConfig, make_config
+from mtp_eval.harness.training.paper_presets import paper_presets
 
 Values = Mapping[str, Any]
 
@@ -77,6 +78,7 @@ PRESETS: Mapping[str, Values] = {
     "code-small-n4": _code_small(4),
     "bytes-n1": _bytes(1),
     "bytes-n8": _bytes(8),
+    **dict(paper_presets()),
 }
 
 
