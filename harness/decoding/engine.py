@@ -16,7 +16,7 @@ import torch
 
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.noise import row_key
-from mtp_eval.harness.decoding.rows import Rows
+from mtp_eval.harness.decoding.rows import Rows, rounded_capacity
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.decoding.verifying import Rule
 from mtp_eval.harness.errors import InputError
@@ -113,7 +113,8 @@ class Engine:
         return max(1, self.cache_bytes // per_row)
 
     def _capacity(self, job: Job) -> int:
-        return len(job.prompt) + job.max_new_tokens + self.steps_at_once * self.network.draft_heads
+        tokens = len(job.prompt) + job.max_new_tokens + self.steps_at_once * self.network.draft_heads
+        return rounded_capacity(tokens, self.network.device)
 
     def _retreat(self, error: RuntimeError, batch: int) -> None:
         if batch == 1:

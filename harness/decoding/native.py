@@ -23,6 +23,7 @@ from mtp_eval.harness.decoding.plan import Plan, measure, measuring_steps
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.scoring import LogLikelihood, score
 from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.decoding.verify import Verification, verify_decoding
 from mtp_eval.harness.decoding.verifying import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.weights import PackedModel
 from mtp_eval.harness.errors import InputError
@@ -143,6 +144,18 @@ class NativeBackend:
                 self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],
             )  # fmt: skip
         return self.plans[key].draft_heads
+
+    def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
+        """One request alone and without drafts: what everything else has to agree with."""
+        jobs, _ = self._jobs([request])
+        rule = Coupled(_rule(settings).sampler)
+        return next(Engine(self._network(1), rule, 1, self._cache_bytes()).run(jobs))
+
+    def verify(
+        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+    ) -> Verification:
+        """Compare completions with plain decoding; see `harness.decoding.verify`."""
+        return verify_decoding(self, requests, completions, settings)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely each (context, continuation) pair's continuation is, in order."""

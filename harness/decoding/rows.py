@@ -13,13 +13,22 @@ Shapes: B rows, T block (the last token and its drafts), J drafts, S slots.
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.verifying import Drafts, Rule
 
+log = logging.getLogger(__name__)
 _SLOT_STEP = {"cpu": 64, "cuda": 256}  # attention looks at a multiple of this many slots; on a GPU each is a graph
+
+
+def rounded_capacity(tokens: int, device: torch.device) -> int:
+    """Slots that a row with room for this many tokens has."""
+    step = _SLOT_STEP.get(device.type, 256)
+    return -(-tokens // step) * step
 
 
 class Rows:
@@ -29,7 +38,7 @@ class Rows:
         self.network, self.rule = network, rule
         self.J, device = network.J, network.device
         self.slot_step = _SLOT_STEP.get(device.type, 256)
-        self.capacity = -(-capacity // self.slot_step) * self.slot_step
+        self.capacity = rounded_capacity(capacity, device)
         self.kv = network.new_cache(batch, self.capacity) if kv is None else kv[: network.n_layers]
         self.tokens_BS = torch.zeros(batch, self.capacity, dtype=torch.long, device=device)
         self.lengths_B = torch.ones(batch, dtype=torch.long, device=device)
@@ -39,6 +48,7 @@ class Rows:
         self.drafts = Drafts(torch.zeros(batch, self.J, dtype=torch.long, device=device), None)
         self.ahead_T = torch.arange(self.J + 1, device=device)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._can_capture = True
 
     @property
     def batch(self) -> int:
@@ -82,9 +92,20 @@ class Rows:
         if self.lengths_B.device.type != "cuda":
             self._step(slots)
             return
-        if slots not in self._graphs:
-            self._graphs[slots] = self._capture(slots)
-        self._graphs[slots].replay()
+        if slots not in self._graphs and self._can_capture:
+            try:
+                self._graphs[slots] = self._capture(slots)
+            except RuntimeError as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                self._can_capture = False
+                log.warning(
+                    "this GPU or torch cannot record a decoding step, so steps are launched one by one: %s", error
+                )
+        if slots in self._graphs:
+            self._graphs[slots].replay()
+        else:
+            self._step(slots)
 
     def _step(self, slots: int) -> None:
         starts_B1 = self.starts_B[:, None]
