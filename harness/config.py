@@ -8,16 +8,18 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtp_eval.harness.errors import InputError
 
 Decode = Literal["auto", "autoregressive", "self-speculative"]
 Isolation = Literal["full", "process"]
+Acceptance = Literal["coupled", "rejection"]
+NonNegative = Annotated[float, Field(ge=0.0)]
 
-DOES_NOT_CHANGE_RESULTS = frozenset({"out", "workers", "data_dir"})
+DOES_NOT_CHANGE_RESULTS = frozenset({"out", "workers", "data_dir", "verify_decoding"})
 """Options that may differ between a run and its resumption."""
 
 
@@ -30,7 +32,9 @@ class RunConfig(BaseModel):
     task: tuple[str, ...] = Field(min_length=1)
     n_samples: int = Field(default=1, ge=1, description="completions per problem")
     k: tuple[int, ...] = Field(default=(1,), min_length=1)
-    temperature: float = Field(default=0.0, ge=0.0, description="0 is greedy")
+    temperature: tuple[NonNegative, ...] = Field(
+        default=(0.0,), min_length=1, description="0 is greedy; several: a sweep"
+    )
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     top_k: int = Field(default=0, ge=0, description="0 keeps every token")
     max_new_tokens: int | None = Field(default=None, ge=1, description="None leaves it to the task's protocol")
@@ -38,6 +42,7 @@ class RunConfig(BaseModel):
     limit: int | None = Field(default=None, ge=1, description="the first problems only")
     decode: Decode = "auto"
     draft_heads: int | None = Field(default=None, ge=1)
+    acceptance: Acceptance = Field(default="coupled", description="how drafts are judged when sampling")
     batch_size: int = Field(default=32, ge=1, description="rows decoded together at most")
     shard_size: int = Field(default=256, ge=1, description="completions generated per unit of resumption")
     device: str = "auto"
@@ -59,21 +64,27 @@ class RunConfig(BaseModel):
                 f"pass@{max(self.k)} needs at least {max(self.k)} completions per problem, "
                 f"got n_samples={self.n_samples}: raise --n-samples or lower --k"
             )
-        if self.n_samples > 1 and self.temperature == 0.0:
+        if self.n_samples > 1 and 0.0 in self.temperature:
             raise ValueError(
                 f"n_samples={self.n_samples} at temperature 0 would be {self.n_samples} equal completions: "
                 f"give --temperature above 0, or --n-samples 1"
             )
-        for name, values in (("model", self.model), ("task", self.task)):
+        for name, values in (("model", self.model), ("task", self.task), ("temperature", self.temperature)):
             if len(set(values)) != len(values):
-                raise ValueError(f"the same {name} is given twice: {', '.join(values)}")
+                raise ValueError(f"the same {name} is given twice: {', '.join(map(str, values))}")
         return self
+
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, (int, float)) else value
 
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers, as JSON-serialisable values."""
-        return {
-            name: value for name, value in self.model_dump(mode="json").items() if name not in DOES_NOT_CHANGE_RESULTS
-        }
+        options = self.model_dump(mode="json", exclude=set(DOES_NOT_CHANGE_RESULTS))
+        if len(self.temperature) == 1:
+            options["temperature"] = self.temperature[0]
+        return options
 
     def pool_options(self) -> PoolOptions:
         """The options of the sandbox's pool."""

@@ -46,14 +46,14 @@ def demo(folder: Path, seed: int = 0) -> DemoResult:
     say("1/4 sandbox: HumanEval's reference solutions")
     say(f"    {check_sandbox()}")
     say(f"2/4 training {' and '.join(PRESETS)} (the same number of parameters, about a minute each)")
-    checkpoints = [train_preset(name, folder / f"{name}-seed{seed}", seed) for name in PRESETS]
+    checkpoints = tuple(train_preset(name, folder / f"{name}-seed{seed}", seed) for name in PRESETS)
     say(f"3/4 listops: {N_SAMPLES} samples per problem at temperature {TEMPERATURE}, in and out of domain")
     listops = RunConfig(
         model=checkpoints,
         task=("listops",),
         n_samples=N_SAMPLES,
         k=KS,
-        temperature=TEMPERATURE,
+        temperature=(TEMPERATURE,),
         seed=seed,
         out=folder / f"listops-seed{seed}",
     )

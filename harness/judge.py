@@ -29,6 +29,7 @@ class Candidate:
     completion: Completion
     program: Program
     outcome: Outcome | None = None
+    temperature: float | None = None
 
 
 def to_record(candidate: Candidate, outcome: Outcome) -> Record:
@@ -59,6 +60,7 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
         same_interpreter=outcome.same_interpreter,
         n_retries=outcome.n_retries,
         timeout_sensitive=outcome.timeout_sensitive,
+        temperature=candidate.temperature,
         tags=dict(candidate.problem.tags),
     )
 

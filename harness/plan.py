@@ -52,6 +52,7 @@ class Shard:
 
     model: str
     task: LoadedTask
+    temperature: float
     requests: tuple[Request, ...]
     missing: frozenset[tuple[str, int]]
 
@@ -74,8 +75,12 @@ def load_tasks(config: RunConfig) -> list[LoadedTask]:
     ]
 
 
-def requests_of(task: LoadedTask, config: RunConfig) -> list[Request]:
-    """Every request of a task, samples of one problem side by side so that they can share its prefill."""
+def requests_of(task: LoadedTask, config: RunConfig, temperature: float) -> list[Request]:
+    """Every request of a task at one temperature, samples of one problem side by side so that they share its prefill.
+
+    Samples are numbered on from one temperature of a sweep to the next.
+    """
+    first = config.temperature.index(temperature) * config.n_samples
     return [
         Request(
             problem_id=problem.problem_id,
@@ -86,7 +91,7 @@ def requests_of(task: LoadedTask, config: RunConfig) -> list[Request]:
             max_new_tokens=config.max_new_tokens or problem.max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
         )
         for problem in task.problems
-        for sample in range(config.n_samples)
+        for sample in range(first, first + config.n_samples)
     ]
 
 
@@ -103,14 +108,15 @@ def missing_shards(
     shards = []
     for label in labels:
         for task in tasks:
-            requests = requests_of(task, config)
-            for start in range(0, len(requests), config.shard_size):
-                part = tuple(requests[start : start + config.shard_size])
-                missing = frozenset(
-                    (r.problem_id, r.sample) for r in part if (label, task.name, r.problem_id, r.sample) not in done
-                )
-                if missing:
-                    shards.append(Shard(label, task, part, missing))
+            for temperature in config.temperature:
+                requests = requests_of(task, config, temperature)
+                for start in range(0, len(requests), config.shard_size):
+                    part = tuple(requests[start : start + config.shard_size])
+                    missing = frozenset(
+                        (r.problem_id, r.sample) for r in part if (label, task.name, r.problem_id, r.sample) not in done
+                    )
+                    if missing:
+                        shards.append(Shard(label, task, temperature, part, missing))
     return shards
 
 

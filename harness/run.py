@@ -22,6 +22,7 @@ from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
 from mtp_eval.harness.references import check_references
 from mtp_eval.harness.session import Clock, open_pool, open_store
+from mtp_eval.harness.verification import settings_of, verify_decoding
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.pool import Pool
 
@@ -89,7 +90,8 @@ def run(config: RunConfig) -> RunResult:
                 run_shards(missing, backends, config, pool, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             table = store.finish(config.k, asdict(timing))
-            return RunResult(folder, table, timing, notes(store.records()))
+            remarks = [*notes(store.records()), *verify_decoding(config, backends, tasks, store)]
+            return RunResult(folder, table, timing, remarks)
 
 
 def run_shards(
@@ -101,18 +103,11 @@ def run_shards(
     timing: Timing,
 ) -> None:
     """Generate and judge each shard; on Ctrl-C what is generated is still judged and journalled."""
-    settings = DecodingSettings(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        decode=config.decode,
-        draft_heads=config.draft_heads,
-        batch_size=config.batch_size,
-    )
     with progress("completions judged", sum(len(shard.missing) for shard in shards)) as shown:
         judge = Judge(pool, store, shown)
         try:
             for shard in shards:
+                settings = settings_of(config, shard.temperature)
                 for candidate in generate(shard, backends[shard.model], settings, timing):
                     judge.submit(candidate)
         finally:
@@ -136,4 +131,4 @@ def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing:
             problem = problems[completion.problem_id]
             program = task.program(problem, completion.text)
             outcome = direct_outcome(task, problem, completion.text)
-            yield Candidate(shard.model, shard.task.name, problem, completion, program, outcome)
+            yield Candidate(shard.model, shard.task.name, problem, completion, program, outcome, shard.temperature)

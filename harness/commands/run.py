@@ -15,7 +15,7 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="Task name, see `mtp-eval tasks`; repeat for several.")] = None,
     n_samples: Annotated[int | None, typer.Option(help="Completions per problem. [default: 1]")] = None,
     k: Annotated[str | None, typer.Option(help="Values of k for pass@k, comma-separated. [default: 1]")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Sampling temperature; 0 is greedy. [default: 0]")] = None,
+    temperature: Annotated[str | None, typer.Option(help="0 is greedy; 0.2,0.8 is a sweep. [default: 0]")] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling; 1 keeps every token. [default: 1]")] = None,
     top_k: Annotated[int | None, typer.Option(help="Keep the k likeliest tokens; 0 keeps all. [default: 0]")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Tokens per completion. [default: the task's own]")] = None,
@@ -26,6 +26,12 @@ def run(
     ] = None,
     draft_heads: Annotated[int | None, typer.Option(help="Heads used when decoding, head 1 included.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows decoded together at most. [default: 32]")] = None,
+    acceptance: Annotated[
+        str | None, typer.Option(help="Drafts under sampling: coupled or rejection. [default: coupled]")
+    ] = None,
+    verify_decoding: Annotated[
+        int | None, typer.Option(help="Compare so many completions per model and task with plain decoding.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. [default: auto]")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16, float64. [default: auto]")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds per program. [default: 3]")] = None,
@@ -50,7 +56,7 @@ def run(
         "task": task or None,
         "n_samples": n_samples,
         "k": parse_k(k),
-        "temperature": temperature,
+        "temperature": parse_numbers(temperature, "--temperature"),
         "top_p": top_p,
         "top_k": top_k,
         "max_new_tokens": max_new_tokens,
@@ -59,6 +65,8 @@ def run(
         "decode": decode,
         "draft_heads": draft_heads,
         "batch_size": batch_size,
+        "acceptance": acceptance,
+        "verify_decoding": verify_decoding,
         "device": device,
         "dtype": dtype,
         "timeout": timeout,
@@ -70,6 +78,22 @@ def run(
     result = run_all(run_config(options, config))
     say(result.remarks())
     print(result.table)
+
+
+def parse_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Numbers from "0.2,0.8".
+
+    Raises:
+        InputError: not numbers.
+    """
+    from mtp_eval.harness.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} expects numbers such as 0.2 or 0.2,0.8, got {text!r}") from None
 
 
 def parse_k(text: str | None) -> tuple[int, ...] | None:

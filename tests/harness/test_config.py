@@ -14,7 +14,7 @@ OPTIONS = {"model": ["m"], "task": ["mbpp"]}
 
 def test_k_above_n_is_refused_and_names_both_options() -> None:
     with pytest.raises(InputError, match=r"pass@10 needs at least 10 .*n_samples=2.*--n-samples.*--k"):
-        run_config({**OPTIONS, "n_samples": 2, "k": (1, 10), "temperature": 0.2})
+        run_config({**OPTIONS, "n_samples": 2, "k": (1, 10), "temperature": (0.2,)})
 
 
 def test_several_greedy_samples_are_refused() -> None:
@@ -31,8 +31,8 @@ def test_values_out_of_range_name_their_option(key: str, value: float) -> None:
 def test_config_file_gives_what_options_do_not(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('model = ["a"]\ntask = ["mbpp"]\nn-samples = 4\ntemperature = 0.8\n')
-    config = run_config({"temperature": 0.2}, file)
-    assert (config.model, config.n_samples, config.temperature) == (("a",), 4, 0.2)
+    config = run_config({"temperature": (0.2, 0.4)}, file)
+    assert (config.model, config.n_samples, config.temperature) == (("a",), 4, (0.2, 0.4))
 
 
 def test_a_typo_in_the_config_file_names_the_nearest_key(tmp_path: Path) -> None:
