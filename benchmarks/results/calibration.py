@@ -1,0 +1,197 @@
+"""Coverage of intervals, false alarms and power of the paired tests, false alarms of the nightly gate, by simulation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtp_eval.results.estimators import pass_at_k
+from mtp_eval.results.intervals import mean_interval, nested_interval, resampled_means
+from mtp_eval.results.paired import difference_interval, holm, nested_difference, paired_p
+from mtp_eval.results.temperature import cross_validated
+
+RESAMPLES = 2_000
+
+
+def beta_pass_at_k(a: float, b: float, k: int) -> float:
+    """E[1 - (1 - p)^k] for p from Beta(a, b): the true score of the population of problems."""
+    return 1.0 - math.exp(sum(math.log((b + i) / (a + b + i)) for i in range(k)))
+
+
+def coverage(name: str, a: float, b: float, problems: int, samples: int, k: int, sets: int) -> dict[str, Any]:
+    """How often the 95 % interval holds the true score of the population that the problems were drawn from."""
+    rng = np.random.default_rng([problems, samples, k, int(1000 * a)])
+    truth, held, plain_held, widths = beta_pass_at_k(a, b, k), 0, 0, []
+    for _ in range(sets):
+        scores = pass_at_k(samples, rng.binomial(samples, rng.beta(a, b, problems)), k)
+        means = resampled_means(scores, RESAMPLES)
+        interval = mean_interval(scores, means_B=means)
+        low, high = np.quantile(means, [0.025, 0.975])
+        held += interval.low <= truth <= interval.high
+        plain_held += low <= truth <= high
+        widths.append(interval.high - interval.low)
+    return {
+        "study": name,
+        "setting": f"{problems} problems, {samples} samples, pass@{k} = {100 * truth:.1f} %",
+        "coverage_percent": 100 * held / sets,
+        "plain_bootstrap_percent": 100 * plain_held / sets,
+        "mean_width_points": 100 * float(np.mean(widths)),
+        "data_sets": sets,
+    }
+
+
+def nested_coverage(n_seeds: int, spread: float, sets: int) -> dict[str, Any]:
+    """How often the interval of a recipe holds its expected score, over seeds that move every problem together."""
+    rng = np.random.default_rng(n_seeds)
+    problems, samples = 164, 20
+    grid = np.linspace(-3 * spread, 3 * spread, 61)
+    weight = np.exp(-0.5 * (grid / spread) ** 2)
+    logits = rng.normal(-0.5, 2.0, 200_000)
+    truth = float(np.average([(1 / (1 + np.exp(-(logits + g)))).mean() for g in grid], weights=weight))
+    held = 0
+    for _ in range(sets):
+        own = rng.normal(-0.5, 2.0, problems)
+        chances = 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))
+        interval = nested_interval(rng.binomial(samples, chances) / samples, resamples=RESAMPLES)
+        held += interval.low <= truth <= interval.high
+    return {
+        "study": "seeds and problems",
+        "setting": f"{n_seeds} seeds, logit spread {spread}, {problems} problems, {samples} samples, pass@1",
+        "coverage_percent": 100 * held / sets,
+        "data_sets": sets,
+    }
+
+
+def paired_test(name: str, samples: int, k: int, gain: float, pairs: int) -> dict[str, Any]:
+    """Rejections at 5 % with no difference and with one; of the paired test, its interval, and the unpaired test."""
+    rng = np.random.default_rng([samples, k])
+    problems = 164
+    counts = {"null": 0, "null_interval": 0, "power": 0, "power_unpaired": 0}
+    for _ in range(pairs):
+        p = rng.beta(0.4, 0.8, problems)
+        q = np.minimum(1.0, p + gain)
+        first, twin, better = (pass_at_k(samples, rng.binomial(samples, x), k) for x in (p, p, q))
+        counts["null"] += paired_p(twin - first)[0] <= 0.05
+        interval = difference_interval(twin - first, resamples=RESAMPLES)
+        counts["null_interval"] += not interval.low <= 0 <= interval.high
+        counts["power"] += paired_p(better - first)[0] <= 0.05
+        spread = math.sqrt((better.var(ddof=1) + first.var(ddof=1)) / problems)
+        counts["power_unpaired"] += abs(better.mean() - first.mean()) >= 1.96 * spread
+    return {
+        "study": name,
+        "setting": f"{problems} problems, {samples} samples, pass@{k}; a gain of {100 * gain:g} points a problem",
+        "false_alarms_percent": 100 * counts["null"] / pairs,
+        "false_alarms_of_interval_percent": 100 * counts["null_interval"] / pairs,
+        "power_percent": 100 * counts["power"] / pairs,
+        "power_unpaired_percent": 100 * counts["power_unpaired"] / pairs,
+        "pairs": pairs,
+    }
+
+
+def nested_test(n_seeds: int, spread: float, pairs: int) -> dict[str, Any]:
+    """False alarms of the comparison of two recipes that are the same, each trained with several seeds."""
+    rng = np.random.default_rng(100 + n_seeds)
+    alarms = naive = 0
+    for _ in range(pairs):
+        own = rng.normal(-0.5, 2.0, 164)
+        a, b = (rng.binomial(20, 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))) / 20 for _ in range(2))
+        alarms += nested_difference(a, b, resamples=200)[1] <= 0.05
+        naive += paired_p(b.mean(axis=0) - a.mean(axis=0))[0] <= 0.05
+    return {
+        "study": "two equal recipes",
+        "setting": f"{n_seeds} seeds each, logit spread {spread}",
+        "false_alarms_percent": 100 * alarms / pairs,
+        "false_alarms_without_seeds_percent": 100 * naive / pairs,
+        "pairs": pairs,
+    }
+
+
+def nights(alpha: float, n_nights: int, samples: int) -> dict[str, Any]:
+    """Nights of one unchanged model that the gate would fail: two tasks, two k, Holm-corrected, worse only."""
+    rng = np.random.default_rng(samples)
+    chances = [rng.beta(0.5, 0.8, size) for size in (164, 500)]
+    ks = (1,) if samples == 1 else (1, 10)
+
+    def one() -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+        counts = [rng.binomial(samples, p) for p in chances]
+        return [pass_at_k(samples, c, k) for c in counts for k in ks]
+
+    before, alarms = one(), 0
+    for _ in range(n_nights):
+        tonight = one()
+        differences = [now - then for now, then in zip(tonight, before, strict=True)]
+        adjusted = holm([paired_p(d)[0] for d in differences])
+        alarms += any(p <= alpha and d.mean() < 0 for p, d in zip(adjusted, differences, strict=True))
+        before = tonight
+    return {
+        "study": "nightly gate, nothing changed",
+        "setting": f"164 and 500 problems, {samples} samples, alpha {alpha:g}",
+        "alarms": alarms,
+        "nights": n_nights,
+        "alarms_percent": 100 * alarms / n_nights,
+    }
+
+
+def temperatures(sets: int) -> dict[str, Any]:
+    """How far the oracle temperature overstates a score when six temperatures are equally good."""
+    rng = np.random.default_rng(6)
+    oracle, honest = [], []
+    for _ in range(sets):
+        p = rng.beta(0.5, 0.5, 164)
+        values_TP = rng.binomial(10, p, size=(6, 164)) / 10
+        oracle.append(values_TP.mean(axis=1).max() - p.mean())
+        honest.append(cross_validated(values_TP, halvings=20)[0].mean() - p.mean())
+    return {
+        "study": "choice of the temperature",
+        "setting": "6 equally good temperatures, 164 problems, 10 samples",
+        "oracle_bias_points": 100 * float(np.mean(oracle)),
+        "cross_validated_bias_points": 100 * float(np.mean(honest)),
+        "data_sets": sets,
+    }
+
+
+def studies(quick: bool) -> list[dict[str, Any]]:
+    """All of them; --quick uses a tenth of the data sets."""
+    sets = 200 if quick else 2_000
+    found = []
+    for k in (1, 10):
+        found.append(coverage("interval", 0.3, 0.9, 164, 20, k, sets))
+        found.append(coverage("interval", 0.4, 0.6, 500, 20, k, sets))
+    found.append(coverage("interval, one sample", 0.3, 0.9, 164, 1, 1, sets))
+    found.append(coverage("interval, hardly anything solved", 0.02, 1.3, 164, 10, 1, sets))
+    found.append(coverage("interval, hardly anything solved", 0.005, 1.0, 164, 1, 1, sets))
+    found += [nested_coverage(n_seeds, 0.2, sets // 2) for n_seeds in (2, 3, 5)]
+    found.append(paired_test("paired test (sign flip)", 10, 1, 0.03, sets))
+    found.append(paired_test("paired test (sign flip)", 20, 10, 0.03, sets))
+    found.append(paired_test("paired test (McNemar)", 1, 1, 0.1, sets))
+    found += [nested_test(n_seeds, 0.2, sets // 2) for n_seeds in (2, 3, 5)]
+    found += [nights(alpha, 200, samples) for alpha in (0.01, 0.05) for samples in (1, 10)]
+    found.append(temperatures(sets // 4))
+    return found
+
+
+def main() -> None:
+    """Print every figure; --json writes them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = studies(options.quick)
+    for row in found:
+        facts = ", ".join(
+            f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+            if key not in ("study", "setting")
+        )
+        print(f"{row['study']} ({row['setting']}): {facts}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
