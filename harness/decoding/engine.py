@@ -92,6 +92,7 @@ class Engine:
         self.batch_size, self.cache_bytes = batch_size, cache_bytes
         self.steps_at_once = _STEPS_AT_ONCE.get(network.device.type, 1)
         self._prefixes: dict[tuple[int, ...], Prefix] = {}
+        self._rows: Rows | None = None  # kept between runs on a GPU, with the graphs recorded for them
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Decoded]:
         """Every job once, each as soon as it is finished."""
@@ -116,13 +117,24 @@ class Engine:
         tokens = len(job.prompt) + job.max_new_tokens + self.steps_at_once * self.network.draft_heads
         return rounded_capacity(tokens, self.network.device)
 
+    def _take_rows(self, batch: int, capacity: int) -> Rows:
+        kept, self._rows = self._rows, None
+        if kept is None or kept.batch < batch or kept.batch > 2 * batch or kept.capacity < capacity:
+            del kept  # before the new one is allocated
+            kept = Rows(self.network, self.rule, batch, capacity)
+        else:
+            kept.stop(list(range(kept.batch)))
+        if self.network.device.type == "cuda":
+            self._rows = kept
+        return kept
+
     def _retreat(self, error: RuntimeError, batch: int) -> None:
         if batch == 1:
             raise InputError(
                 "not enough memory to decode a single completion: lower --max-new-tokens, use a narrower --dtype, or "
                 f"another --device ({error})"
             ) from error
-        self.batch_size = batch // 2
+        self.batch_size, self._rows = batch // 2, None
         log.warning("out of memory with %d rows: going on with %d (completions stay the same)", batch, self.batch_size)
         self._prefixes.clear()
         if self.network.device.type == "cuda":
@@ -131,7 +143,8 @@ class Engine:
     def _run(self, queue: deque[Job], running: list[Decoded | None]) -> Iterator[Decoded]:
         """Decode until the queue is empty; `running` always says which job each row is at."""
         with torch.inference_mode():
-            rows = Rows(self.network, self.rule, len(running), self._capacity(queue[0]))
+            rows = self._take_rows(len(running), self._capacity(queue[0]))
+        running += [None] * (rows.batch - len(running))
         while queue or any(running):
             clock = time.perf_counter(), time.process_time()
             with torch.inference_mode():
@@ -202,7 +215,7 @@ class Engine:
     def _shrunk(self, running: list[Decoded | None], rows: Rows) -> Rows:
         """Once nothing waits and half of the rows are idle, a smaller batch goes on."""
         busy = [b for b, row in enumerate(running) if row is not None]
-        if not busy or 2 * len(busy) > len(running):
+        if not busy or 2 * len(busy) > len(running) or rows is self._rows:
             return rows
         running[:] = [running[b] for b in busy]
         return rows.keep(busy)

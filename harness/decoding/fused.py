@@ -89,7 +89,8 @@ def folded(norm_weight: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _folds(weight: Tensor) -> bool:
-    return weight.dtype in (torch.float32, torch.float64)
+    """On a CPU torch's norm is six calls; a GPU has one kernel for it, and narrow dtypes would lose precision."""
+    return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
 class Rotary:

@@ -69,6 +69,7 @@ class NativeBackend:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self._packed: PackedModel | None = None
         self._networks: dict[int, Network] = {}
+        self._engine: tuple[DecodingSettings, Engine] | None = None
         self.plans: dict[tuple[Any, ...], Plan] = {}
 
     @property
@@ -102,8 +103,7 @@ class NativeBackend:
                 "only their last tokens are used (prompt_tokens_cut says how many are missing)",
                 sum(n > 0 for n in cuts), len(cuts), self.config.context_length, self.name,
             )  # fmt: skip
-        network = self._network(settings.draft_heads or 1)
-        for decoded in Engine(network, _rule(settings), settings.batch_size, self._cache_bytes()).run(jobs):
+        for decoded in self._engine_for(settings).run(jobs):
             index = decoded.job.index
             yield self._completion(requests[index], decoded, cuts[index])
 
@@ -175,6 +175,15 @@ class NativeBackend:
             return int(0.8 * torch.cuda.mem_get_info(self._device)[0])
         pages, page = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
         return max(int(0.3 * pages * page), 64 << 20)
+
+    def _engine_for(self, settings: DecodingSettings) -> Engine:
+        """The engine of the last call where the settings are the same: it knows what fits into memory."""
+        key = replace(settings, decode="")
+        if self._engine is None or self._engine[0] != key:
+            self._engine = None  # frees a GPU's caches before the new engine asks how much memory there is
+            network = self._network(settings.draft_heads or 1)
+            self._engine = key, Engine(network, _rule(settings), settings.batch_size, self._cache_bytes())
+        return self._engine[1]
 
     def _network(self, draft_heads: int) -> Network:
         if draft_heads not in self._networks:

@@ -1,0 +1,1 @@
+"""Speed of plain and self-speculative decoding, its exactness, and the same beside transformers."""

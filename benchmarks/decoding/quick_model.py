@@ -1,0 +1,43 @@
+"""A byte model with four heads, trained for half a minute, for studies that are given no checkpoint."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.decoding.prompts import HELD_OUT_SHARE
+from mtp_eval.harness.decoding.native import NativeBackend
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.tokenizers import ByteTokenizer
+from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.harness.training.documents import held_out, stdlib_files
+
+
+@torch.enable_grad()
+def quick_model(steps: int = 150, n_future: int = 4) -> NativeBackend:
+    """Trained on the standard library's sources, held-out files left out."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        vocab_size=264, d_model=96, n_layers=6 + n_future, n_heads=4, d_ff=256, context_length=256, n_future=n_future
+    )
+    model = MTPModel(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.05)
+    files = [path for name, path in stdlib_files() if not held_out(name, HELD_OUT_SHARE)]
+    data = torch.tensor(list(b"".join(path.read_bytes() for path in files[:200])))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
+    for _ in range(steps):
+        starts = torch.randint(len(data) - 96 - n_future, (8,))
+        tokens = torch.stack([data[start : start + 96 + n_future] for start in starts])
+        losses = [
+            F.cross_entropy(logits.flatten(0, 1), tokens[:, i : 96 + i].flatten())
+            for i, logits in enumerate(model(tokens[:, :96]), start=1)
+        ]
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return NativeBackend.of_model(model.requires_grad_(False), ByteTokenizer(), "quick (6 + 4 layers, d = 96)")
