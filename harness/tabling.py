@@ -9,7 +9,6 @@ from mtp_eval.harness.comparing import split_model
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.finished_runs import read_run, read_runs, wanted_ks
 from mtp_eval.results.baseline import with_differences
-from mtp_eval.results.compare import NotComparable
 from mtp_eval.results.render import FORMATS, render
 from mtp_eval.results.seeds import pooled_table
 from mtp_eval.results.styles import STYLES, styled_table
@@ -52,6 +51,6 @@ def table_text(
             table = results_table(runs, ks, level)
         else:
             table = styled_table(style, runs, ks)
-    except NotComparable as error:
+    except ValueError as error:  # NotComparable is one
         raise InputError(f"{error}") from None
     return render(table, format)

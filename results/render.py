@@ -130,12 +130,18 @@ LATEX_SPECIAL = {
 
 
 def latex_text(text: str) -> str:
-    """Text for the body of a LaTeX document: special characters escaped, anything outside Latin-1 written as U+XXXX."""
-    parts = []
-    for character in text:
+    """Text for the body of a LaTeX document: special characters escaped, what LaTeX lacks written as U+XXXX.
+
+    >>> print(latex_text("n_1 -- 50 % → 60 %"))
+    n\\_1 -{}- 50 \\% [U+2192] 60 \\%
+    """
+    parts: list[str] = []
+    for place, character in enumerate(text):
         if character in LATEX_SPECIAL:
             parts.append(LATEX_SPECIAL[character])
-        elif character.isprintable() and ord(character) < 0x250:
+        elif character == "-" and text[place - 1 : place] == "-":
+            parts.append("{}-")  # two hyphens would be set as a dash
+        elif character.isprintable() and ord(character) < 0x180:
             parts.append(character)
         else:
             parts.append(" " if character.isspace() else f"[U+{ord(character):04X}]")

@@ -134,6 +134,8 @@ def _speed(runs: Sequence[Run], ks: Sequence[int]) -> Table:
     entries: dict[tuple[str, int], dict[str, Cell]] = {}
     for _, cells in runs:
         for cell in cells:
+            if not cell.n_forwards:
+                continue
             label = cell.model.rsplit("/", 1)[-1]
             heads = heads_used(cell)
             entries.setdefault((label, heads), {})[_where(cell.task, cell.group)] = cell
@@ -247,15 +249,28 @@ STYLES: Mapping[str, Callable[[Sequence[Run], Sequence[int]], Table]] = {
 }
 
 
+NEEDS = {
+    "standard": "the runs hold no records",
+    "by-n": "the runs hold no records",
+    "by-size": "the runs hold no records",
+    "speed": "no run counted forward passes",
+    "overhead": "no model says how long its training took (training.json beside the weights)",
+    "temperature": "no score is defined at a known temperature",
+}
+
+
 def styled_table(style: str, runs: Sequence[Run], ks: Sequence[int]) -> Table:
     """The table in one of `STYLES`.
 
     Raises:
-        ValueError: an unknown style.
+        ValueError: an unknown style, or runs that have nothing for it.
     """
     if style not in STYLES:
         raise ValueError(f"unknown table style {style!r}; expected one of {', '.join(STYLES)}")
-    return STYLES[style](runs, ks)
+    table = STYLES[style](runs, ks)
+    if not table.rows:
+        raise ValueError(f"--style {style} has nothing to show: {NEEDS[style]}")
+    return table
 
 
 def _rows(runs: Sequence[Run]) -> list[_Row]:

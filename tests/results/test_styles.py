@@ -150,6 +150,8 @@ def test_speed_by_heads_and_training_overhead(
 @pytest.mark.parametrize(
     "options",
     [
+        ("--style", "overhead"),
+        ("--style", "speed"),
         ("--format", "word"),
         ("--style", "fancy"),
         ("--level", "95"),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mtp_eval.results.cells import read_cells, with_distinct_labels
-from mtp_eval.results.render import FORMATS, render
+from mtp_eval.results.render import FORMATS, latex_text, render
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables import results_table
 
@@ -65,6 +65,10 @@ def test_latex_is_booktabs_with_everything_escaped(folder: Path) -> None:
     for line in body.splitlines()[1:]:
         assert len(re.findall(r"(?<!\\)&", line)) == n_columns - 1
     assert not re.search(r"(?<!\\)[%#_]", text)
+
+
+def test_latex_text_survives_dashes_and_foreign_scripts() -> None:
+    assert latex_text("n4--x 3–4 漢 é") == "n4-{}-x 3--4 [U+6F22] é"
 
 
 def test_html_escapes_names_and_balances_tags(folder: Path) -> None:
