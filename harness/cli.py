@@ -21,11 +21,14 @@ from mtp_eval.harness.commands.presets import presets
 from mtp_eval.harness.commands.report import report
 from mtp_eval.harness.commands.run import run
 from mtp_eval.harness.commands.runs import runs
+from mtp_eval.harness.commands.sandbox import app as sandbox_app
 from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
 from mtp_eval.harness.commands.tasks import app as tasks_app
 from mtp_eval.harness.commands.train import train
 from mtp_eval.harness.errors import MtpEvalError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="mtp-eval",
@@ -50,6 +53,7 @@ app.command()(nightly)
 app.command()(runs)
 app.command()(train)
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(data)
 
 
@@ -63,6 +67,7 @@ def main() -> None:
     except MtpEvalError as error:
         print(f"mtp-eval: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as ended:  # typer turns Ctrl-C into this
+        if ended.code == INTERRUPTED:
+            print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
+        raise

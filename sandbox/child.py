@@ -36,7 +36,7 @@ _BASES = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, fr
 def serve(fd: int) -> None:
     """Handle requests on `fd` until the other side closes it. Never returns."""
     try:
-        answerer = _Answerer()
+        answerer = Answerer()
         while True:
             request = _receive(fd)
             if request is None:
@@ -47,22 +47,16 @@ def serve(fd: int) -> None:
 
 
 def _receive(fd: int) -> list[Any] | None:
-    head = _read_exactly(fd, 4)
-    if head is None:
-        return None
-    body = _read_exactly(fd, int.from_bytes(head, "big"))
-    return None if body is None else from_bytes(body)
-
-
-def _read_exactly(fd: int, n_bytes: int) -> bytes | None:
-    chunk = _read(fd, n_bytes)
-    if len(chunk) == n_bytes:
-        return chunk
+    """The next request, or None at the end. A request comes only after the last one was answered."""
+    chunk = _read(fd, 65536)
+    size = int.from_bytes(chunk[:4], "big")
+    if len(chunk) == size + 4 and size:
+        return from_bytes(chunk[4:])
     parts = bytearray(chunk)
-    while chunk and len(parts) < n_bytes:
-        chunk = _read(fd, n_bytes - len(parts))
+    while chunk and len(parts) < max(4, int.from_bytes(parts[:4], "big") + 4):
+        chunk = _read(fd, 1 << 20)
         parts += chunk
-    return bytes(parts) if len(parts) == n_bytes else None
+    return from_bytes(parts[4:]) if chunk else None
 
 
 def _send(fd: int, frame: list[Any]) -> None:
@@ -74,7 +68,9 @@ def _send(fd: int, frame: list[Any]) -> None:
         data = data[_write(fd, data) :]
 
 
-class _Answerer:
+class Answerer:
+    """Holds the program's module and answers requests about it."""
+
     def __init__(self) -> None:
         self.module = types.ModuleType("program")
         self.kept: list[Any] = []
@@ -93,6 +89,7 @@ class _Answerer:
         }
 
     def answer(self, request: list[Any]) -> list[Any]:
+        """The answer to one request; whatever the program raises becomes one, too."""
         seq = request[1]
         try:
             return self.handlers[request[0]](*request[1:])

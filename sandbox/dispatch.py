@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import selectors
 import signal
 import sys
 import threading
@@ -21,7 +22,6 @@ from hashlib import blake2b
 from typing import Any
 
 import multiprocess
-from multiprocess.connection import wait
 
 from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Outcome, Verdict
@@ -33,7 +33,7 @@ MAX_DEATHS = 3
 MAX_FAILED_STARTS = 3
 ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
 """Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
-_PREFETCH_BYTES = 64 << 10
+_PREFETCH_BYTES, _PREFETCH_JOBS = 16 << 10, 4
 _STUCK_EXTRA_SECONDS = 30.0
 
 
@@ -49,7 +49,7 @@ class Job:
     queued_alone_at: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Worker:
     process: Any
     connection: Any
@@ -88,6 +88,8 @@ class Dispatcher:
         self._awake_r, self._awake_w = os.pipe()
         os.set_blocking(self._awake_w, False)
         os.set_blocking(self._awake_r, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._awake_r, selectors.EVENT_READ, None)
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sandbox-dispatch", daemon=True)
 
@@ -103,6 +105,7 @@ class Dispatcher:
         self._wake()
         if self._thread.ident is not None:
             self._thread.join()
+        self._selector.close()
         for fd in (self._awake_r, self._awake_w):
             if fd >= 0:
                 os.close(fd)
@@ -167,7 +170,10 @@ class Dispatcher:
         finally:
             sys.modules["__main__"] = real_main
         theirs.close()
-        return _Worker(process, ours, since=time.monotonic())
+        worker = _Worker(process, ours, since=time.monotonic())
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+        self._selector.register(process.sentinel, selectors.EVENT_READ, worker)
+        return worker
 
     def _hand_out(self) -> None:
         """Give every worker something to do; the condition is held."""
@@ -192,7 +198,7 @@ class Dispatcher:
             if ready:
                 self._give(ready[0], self._alone.popleft())
             return
-        for depth in (1, 2):  # one to run for everyone first, then one to have at hand
+        for depth in range(1, _PREFETCH_JOBS + 1):  # one to run for everyone first, then some to have at hand
             for worker in ready:
                 if not self._waiting:
                     break
@@ -209,20 +215,19 @@ class Dispatcher:
             worker.since = time.monotonic()
         worker.jobs.append(job)
         with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
-            worker.connection.send_bytes(pickle.dumps((replace(job.item, tests=""), key, tests)))
+            worker.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests)))
 
     def _wait_for_something(self) -> None:
-        connections = {worker.connection: worker for worker in self._workers}
-        sentinels = {worker.process.sentinel: worker for worker in self._workers}
-        ready = wait([self._awake_r, *connections, *sentinels], timeout=1.0)
-        if self._awake_r in ready:
-            _empty(self._awake_r)
+        ready = self._selector.select(timeout=1.0)
         with self._changed:
-            for worker in [connections[one] for one in ready if one in connections]:
-                self._collect(worker)
-            for worker in [sentinels[one] for one in ready if one in sentinels]:
-                self._collect(worker)
-                self._bury(worker)
+            for key, _ in ready:
+                if key.data is None:
+                    _empty(self._awake_r)
+                elif key.data in self._workers:
+                    worker, is_end = key.data, key.fileobj == key.data.process.sentinel
+                    self._collect(worker)
+                    if is_end:
+                        self._bury(worker)
             for worker in self._workers:
                 if worker.jobs and time.monotonic() - worker.since > self._longest(worker.jobs[0]):
                     worker.process.kill()
@@ -243,7 +248,13 @@ class Dispatcher:
                 else:
                     self._greeting(worker, *message)
         except (EOFError, OSError):
-            pass
+            self._forget(worker, but_its_end=True)
+
+    def _forget(self, worker: _Worker, *, but_its_end: bool = False) -> None:
+        """Watch a worker no more; a closed connection would be readable for ever."""
+        for watched in (worker.connection,) if but_its_end else (worker.connection, worker.process.sentinel):
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(watched)
 
     def _greeting(self, worker: _Worker, kind: str, detail: Any) -> None:
         if kind == "layers":
@@ -274,6 +285,7 @@ class Dispatcher:
         """A worker is dead: put its jobs back, count the one it was at, start another."""
         worker.process.join()
         exit_code = worker.process.exitcode
+        self._forget(worker)
         worker.connection.close()
         self._workers.remove(worker)
         if worker.jobs:

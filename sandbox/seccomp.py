@@ -4,6 +4,9 @@ Everything not named here fails with EPERM: no fork, no exec, no sockets beyond 
 shared memory, no io_uring, no bpf, no mounts, no keys. `clone` is allowed for threads only, `kill` and `tgkill` for
 the program's own process only, `prlimit64` for itself only, `prctl` for thread names only. `clone3` answers ENOSYS, so
 that libc falls back to `clone`, whose flags a filter can see. A call in a foreign ABI kills the process.
+
+The list comes in two parts, because installing a filter costs in proportion to its length: the long one is put on the
+zygote once and inherited; it leaves the zygote `clone`, `kill` and `prctl`. The short one takes these from each program.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import errno
 import platform
 import struct
 
-from mtp_eval.sandbox.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
+from mtp_eval.sandbox.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, quick_prctl
 
 # name: (x86_64, aarch64); -1 where the architecture has no such call.
 ALLOWED: dict[str, tuple[int, int]] = {
@@ -79,7 +82,7 @@ _OWN_PID = 0xFFFFFFFF  # stands for the child's pid until it is known
 
 
 class Filter:
-    """The allow-list as BPF, ready to be installed in a child by one prctl.
+    """The allow-list as BPF.
 
     Raises:
         OSError: an architecture that this file has no numbers for.
@@ -89,25 +92,39 @@ class Filter:
         machine = platform.machine()
         if machine not in _AUDIT_ARCH:
             raise OSError(errno.ENOSYS, f"seccomp: no system call table for {machine}")
-        program = _assemble(machine)
+        self._long = _Code(_for_zygote(machine))
+        self._short = _Code(_for_program(machine))
+
+    def install_for_zygote(self) -> None:
+        """The long part, on this process and all it will fork, for good. Needs no_new_privs to be set."""
+        self._long.install()
+
+    def install_for_program(self, pid: int) -> None:
+        """The short part, on the process whose pid this is."""
+        self._short.set_pid(pid)
+        self._short.install()
+
+
+class _Code:
+    """Instructions in memory at a fixed address, so that installing them in a forked child touches few pages."""
+
+    def __init__(self, program: list[tuple[int, int, int, int]]) -> None:
         self._pid_offsets = [8 * i + 4 for i, (_, _, _, k) in enumerate(program) if k == _OWN_PID]
         packed = b"".join(struct.pack("=HBBI", *step) for step in program)
         self._code = ctypes.create_string_buffer(packed, len(packed))
-        self._header = ctypes.create_string_buffer(
-            struct.pack("@HP", len(program), ctypes.addressof(self._code)), struct.calcsize("@HP")
-        )
-        self.n_instructions = len(program)
+        header = struct.pack("@HP", len(program), ctypes.addressof(self._code))
+        self._header = ctypes.create_string_buffer(header, len(header))
+        self._address = ctypes.addressof(self._header)
 
-    def install(self, pid: int) -> None:
-        """Put the filter on this process, whose pid is given, for good. Needs no_new_privs to be set."""
+    def set_pid(self, pid: int) -> None:
         for offset in self._pid_offsets:
             struct.pack_into("=I", self._code, offset, pid)
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(self._header))
+
+    def install(self) -> None:
+        quick_prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._address)
 
 
-def _assemble(machine: str) -> list[tuple[int, int, int, int]]:
-    """A chain of tests; a call that matches none is denied."""
-    column = 0 if machine == "x86_64" else 1
+def _prologue(machine: str) -> list[tuple[int, int, int, int]]:
     steps = [
         (_LD, 0, 0, _ARCH),
         (_JEQ, 1, 0, _AUDIT_ARCH[machine]),
@@ -116,32 +133,49 @@ def _assemble(machine: str) -> list[tuple[int, int, int, int]]:
     ]
     if machine == "x86_64":
         steps += [(_JGE, 0, 1, 0x40000000), (_RET, 0, 0, _KILL_PROCESS)]  # the x32 ABI
-    for low, high in _ranges([numbers[column] for numbers in ALLOWED.values() if numbers[column] >= 0]):
+    return steps
+
+
+def _for_zygote(machine: str) -> list[tuple[int, int, int, int]]:
+    """A chain of tests; a call that matches none is denied."""
+    column = 0 if machine == "x86_64" else 1
+    numbers = [pair[column] for pair in ALLOWED.values() if pair[column] >= 0]
+    numbers += [table[machine] for table in (_CLONE, _KILL, _TGKILL, _PRCTL)]
+    steps = _prologue(machine)
+    for low, high in _ranges(numbers):
         if low == high:
             steps += [(_JEQ, 0, 1, low), (_RET, 0, 0, _ALLOW)]
         else:
             steps += [(_JGE, 0, 2, low), (_JGE, 1, 0, high + 1), (_RET, 0, 0, _ALLOW)]
     steps += [(_JEQ, 0, 1, _CLONE3), (_RET, 0, 0, _ERRNO | errno.ENOSYS)]
-    steps += [
+    steps += _only_with(_PRLIMIT[machine], _ARG0_LOW, (0,))
+    steps += _only_with(_IOCTL[machine], _ARG1_LOW, _IOCTL_REQUESTS)
+    return [*steps, (_RET, 0, 0, _DENY)]
+
+
+def _for_program(machine: str) -> list[tuple[int, int, int, int]]:
+    """What the zygote may and a program may not; every other call was judged by the long part."""
+    steps = [
+        (_LD, 0, 0, _NR),
         (_JEQ, 0, 4, _CLONE[machine]),
         (_LD, 0, 0, _ARG0_LOW),
         (_JSET, 0, 1, _CLONE_THREAD),
         (_RET, 0, 0, _ALLOW),
         (_RET, 0, 0, _DENY),
     ]
-    for number, offset, values in (
-        (_KILL[machine], _ARG0_LOW, (_OWN_PID,)),
-        (_TGKILL[machine], _ARG0_LOW, (_OWN_PID,)),
-        (_PRLIMIT[machine], _ARG0_LOW, (0, _OWN_PID)),
-        (_PRCTL[machine], _ARG0_LOW, _PRCTL_OPTIONS),
-        (_IOCTL[machine], _ARG1_LOW, _IOCTL_REQUESTS),
-    ):
-        body = [(_LD, 0, 0, offset)]
-        for value in values:
-            body += [(_JEQ, 0, 1, value), (_RET, 0, 0, _ALLOW)]
-        body.append((_RET, 0, 0, _DENY))
-        steps += [(_JEQ, 0, len(body), number), *body]
-    return [*steps, (_RET, 0, 0, _DENY)]
+    steps += _only_with(_KILL[machine], _ARG0_LOW, (_OWN_PID,))
+    steps += _only_with(_TGKILL[machine], _ARG0_LOW, (_OWN_PID,))
+    steps += _only_with(_PRCTL[machine], _ARG0_LOW, _PRCTL_OPTIONS)
+    return [*steps, (_RET, 0, 0, _ALLOW)]
+
+
+def _only_with(number: int, offset: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Allow a call with one of these arguments, deny it with any other, leave other calls to what follows."""
+    body = [(_LD, 0, 0, offset)]
+    for value in values:
+        body += [(_JEQ, 0, 1, value), (_RET, 0, 0, _ALLOW)]
+    body.append((_RET, 0, 0, _DENY))
+    return [(_JEQ, 0, len(body), number), *body]
 
 
 def _ranges(numbers: list[int]) -> list[tuple[int, int]]:

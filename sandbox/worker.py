@@ -6,6 +6,7 @@ ends the whole worker; the pool sees that signal and counts a timeout. Every oth
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import resource
@@ -35,11 +36,22 @@ class WorkItem:
 
     problem_id: str
     source: str
-    tests: str
     prelude: str
     stdin_cases: tuple[tuple[str, str], ...]
     timeout_seconds: float | None
     same_interpreter: bool
+    tests: str
+
+    def without_tests(self) -> tuple[object, ...]:
+        """The other fields in order: tests travel only where the worker does not have them yet."""
+        return (
+            self.problem_id,
+            self.source,
+            self.prelude,
+            self.stdin_cases,
+            self.timeout_seconds,
+            self.same_interpreter,
+        )
 
 
 class Texts:
@@ -64,20 +76,25 @@ class Texts:
 def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     """Serve until the pool closes the connection or dies.
 
-    Messages in: (item without tests, key of the tests, tests or None). Out: ("layers", ...), ("refused", why),
+    Messages in: (fields without tests, key of the tests, tests or None). Out: ("layers", ...), ("refused", why),
     ("broken", why), then one Outcome for each item, in order.
     """
     _detach()
     register_standard_types()
     jail = None
     try:
-        jail = _first_jail(connection, config)
-        texts = Texts()
-        while jail is not None:
-            item, key, tests = pickle.loads(connection.recv_bytes())
-            item = replace(item, tests=texts.use(key, tests))
-            outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
-            connection.send_bytes(pickle.dumps(outcome))
+        try:
+            jail = _first_jail(connection, config)
+            texts = Texts()
+            gc.collect()
+            gc.freeze()
+            while jail is not None:
+                fields, key, tests = pickle.loads(connection.recv_bytes())
+                item = WorkItem(*(*fields, texts.use(key, tests)))
+                outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
+                connection.send_bytes(pickle.dumps(outcome))
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told to end once is enough
     except (EOFError, OSError, SystemExit):
         pass  # the pool is gone
     finally:

@@ -1,0 +1,47 @@
+"""`mtp-eval sandbox check`: which isolation layers are in force here, and small programs that try to get past them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The sandbox that runs generated programs.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the subcommand even while there is only one."""
+
+
+@app.command()
+def check(
+    isolation: Annotated[str, typer.Option(help="full, or process where the host cannot give that.")] = "full",
+) -> None:
+    """Print the layers in force, run the probes that prove them, and exit with 4 when anything is missing or fails."""
+    from mtp_eval.harness.errors import InputError, IsolationError
+    from mtp_eval.sandbox.errors import IsolationUnavailable
+    from mtp_eval.sandbox.pool import Pool
+    from mtp_eval.sandbox.probes import run_probes
+
+    try:
+        pool = Pool(workers=1, timeout_seconds=2.0, isolation=isolation)
+    except IsolationUnavailable as error:
+        raise IsolationError(str(error)) from None
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    with pool:
+        print(f"isolation: {pool.isolation}")
+        for layer, state in pool.layers.items():
+            print(f"  {layer:<20} {state}")
+        print("probes:")
+        failed = []
+        for result in run_probes(pool):
+            mark = "held" if result.held else "FAILED"
+            got = result.outcome.verdict + (f" ({result.outcome.error})" if result.outcome.error else "")
+            print(f"  {mark:<7} {result.probe.what}: {got}")
+            if not result.held:
+                failed.append(result.probe.name)
+    if failed:
+        raise IsolationError(f"the probes {', '.join(failed)} got through; do not run untrusted programs here")
+    print(f"all probes held; programs run with isolation {isolation!r}")
