@@ -1,4 +1,8 @@
-"""Initial weights: normal with deviation 0.02, smaller on the matrices that write into the residual stream.
+"""Initial weights: normal with deviation 1 / sqrt(inputs), smaller on the matrices that write into the residual stream.
+
+Big models use a fixed 0.02, which is about 1 / sqrt(d) at their widths; at d = 64 it is six times too small, and
+attention stays near uniform for so long that a small model does not learn to copy (measured on `stargraph`: no copying
+after 800 steps with 0.02, nearly all of it after 400 with this).
 
 The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * layers on the next-token path), as GPT-2 does, so that
 a model's depth does not change the scale of its activations. Linear heads start as the identity, so that every head
@@ -15,8 +19,6 @@ from torch import nn
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.transformer import LinearHead, MTPModel
 
-DEVIATION = 0.02
-
 
 def new_model(config: ModelConfig, seed: int) -> MTPModel:
     """A float32 model on the CPU with fresh weights drawn from `seed`."""
@@ -26,14 +28,15 @@ def new_model(config: ModelConfig, seed: int) -> MTPModel:
     if config.tie_embeddings:  # to_empty gives each its own storage
         model.lm_head.weight = model.embed_tokens.weight
     generator = torch.Generator().manual_seed(seed)
-    residual = DEVIATION / math.sqrt(2 * (config.n_trunk_layers + 1))
+    depth = math.sqrt(2 * (config.n_trunk_layers + 1))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
                 parameter.fill_(1.0)
             else:
                 writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                parameter.normal_(0.0, residual if writes_residual else DEVIATION, generator=generator)
+                deviation = parameter.shape[1] ** -0.5 / (depth if writes_residual else 1.0)
+                parameter.normal_(0.0, deviation, generator=generator)
         for module in model.modules():
             if isinstance(module, LinearHead):
                 nn.init.eye_(module.proj.weight)
