@@ -67,14 +67,16 @@ def save_state(
     training: Mapping[str, Any],
 ) -> str:
     """As `save_checkpoint`, from gathered weights."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     if config.tie_embeddings:
         state = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
-    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    staging: Path | None = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
         (staging / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         save_file(state, staging / WEIGHTS)
         tokenizer.save(staging)

@@ -6,9 +6,12 @@ divided by the positions of the global batch, so that micro-batches and processe
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,27 @@ def train(
     return run.result()
 
 
+@contextmanager
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Let a step finish before Ctrl-C stops the run, so that half an update is never saved; a second one stops at once."""
+    seen = False
+
+    def note(signum: int, frame: object) -> None:
+        nonlocal seen
+        if seen:
+            raise KeyboardInterrupt
+        seen = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Run:
     """One training run from its first or next step to its last."""
 
@@ -166,18 +190,18 @@ class _Run:
             step=self.trainer.step,
         )
         try:
-            for step, tokens, documents in self._prefetched():
-                sums, norm = self.stepper.step(step, tokens, documents)
-                self.trainer.step = step + 1
-                self.watch.after_step(step + 1, sums, norm, on_progress)
-                self._periodic()
-                if self.stopped_early:
-                    break
-        except KeyboardInterrupt:
-            if self.processes.world_size == 1 and self.trainer.step:
-                self.watch.check_finite()
-                self.save()
-            raise
+            with interrupts_wait() as interrupted:
+                for step, tokens, documents in self._prefetched():
+                    sums, norm = self.stepper.step(step, tokens, documents)
+                    self.trainer.step = step + 1
+                    self.watch.after_step(step + 1, sums, norm, on_progress)
+                    self._periodic()
+                    if self.stopped_early:
+                        break
+                    if interrupted():
+                        self.watch.check_finite()
+                        self.save()
+                        raise KeyboardInterrupt
         finally:
             if self.metrics is not None:
                 self.metrics.close()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -75,7 +76,7 @@ def write_step(
                 os.fsync(file.fileno())
         shutil.rmtree(final, ignore_errors=True)
         staging.rename(final)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(
             f"cannot write the checkpoint {final}: {error}. Free space and continue with --resume; earlier "
             "checkpoints are whole"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import NotFiniteError, Report, train
+from mtp_eval.harness.training.runtime import explain_out_of_memory
 from mtp_eval.harness.training.state import step_folders
 
 
@@ -138,6 +140,65 @@ def test_early_stop_publishes_the_best_checkpoint(tmp_path: Path) -> None:
 def test_periodic_checkpoints_keep_the_last_k(tmp_path: Path) -> None:
     train(tiny(steps=30, checkpoint_every=5, keep_checkpoints=2), documents(), tmp_path / "ckpt")
     assert [folder.name for folder in step_folders(tmp_path / "ckpt")] == ["step-00000025", "step-00000030"]
+
+
+def test_ctrl_c_saves_the_step_it_finishes_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    def interrupt(report: Report) -> None:
+        if report.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    config = tiny(steps=10, checkpoint_every=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, documents(), tmp_path / "cut", on_progress=interrupt)
+    assert [folder.name for folder in step_folders(tmp_path / "cut")] == ["step-00000004"]
+    assert load_checkpoint(tmp_path / "cut").training["step"] == 4
+    train(config, documents(), tmp_path / "cut", resume=True)
+    train(config, documents(), tmp_path / "whole")
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_a_full_disk_is_said_and_spares_the_last_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "ckpt"
+
+    def fill(report: Report) -> None:
+        if report.step == 15:  # files may not grow beyond 20 kB from here on, which is what a full disk looks like
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(InputError, match=r"cannot write the checkpoint.*Free space"):
+            train(tiny(), documents(), out, on_progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_checkpoint(out).training["step"] == 10
+    assert [folder.name for folder in step_folders(out)] == ["step-00000010"]
+    train(tiny(), documents(), out, resume=True)
+    assert load_checkpoint(out).training["step"] == 30
+
+
+def test_out_of_memory_names_the_knobs() -> None:
+    def starve() -> None:
+        torch.empty(1 << 60)
+
+    with pytest.raises(InputError, match=r"micro_batch_size \(now 4.*chunk_tokens.*--resume"):
+        explain_out_of_memory(starve, tiny())
+
+    def fail() -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        explain_out_of_memory(fail, tiny())
+
+
+def test_tensorboard_events_are_written_on_request(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = train(tiny(steps=10, tensorboard="true"), documents(), tmp_path / "ckpt")
+    events = EventAccumulator(str(tmp_path / "ckpt" / "tensorboard")).Reload()
+    (last,) = events.Scalars("validation/bits_per_byte_head_1")
+    assert result.validation is not None
+    assert last.value == pytest.approx(result.validation.bits_per_byte[0], rel=1e-6)
 
 
 def test_too_little_text_is_said(tmp_path: Path) -> None:
