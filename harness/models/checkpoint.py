@@ -84,12 +84,13 @@ def save_state(
         manifest = {"format": FORMAT, "weights_sha256": digest, "training": dict(training)}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
         move_into(staging, folder, last=MANIFEST)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(
             f"cannot write the checkpoint {folder}: {error}. Free space or choose another --out"
         ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
     return digest
 
 

@@ -134,7 +134,9 @@ def explain_out_of_memory(run: Callable[[], None], config: TrainConfig) -> None:
         run()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error).lower()
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "not enough memory" not in text:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(
+            part in text for part in ("not enough memory", "can't allocate memory")
+        ):
             raise
         micro = config.micro_batch_size or config.batch_size
         raise InputError(
