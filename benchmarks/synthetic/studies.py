@@ -28,14 +28,14 @@ class Study:
     group: str = ""
     limit: int = 100
 
-    def config(self, n_future: int, seed: int, factor: float) -> dict[str, Any]:
+    def config(self, n_future: int, seed: int, factor: float, batch_factor: int = 1) -> dict[str, Any]:
         """The training config's values."""
         return {
             "model": {**self.model, "n_future": n_future},
-            "data": {"sources": [f"task:{self.task}"], "holdout": 0.01},
+            "data": {"sources": [f"task:{self.task}"], "holdout": 0.01, "align_documents": True},
             "optimizer": self.optimizer,
             "steps": max(20, round(self.steps * factor)),
-            "batch_size": self.batch_size,
+            "batch_size": self.batch_size * batch_factor,
             "seed": seed,
             "validate_every": 0,
             "checkpoint_every": 0,
@@ -65,10 +65,10 @@ STUDIES = {
         limit=1000,
     ),
     "stargraph": Study(
-        task="stargraph@d2l3",
-        n_future=2,
-        model={"d_model": 64, "n_layers": 4, "n_heads": 4, "context_length": 64},
-        optimizer={"learning_rate": 3e-3, "warmup_steps": 50},
+        task="stargraph@d2l4",
+        n_future=4,
+        model={"d_model": 64, "n_layers": 6, "n_heads": 4, "context_length": 64},
+        optimizer={"learning_rate": 2e-3, "warmup_steps": 100},
         steps=1000,
         batch_size=16,
         limit=500,
@@ -76,10 +76,10 @@ STUDIES = {
     "listops": Study(
         task="listops",
         n_future=4,
-        model={"d_model": 96, "n_layers": 5, "n_heads": 4, "context_length": 160},
-        optimizer={"learning_rate": 2e-3, "warmup_steps": 50},
-        steps=800,
-        batch_size=16,
+        model={"d_model": 96, "n_layers": 6, "n_heads": 4, "context_length": 192},
+        optimizer={"learning_rate": 3e-3, "warmup_steps": 50},
+        steps=500,
+        batch_size=8,
         group="m",
         limit=50,
     ),

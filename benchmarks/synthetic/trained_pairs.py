@@ -19,7 +19,7 @@ from benchmarks.synthetic.studies import STUDIES, Study
 Row = dict[str, Any]
 
 
-def run_one(name: str, study: Study, n_future: int, seed: int, factor: float) -> Row:
+def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, batch_factor: int) -> Row:
     """Train one model and test it."""
     from mtp_eval.harness.decoding.native import NativeBackend
     from mtp_eval.harness.training.config import make_config
@@ -27,7 +27,7 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float) ->
     from mtp_eval.harness.training_data import documents
     from mtp_eval.tasks.registry import load_task
 
-    config = make_config(study.config(n_future, seed, factor), origin=f"study {name}")
+    config = make_config(study.config(n_future, seed, factor, batch_factor), origin=f"study {name}")
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(config, documents(config), Path(folder) / "model")
@@ -38,7 +38,9 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float) ->
         "study": name,
         "n_future": n_future,
         "seed": seed,
+        "task": study.task,
         "steps": result.steps,
+        "batch_size": config.batch_size,
         "parameters": backend.describe()["parameters"],
         "train_cpu_seconds": round(trained - started, 1),
         "test_cpu_seconds": round(time.process_time() - trained, 1),
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps-factor", type=float, default=1.0, help="more training: 10 is a minute on a GPU")
+    parser.add_argument("--batch-factor", type=int, default=1, help="bigger batches, for a GPU")
     parser.add_argument("--table", action="store_true", help="only print the table of --json")
     parser.add_argument("--plot", type=Path, help="only draw --json into this file")
     args = parser.parse_args()
@@ -164,7 +167,8 @@ def main() -> None:
                 for n_future in (1, STUDIES[name].n_future):
                     if any((r["study"], r["n_future"], r["seed"]) == (name, n_future, seed) for r in rows):
                         continue
-                    row = run_one(name, STUDIES[name], n_future, seed, factor=0.05 if args.quick else args.steps_factor)
+                    factor = 0.05 if args.quick else args.steps_factor
+                    row = run_one(name, STUDIES[name], n_future, seed, factor, args.batch_factor)
                     rows.append(row)
                     if args.json:
                         with args.json.open("a") as out:
