@@ -68,12 +68,14 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
 class Judge:
     """Submits candidates to a pool and journals their records as verdicts arrive.
 
-    `waiting_seconds` is the wall time in which nothing was done but wait for the sandbox.
+    `waiting_seconds` is the wall time in which nothing was done but wait for the sandbox; `execution_cpu_seconds` is what
+    the programs used, each as often as it is in the journal.
     """
 
     def __init__(self, pool: Pool, store: RunStore, progress: Progress):
         self.pool, self.store, self.progress = pool, store, progress
         self.waiting_seconds = 0.0
+        self.execution_cpu_seconds = 0.0
         self.n_journalled = 0
 
     def submit(self, candidate: Candidate) -> None:
@@ -102,6 +104,7 @@ class Judge:
         except OSError as error:
             raise journal_error(error, self.store) from error
         self.n_journalled += len(records)
+        self.execution_cpu_seconds += sum(record.cpu_seconds for record in records)
         self.progress.advance(len(records))
 
 

@@ -29,20 +29,30 @@ from mtp_eval.sandbox.pool import Pool
 
 @dataclass(slots=True)
 class Timing:
-    """Wall and CPU seconds of one session; a resumed run has several."""
+    """Wall and CPU seconds of one session; a resumed run has several.
+
+    `cpu_seconds` is of this process, model included; the programs' own is `execution_cpu_seconds`.
+    """
 
     n_records: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     generation_seconds: float = 0.0
+    execution_cpu_seconds: float = 0.0
     waiting_for_execution_seconds: float = 0.0
     reference_check_seconds: float = 0.0
 
+    def add(self, judge: Judge) -> None:
+        """Count what a judge did."""
+        self.n_records += judge.n_journalled
+        self.waiting_for_execution_seconds += judge.waiting_seconds
+        self.execution_cpu_seconds += judge.execution_cpu_seconds
+
     def __str__(self) -> str:
         return (
-            f"{self.n_records} completions judged in {self.wall_seconds:.1f} s wall ({self.cpu_seconds:.1f} s CPU): "
-            f"{self.generation_seconds:.1f} s generating, {self.waiting_for_execution_seconds:.1f} s waiting for "
-            f"verdicts (execution overlaps generation), {self.reference_check_seconds:.1f} s checking the references"
+            f"{self.n_records} completions judged in {self.wall_seconds:.1f} s: {self.generation_seconds:.1f} s generating; "
+            f"executing took {self.execution_cpu_seconds:.1f} s CPU beside it and {self.waiting_for_execution_seconds:.1f} s "
+            f"of waiting; {self.reference_check_seconds:.1f} s checking the references"
         )
 
 
@@ -112,8 +122,7 @@ def run_shards(
                     judge.submit(candidate)
         finally:
             judge.finish()
-            timing.waiting_for_execution_seconds += judge.waiting_seconds
-            timing.n_records += judge.n_journalled
+            timing.add(judge)
 
 
 def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing: Timing) -> Iterator[Candidate]:

@@ -116,8 +116,7 @@ def score(config: ScoreConfig) -> ScoreResult:
                             judge.submit(candidate(label, task, sample, config.extract))
                     finally:
                         judge.finish()
-                timing.n_records = judge.n_journalled
-                timing.waiting_for_execution_seconds = judge.waiting_seconds
+                timing.add(judge)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             table = store.finish(config.k, asdict(timing))
             by_key = {record.key: record for record in store.records()}
