@@ -18,7 +18,7 @@ import numpy as np
 from mtp_eval.results.cells import Cell, Score
 from mtp_eval.results.estimators import FloatArray
 from mtp_eval.results.intervals import Interval
-from mtp_eval.results.paired import difference_interval, holm, paired_p
+from mtp_eval.results.paired import TIE, difference_interval, holm, paired_p
 from mtp_eval.results.tables import Run, isolation_name
 
 
@@ -60,6 +60,8 @@ class Comparison:
     losses: tuple[Flip, ...]
     n_ties: int
     notes: tuple[str, ...] = ()
+    at: str = ""
+    """The temperature, such as "T=0.8", where the runs are over several."""
 
     @property
     def difference(self) -> float:
@@ -77,7 +79,8 @@ class Comparison:
     @property
     def where(self) -> str:
         """Task and group for a sentence."""
-        return f"{self.task} ({self.group})" if self.group else self.task
+        name = f"{self.task} ({self.group})" if self.group else self.task
+        return f"{name} at {self.at}" if self.at else name
 
 
 def pair_cells(
@@ -132,7 +135,10 @@ def compare_runs(
         if of_baseline.model == of_candidate.model:
             of_baseline = replace(of_baseline, model=f"{names[0]}/{of_baseline.model}")
             of_candidate = replace(of_candidate, model=f"{names[1]}/{of_candidate.model}")
-        comparisons += [compare_cells(of_baseline, of_candidate, k, level, notes) for k in ks]
+        found = [compare_cells(of_baseline, of_candidate, k, level, notes) for k in ks]
+        several = len({cell.temperature for cell in candidate[1] if cell.task == of_candidate.task}) > 1
+        at = f"T={of_candidate.temperature:g}" if several and of_candidate.temperature is not None else ""
+        comparisons += [replace(c, at=at) for c in found]
     return corrected(comparisons)
 
 
@@ -156,6 +162,7 @@ def compare_cells(
         elif score.n_left_out:
             remarks.append(f"{score.n_left_out} problems of the {name} are left out: infrastructure errors")
     d_P = values[1] - values[0]
+    d_P[np.abs(d_P) < TIE] = 0.0  # 3 of 10 and 6 of 20 are the same score, whatever rounding says
     p_value, test = paired_p(d_P) if shared else (float("nan"), "none")
     wins, losses = _flips(baseline, candidate, shared, d_P)
     means = [float(value.mean()) if shared else float("nan") for value in values]

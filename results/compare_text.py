@@ -88,6 +88,7 @@ def as_json(c: Comparison) -> dict[str, Any]:
     return {
         "task": c.task,
         "group": c.group,
+        "at": c.at,
         "k": c.k,
         "baseline_model": c.baseline_model,
         "candidate_model": c.candidate_model,

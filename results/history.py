@@ -129,9 +129,12 @@ def trend_table(history: pd.DataFrame, nights: int = 14) -> Table:
     last = list(dict.fromkeys(history["night"]))[-nights:]
     columns = [Column("series"), Column("metric"), *(Column(night, True, (night,)) for night in last)]
     rows = []
-    for (series, task, group, k), part in history.groupby(["series", "task", "group", "k"], sort=False):
+    several = history.groupby(["series", "task"])["temperature"].nunique().max() > 1
+    keys = ["series", "task", "group", "temperature", "k"]
+    for (series, task, group, heat, k), part in history.groupby(keys, sort=False, dropna=False):
         by_night = {str(night): float(score) for night, score in zip(part["night"], part["score"], strict=True)}
         where = f"{task} ({group})" if group else task
+        where = f"{where} T={heat:g}" if several else where
         found = [by_night.get(night, float("nan")) for night in last]
         entries = [Entry(percent(score), values=(score,)) for score in found]
         rows.append((text_entry(series), text_entry(f"{where} pass@{k} (%)"), *entries))
@@ -157,12 +160,14 @@ def trend_plot(history: pd.DataFrame, nights: int = 60) -> Plot | None:
     figure, axes = make_panels(len(groups))
     looks = Looks()
     for ax, ((task, group, k), part) in zip(axes, groups, strict=False):
-        for series, of_series in part.groupby("series", sort=False):
+        several = part["temperature"].nunique() > 1
+        for (series, heat), of_series in part.groupby(["series", "temperature"], sort=False, dropna=False):
             xs = [place[night] for night in of_series["night"]]
-            look = looks(str(series))
+            label = f"{series}, T={heat:g}" if several else str(series)
+            look = looks(label)
             band = 100 * of_series["low95"].to_numpy(), 100 * of_series["high95"].to_numpy()
             ax.fill_between(xs, *band, color=look["color"], alpha=0.15, linewidth=0)
-            ax.plot(xs, 100 * of_series["score"].to_numpy(), label=str(series), **look)
+            ax.plot(xs, 100 * of_series["score"].to_numpy(), label=label, **look)
         step = max(1, len(last) // 6)
         ax.set_xticks(range(0, len(last), step), [night[:10] for night in last[::step]], rotation=30, ha="right")
         finish(ax, f"{task} ({group})" if group else str(task), "", f"pass@{k} (%)")

@@ -79,7 +79,7 @@ def _markdown(table: Table) -> str:
     lines = [line(titles), line(["---:" if column.numeric else ":---" for column in table.columns])]
     lines += [line([shown(entry) for entry in row]) for row in table.rows]
     head = [f"**{table.title}**", ""] if table.title else []
-    tail = ["", *(f"> {note}" for note in table.notes)] if table.notes else []
+    tail = ["", "\n>\n".join(f"> {note}" for note in table.notes)] if table.notes else []
     return "\n".join([*head, *lines, *tail, "", table.provenance, ""])
 
 

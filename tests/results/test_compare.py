@@ -158,6 +158,13 @@ def test_other_temperature_is_compared_and_stated(make_run: MakeRun) -> None:
     assert any("temperature differs: 0.2 and 0.8" in note for note in comparison.notes)
 
 
+def test_equal_shares_of_unequal_samples_are_ties(make_run: MakeRun) -> None:
+    base = load(make_run("base", {"m": {"toy/1": [True] * 3 + [False] * 7}}, temperature=0.2))
+    other = load(make_run("other", {"m": {"toy/1": [True] * 6 + [False] * 14}}, temperature=0.2))
+    (comparison,) = compare_runs(base, other, [1])
+    assert (len(comparison.wins), len(comparison.losses), comparison.n_ties) == (0, 0, 1)
+
+
 def test_power_says_what_more_samples_buy(make_run: MakeRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     p = rng.beta(0.5, 0.5, 300)
