@@ -23,7 +23,7 @@ from mtp_eval.harness.errors import InputError
 
 log = logging.getLogger(__name__)
 
-_STEPS_AT_ONCE = {"cpu": 1, "cuda": 8}  # between two looks of the host at the results
+_STEPS_AT_ONCE = {"cpu": 1, "cuda": 4}  # between two looks of the host at the results
 
 
 @dataclass(frozen=True, slots=True)

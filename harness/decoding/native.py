@@ -19,7 +19,7 @@ import torch
 
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.network import Network
-from mtp_eval.harness.decoding.plan import Plan, measure, measuring_steps
+from mtp_eval.harness.decoding.plan import Plan, candidates, measure, measuring_steps
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.scoring import LogLikelihood, score
 from mtp_eval.harness.decoding.stopping import Stop
@@ -70,6 +70,7 @@ class NativeBackend:
         self._packed: PackedModel | None = None
         self._networks: dict[int, Network] = {}
         self._engine: tuple[DecodingSettings, Engine] | None = None
+        self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
         self.plans: dict[tuple[Any, ...], Plan] = {}
 
     @property
@@ -111,7 +112,7 @@ class NativeBackend:
         """The settings with "auto" replaced by a definite choice, measured on these requests where it has to be.
 
         Storing the result and passing it again makes a later call use the same number of heads whatever the machine is
-        busy with. Work too small to be worth measuring is decoded plainly.
+        busy with. As long as too little work has been asked for to be worth measuring, decoding is plain.
         """
         if settings.decode == "autoregressive":
             return replace(settings, draft_heads=1)
@@ -133,11 +134,11 @@ class NativeBackend:
         bucket = 1 << (batch - 1).bit_length()
         key = (bucket, settings.temperature, settings.top_p, settings.top_k, settings.acceptance)
         if key not in self.plans:
-            forwards = sum(request.max_new_tokens for request in requests) / batch
-            if forwards < _WORTH_MEASURING * measuring_steps(self.config.n_future):
+            self._unplanned[key] = self._unplanned.get(key, 0) + sum(r.max_new_tokens for r in requests) / batch
+            if self._unplanned[key] < _WORTH_MEASURING * measuring_steps(self.config.n_future):
                 return 1
             jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
-            networks = {k: self._network(k) for k in range(1, self.config.n_future + 1)}
+            networks = {k: self._network(k) for k in candidates(self.config.n_future)}
             plan = self.plans[key] = measure(networks, _rule(settings), jobs)
             log.info(
                 "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",

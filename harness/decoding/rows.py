@@ -49,6 +49,7 @@ class Rows:
         self.ahead_T = torch.arange(self.J + 1, device=device)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self._can_capture = True
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None  # graphs run one at a time
 
     @property
     def batch(self) -> int:
@@ -136,7 +137,7 @@ class Rows:
                 self._step(slots)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._pool):
             self._step(slots)
         for tensor, before in zip((tensor for tensor in state if tensor is not None), saved, strict=True):
             tensor.copy_(before)

@@ -165,7 +165,7 @@ def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None
     few = requests(1)
     assert backend.resolve(few, settings).draft_heads == 1  # too little work to measure
     assert backend.plans == {}
-    many = [replace(request, max_new_tokens=200) for request in requests(1) * 16 * (measuring_steps(4) // 60)]
+    many = [replace(request, max_new_tokens=200) for request in requests(1) * (measuring_steps(4) // 10 + 1)]
     chosen = backend.resolve(many, settings)
     (plan,) = backend.plans.values()
     assert chosen.draft_heads == plan.draft_heads
