@@ -18,16 +18,21 @@ def sentence(c: Comparison, alpha: float = 0.05) -> str:
         return (
             f"{c.candidate_model} and {c.baseline_model} cannot be compared on {c.where} at pass@{c.k}: {c.notes[-1]}."
         )
+    paired = f"paired over {c.n_problems:,} problems"
+    if c.difference == 0:
+        span = f"[{100 * c.interval.low:.1f}, {100 * c.interval.high:.1f}]"
+        pair = f"{c.candidate_model} and {c.baseline_model} score the same on {c.where} at pass@{c.k}"
+        return f"{pair}: a difference of 0.0 points {span}, {paired}."
     points = f"{abs(100 * c.difference):.1f} points"
     # The interval is of candidate - baseline; in "trails by" both are turned round.
     ends = (100 * c.interval.low, 100 * c.interval.high)
     ends = ends if c.difference >= 0 else (-ends[1], -ends[0])
     brackets = f"[{ends[0]:.1f}, {ends[1]:.1f}]"
-    where = f"on {c.where} by {points} {brackets} at pass@{c.k}, paired over {c.n_problems:,} problems"
+    where = f"on {c.where} by {points} {brackets} at pass@{c.k}, {paired}"
     if c.p_holm <= alpha:
         verb = "beats" if c.difference > 0 else "is worse than"
         return f"{c.candidate_model} {verb} {c.baseline_model} {where} (p = {c.p_holm:.2g})."
-    side = "is ahead of" if c.difference > 0 else "trails" if c.difference < 0 else "equals"
+    side = "is ahead of" if c.difference > 0 else "trails"
     return f"{c.candidate_model} {side} {c.baseline_model} {where}: not significant (p = {c.p_holm:.2g})."
 
 

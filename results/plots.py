@@ -112,7 +112,9 @@ def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
             k_max = int(cell.n.min())
             ks = np.unique(np.geomspace(1, k_max, MOST_KS).round().astype(int))
             scores_PK = pass_at_k_curve(cell.n, cell.c, k_max)[:, ks - 1]
-            low, high = np.quantile(resampled_means(scores_PK, BAND_RESAMPLES), [0.025, 0.975], axis=0)
+            means_BK = resampled_means(scores_PK, BAND_RESAMPLES)
+            spans = [mean_interval(scores_PK[:, i], means_B=means_BK[:, i]) for i in range(len(ks))]
+            low, high = np.array([i.low for i in spans]), np.array([i.high for i in spans])
             look = looks(_series(cell, cells))
             ax.fill_between(ks, 100 * low, 100 * high, color=look["color"], alpha=0.15, linewidth=0)
             every = max(1, len(ks) // 8)
@@ -197,7 +199,7 @@ def m_plot(cells_by_m: Sequence[Cell], domain_of: Mapping[str, str], k: int = 1)
     panels: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells_by_m:
         if cell.group and not cell.score(k).reason:
-            panels.setdefault(cell.task, {}).setdefault(cell.model, []).append(cell)
+            panels.setdefault(cell.task, {}).setdefault(_heated(cell, cells_by_m), []).append(cell)
     panels = {task: models for task, models in panels.items() if max(map(len, models.values())) > 1}
     if not panels:
         return None
@@ -301,7 +303,7 @@ def legend(figure: Figure) -> None:
 
 
 def _plain_ticks(ax: Axes, k_max: int) -> None:
-    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= k_max]
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick < 0.8 * k_max] + [k_max]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
 
@@ -309,6 +311,12 @@ def _plain_ticks(ax: Axes, k_max: int) -> None:
 def _safe(text: str) -> str:
     """Matplotlib reads dollar signs as mathematics and cannot draw control characters."""
     return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+
+
+def _heated(cell: Cell, cells: Sequence[Cell]) -> str:
+    """The model, with its temperature where its task was run at several."""
+    heats = {other.temperature for other in cells if (other.model, other.task) == (cell.model, cell.task)}
+    return cell.model if len(heats) == 1 or cell.temperature is None else f"{cell.model}, T={cell.temperature:g}"
 
 
 def _series(cell: Cell, beside: Sequence[Cell]) -> str:
