@@ -21,6 +21,8 @@ from mtp_eval.sandbox.codec import (
     BadFrame,
     NotEncodable,
     TooLarge,
+    containers,
+    content,
     decode,
     encode,
     from_bytes,
@@ -123,24 +125,33 @@ class Answerer:
     def _call(self, seq: int, target: int, packed: list[Any], packed_names: dict[str, Any]) -> list[Any]:
         args = [self._decode(arg) for arg in packed]
         kwargs = {name: self._decode(arg) for name, arg in packed_names.items()}
+        before = containers(args) if any(type(arg) is list for arg in packed) else []
         try:
             answer = ["ok", seq, self._encode(self.kept[target](*args, **kwargs)), None]
         except SystemExit:
             raise
         except BaseException as error:
             answer = [*_raised(seq, error), None]
-        answer[-1] = self._changed(packed, args)
+        if before:
+            answer[-1] = self._changed(packed, args, before)
         return answer
 
-    def _changed(self, packed: list[Any], args: list[Any]) -> list[Any] | None:
-        """The arguments as they are now, where one that can be changed in place was."""
-        if all(type(arg) is not list for arg in packed):
-            return None
+    def _changed(self, packed: list[Any], args: list[Any], before: list[Any]) -> list[Any] | None:
+        """What each container among the arguments holds now, where any of it changed; ["@", n] is the n-th of them."""
         try:
-            now = [self._encode(arg) for arg in args]
-        except Exception:
+            if [self._encode(arg) for arg in args] == packed:
+                return None
+        except NotEncodable:
+            pass
+        known = {id(container): number for number, container in enumerate(before)}
+
+        def item(value: Any) -> Any:
+            return ["@", known[id(value)]] if id(value) in known else self._encode(value)
+
+        try:
+            return [content(container, item) for container in before]
+        except (NotEncodable, MemoryError):
             return None
-        return now if now != packed else None
 
     def _next(self, seq: int, target: int, n: int) -> list[Any]:
         iterator, items = self.kept[target], []

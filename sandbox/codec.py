@@ -162,6 +162,9 @@ def register_standard_types() -> None:
             timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
         }
     )
+    _DICTS.update((Counter, OrderedDict, defaultdict))
+    _SEQUENCES.add(deque)
+    _CHANGEABLE.update((Counter, OrderedDict, defaultdict, deque))
     # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
     _WRITERS[datetime] = lambda v, keep, depth: _items("datetime", _fields(v, 7), keep, depth)
     _WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
@@ -251,6 +254,47 @@ _READERS: dict[Any, Callable[[list[Any]], Any]] = {
     "dv": lambda v: dict(enumerate(v)).values(),
     "di": lambda v: _dict(v).items(),
 }
+
+
+def containers(values: Iterable[Any]) -> list[Any]:
+    """The containers inside `values` that can be changed in place, in an order that both sides of the border share."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind in _CHANGEABLE:
+            found.append(value)
+        if kind in _DICTS:
+            found += containers(value.values())
+        elif kind in _SEQUENCES:
+            found += containers(value)
+    return found
+
+
+def content(container: Any, encode_item: Callable[[Any], Any]) -> list[Any]:
+    """What a container holds, flat, each item encoded by `encode_item`."""
+    if type(container) in _DICTS:
+        return [encode_item(item) for pair in dict.items(container) for item in pair]
+    return [encode_item(item) for item in container]
+
+
+def replace_content(container: Any, items: list[Any]) -> None:
+    """Make a container hold what `content` said, in place."""
+    if type(container) in _DICTS:
+        container.clear()
+        dict.update(container, _dict(items))
+    elif type(container) is set:
+        container.clear()
+        container.update(items)
+    elif type(container) is list:
+        container[:] = items
+    else:
+        container.clear()
+        container.extend(items)
+
+
+_DICTS: set[type] = {dict}
+_SEQUENCES: set[type] = {list, tuple}
+_CHANGEABLE: set[type] = {list, dict, set, bytearray}
 
 
 def to_bytes(frame: list[Any]) -> bytes:

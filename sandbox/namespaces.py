@@ -148,8 +148,11 @@ def _hide_other_packages(root: str, inside: list[str]) -> None:
 def give_up_root(*, in_user_namespace: bool) -> None:
     """Become a user without any capability, in a user namespace of its own where there is none yet."""
     if not in_user_namespace:
-        os.setgroups([])
-        os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)
-        os.setresuid(JAIL_UID, JAIL_UID, JAIL_UID)
+        try:
+            os.setgroups([])
+            os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)
+            os.setresuid(JAIL_UID, JAIL_UID, JAIL_UID)
+        except OSError:
+            pass  # root of a container that has no other users; it keeps its name and loses its capabilities below
         linux.unshare(linux.CLONE_NEWUSER)
     linux.drop_capabilities()

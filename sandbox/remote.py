@@ -10,7 +10,7 @@ import builtins
 from collections import deque
 from typing import Any
 
-from mtp_eval.sandbox.codec import BadFrame, NotEncodable, decode, encode
+from mtp_eval.sandbox.codec import BadFrame, NotEncodable, containers, decode, encode, replace_content
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.session import Ended, Session
 
@@ -120,11 +120,20 @@ class Link:
     def _nonsense(self, error: Exception) -> Ended:
         return self.session.end(Verdict.ERROR, f"ProtocolError: the program answered with {error}"[:300])
 
-    def _bring_back(self, args: tuple[Any, ...], packed: Any) -> None:
+    def _bring_back(self, args: tuple[Any, ...], changed: Any) -> None:
+        """Change the tests' own arguments in place, as the program changed its copies of them."""
+        known = containers(args)
+
+        def item(data: Any) -> Any:
+            if type(data) is list and len(data) == 2 and data[0] == "@":
+                return known[data[1]]
+            return decode(data, self.resolve)
+
         try:
-            for arg, data in zip(args, packed, strict=True):
-                _become(arg, decode(data, self.resolve))
-        except (BadFrame, TypeError, ValueError) as error:
+            contents = [[item(data) for data in items] for items in changed]
+            for container, items in zip(known, contents, strict=True):
+                replace_content(container, items)
+        except (BadFrame, TypeError, ValueError, IndexError) as error:
             raise self._nonsense(error) from None
 
 
@@ -279,37 +288,3 @@ def _builtin_exception(name: Any) -> type[BaseException] | None:
     if not isinstance(found, type) or not issubclass(found, BaseException) or issubclass(found, _NEVER_RAISED):
         return None
     return None if found in (BaseException, BaseExceptionGroup) else found
-
-
-def _become(old: Any, new: Any) -> None:
-    """Change `old` in place to equal `new`; nested containers keep their identity where the shape allows."""
-    if type(old) is not type(new):
-        return
-    if isinstance(old, (list, tuple)):
-        if len(old) == len(new):
-            for i, (before, after) in enumerate(zip(old, new, strict=True)):
-                if type(before) is type(after) and type(before) in _MUTABLE:
-                    _become(before, after)
-                elif isinstance(old, list):
-                    old[i] = after
-                else:
-                    _become(before, after)
-        elif isinstance(old, list):
-            old[:] = new
-    elif isinstance(old, dict):
-        merged = {key: _merged(old[key], value) if key in old else value for key, value in dict.items(new)}
-        dict.clear(old)
-        dict.update(old, merged)
-    elif isinstance(old, (set, bytearray, deque)):
-        old.clear()
-        old.extend(new) if isinstance(old, (bytearray, deque)) else old.update(new)
-
-
-def _merged(before: Any, after: Any) -> Any:
-    if type(before) is type(after) and type(before) in _MUTABLE:
-        _become(before, after)
-        return before
-    return after
-
-
-_MUTABLE = (list, dict, set, bytearray, deque)
