@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -182,6 +183,9 @@ class Jail:
     def close(self) -> None:
         """End the zygote and everything in its jail."""
         self._commands.close()
+        if self.config.isolation != "full":
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)  # it ends what it started itself; no namespace does that for it
         for pid in {self.host_pid, self._process.pid} - {0}:
             if self._process.returncode is not None and pid == self._process.pid:
                 continue

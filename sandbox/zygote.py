@@ -229,7 +229,9 @@ def _become_program(commands: socket.socket, filter_: seccomp.Filter | None, mes
         _lower(resource.RLIMIT_CPU, cpu_seconds)
         _lower(resource.RLIMIT_AS, memory_bytes)
         _lower(resource.RLIMIT_FSIZE, output_bytes)
-        if sys.platform != "linux":
+        if sys.platform == "linux":
+            linux.quick_prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, 0)
+        else:
             os.setsid()
         if filter_ is not None:
             filter_.install_for_program(os.getpid())

@@ -1,0 +1,245 @@
+"""The pool when things break: no hang, nothing lost, nothing left, and never a wrong answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mtp_eval.sandbox.errors import PoolClosed
+from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.session import children_of
+from mtp_eval.tasks.problem import Program
+
+
+def numbered(n: int, body: str = "") -> Program:
+    return Program("p", f"def f():\n    {body or 'pass'}\n    return {n}", f"assert f() == {n}")
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one, by /proc."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def jailed(pid: int) -> list[int]:
+    """Descendants that run the zygote."""
+    return [child for child in descendants(pid) if "mtp_eval.sandbox.zygote" in command(child)]
+
+
+def workers(pid: int) -> list[int]:
+    return [child for child in descendants(pid) if "multiprocess.spawn" in command(child)]
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_until_gone(pids: list[int], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def test_tags_come_back_with_their_outcomes_and_in_order(pool: Pool) -> None:
+    programs = [numbered(n, "import time; time.sleep(0.05)" if n % 7 == 0 else "") for n in range(60)]
+    programs[13] = Program("p", "def f(): return 0", "assert f() == 13")
+    assert [outcome.passed for outcome in pool.run(programs)] == [n != 13 for n in range(60)]
+    for n, program in enumerate(programs):
+        pool.submit(program, ("tag", n))
+    outcomes = dict(pool.drain())
+    assert sorted(outcomes) == [("tag", n) for n in range(60)]
+    assert not outcomes["tag", 13].passed
+
+
+def test_identical_programs_run_once(pool: Pool) -> None:
+    """A program that reports the time it ran at gives one time for all."""
+    source = "import time\ndef f(): raise ValueError(time.perf_counter_ns())"
+    outcomes = list(pool.run([Program(f"p{n}", source, "f()") for n in range(20)]))
+    assert len({outcome.error for outcome in outcomes}) == 1
+    other = list(pool.run([Program("p", source, "f() ")]))
+    assert other[0].error != outcomes[0].error
+
+
+def test_submit_waits_while_the_queue_is_full() -> None:
+    with Pool(workers=1, timeout_seconds=5.0) as pool:
+        started = time.monotonic()
+        for n in range(80):
+            pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
+        assert time.monotonic() - started > 0.3
+        assert len(list(pool.drain())) == 80
+
+
+def test_a_killed_zygote_costs_no_verdict() -> None:
+    with Pool(workers=2, timeout_seconds=5.0) as pool:
+        for n in range(40):
+            pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
+        time.sleep(0.3)
+        for pid in jailed(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        outcomes = dict(pool.drain())
+    assert len(outcomes) == 40
+    assert all(outcome.passed for outcome in outcomes.values())
+    assert any(outcome.n_retries for outcome in outcomes.values())
+
+
+def test_a_killed_worker_costs_no_verdict() -> None:
+    with Pool(workers=2, timeout_seconds=5.0) as pool:
+        for n in range(40):
+            pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
+        time.sleep(0.3)
+        zygotes = jailed(os.getpid())
+        for pid in workers(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        outcomes = dict(pool.drain())
+        wait_until_gone(zygotes)
+    assert len(outcomes) == 40
+    assert all(outcome.passed for outcome in outcomes.values())
+
+
+def test_a_program_that_kills_every_worker_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for any defect of ours that one program sets off: it must not take the others with it, or loop for ever."""
+    with Pool(workers=1, timeout_seconds=5.0) as pool:
+        pool.submit(
+            Program("bad", "def f(): return 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), "bad"
+        )
+        for n in range(5):
+            pool.submit(numbered(n), n)
+        outcomes = dict(pool.drain())
+    assert outcomes.pop("bad").verdict is Verdict.INFRASTRUCTURE_ERROR
+    assert all(outcome.passed for outcome in outcomes.values())
+
+
+def test_a_stopped_program_and_a_loaded_worker_end_in_time() -> None:
+    stop = Program("p", "import os, signal\ndef f(): os.kill(os.getpid(), signal.SIGSTOP)", "f()", timeout_seconds=0.5)
+    with Pool(workers=1) as pool:
+        (outcome,) = pool.run([stop])
+    assert outcome.verdict is Verdict.TIMEOUT
+    assert outcome.n_retries == 1
+
+
+def test_a_timeout_that_passes_alone_is_called_sensitive(tmp_path: Path) -> None:
+    """Slow beside others, fast alone: the tests themselves (they are trusted) look at whether they ran before."""
+    mark = tmp_path / "ran"
+    tests = f"import os\nf(0) if os.path.exists({str(mark)!r}) else (open({str(mark)!r}, 'w').close(), f(60))"
+    program = Program("p", "import time\ndef f(s): time.sleep(s)", tests, timeout_seconds=0.5)
+    with Pool(workers=1) as pool:
+        (outcome,) = pool.run([program])
+    assert outcome.passed
+    assert outcome.timeout_sensitive
+    assert outcome.n_retries == 1
+
+
+def test_closing_leaves_nothing() -> None:
+    before = set(descendants(os.getpid()))
+    n_fds = len(os.listdir("/proc/self/fd"))
+    with Pool(workers=2, timeout_seconds=30.0) as pool:
+        for n in range(10):
+            pool.submit(numbered(n, "while True: pass"), n)
+        time.sleep(0.3)
+        running = [pid for pid in descendants(os.getpid()) if pid not in before]
+        assert len(running) >= 4
+    trackers = [pid for pid in running if "resource_tracker" in command(pid)]
+    wait_until_gone([pid for pid in running if pid not in trackers])
+    assert len(os.listdir("/proc/self/fd")) <= n_fds + 1  # the tracker's pipe
+    with pytest.raises(PoolClosed):
+        pool.submit(numbered(0), 0)
+
+
+SCRIPT = """
+import sys
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.problem import Program
+pool = Pool(workers=2, timeout_seconds=60.0, isolation=sys.argv[1])
+print("ready", flush=True)
+for n in range(8):
+    pool.submit(Program("p", f"def f():\\n    while True: pass\\n# {n}", "f()"), n)
+print("running", flush=True)
+try:
+    list(pool.drain())
+except KeyboardInterrupt:
+    pool.close()
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("isolation", ["full", "process"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal.Signals, isolation: str) -> None:
+    """The script has no `if __name__ == "__main__"` guard: workers must not need one."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, str(script), isolation],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert process.stdout.readline() == "running\n"
+        time.sleep(0.5)
+        family = descendants(process.pid)
+        assert len(family) >= 5
+        os.killpg(process.pid, how) if how is signal.SIGINT else os.kill(process.pid, how)
+        output, errors = process.communicate(timeout=20)
+        wait_until_gone(family)
+        if how is signal.SIGINT:
+            assert output == "interrupted\n"
+            assert "Traceback" not in errors, errors
+            assert process.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py"]
+
+
+def test_workers_that_cannot_start_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtp_eval.sandbox.dispatch.main", no_worker)
+    with pytest.raises(PoolClosed, match="no worker could be started"):
+        Pool(workers=2)
+
+
+def no_worker(connection: object, *_: object) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"workers": 0}, {"timeout_seconds": 0.0}, {"memory_bytes": 1}, {"isolation": "x"}]
+)
+def test_bad_arguments_are_named(arguments: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"expected"):
+        Pool(**arguments)  # type: ignore[arg-type]
+
+
+def test_run_stopped_early_leaves_the_pool_usable(pool: Pool) -> None:
+    outcomes = pool.run(numbered(n) for n in range(100))
+    assert next(outcomes).passed
+    outcomes.close()  # type: ignore[attr-defined]
+    assert [outcome.passed for outcome in pool.run([numbered(1), numbered(2)])] == [True, True]
+
+
+def test_children_are_found() -> None:
+    with subprocess.Popen(["sleep", "5"]) as process:
+        assert str(process.pid) in children_of(os.getpid())
+        process.kill()
