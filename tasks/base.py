@@ -76,8 +76,8 @@ class ExactMatchTask(BaseTask):
         return Judgement(False, found, f"expected {wanted[:60]!r}, got {found[:60]!r}" if found else "no answer found")
 
     def tested(self, problem: Problem, source: str) -> Program:
-        """Nothing is executed; the source is kept for the journal."""
-        return Program(problem_id=problem.problem_id, source=source)
+        """Nothing is executed; the answer is kept for the journal, where votes are counted."""
+        return Program(problem_id=problem.problem_id, source=self.answer(problem, source))
 
 
 def choose_protocol(task: str, wanted: str | None, known: Sequence[str]) -> str:

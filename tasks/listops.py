@@ -10,6 +10,9 @@ The prompt ends after the docstring and the model writes the body; hidden tests 
 test has m = 1 to 3 ("in" domain) and longer ones ("out"). Everything follows from a seed. The test problems do not
 depend on the training seed, and a training document that repeats one of them is never emitted.
 
+`stringops` is the same with transformations of a string, for a shift of domain: reverse, take and drop are written as
+for lists, the rest is new. `0shot-long` is tested up to m = 10.
+
 Documents are short and each step can be copied from near by, so that a model of under a million parameters learns the
 task in about a minute on a laptop.
 '''
@@ -21,39 +24,43 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
 from mtp_eval.tasks.problem import Problem, Program
 
-PROTOCOLS = ("0shot-steps",)
+PROTOCOLS = {"0shot-steps": (4, 6), "0shot-long": (4, 10)}
+"""The numbers of operations of the out-of-domain test."""
 TEST_SEED = 20240419
 """The seed of the published test set: another seed is another benchmark, and another data hash."""
 VARIABLES = "abcdefghijklmnopqrstuvwxyz"
 ENTRY_POINT = "solve"
 N_INPUTS = 6
 
-Values = list[int]
+Value = Any
+"""What programs work on: a list of numbers, or a string."""
+Argument = int | str
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A list operation: what the docstring calls it, how it is written in Python, what it does.
+    """One operation: what the docstring calls it, how it is written in Python, what it does.
 
-    `code` has {x} for the list's name and {k} for the argument; `arguments` is empty when there is none.
+    `code` has {x} for the variable's name and {k} for the argument; `arguments` is empty when there is none.
     """
 
     name: str
     code: str
-    run: Callable[[Values, int], Values]
-    arguments: Sequence[int] = ()
+    run: Callable[[Value, Any], Value]
+    arguments: Sequence[Argument] = ()
 
 
-OPERATIONS = (
-    Operation("add", "[v + {k} for v in {x}]", lambda x, k: [v + k for v in x], range(1, 31)),
-    Operation("sub", "[v - {k} for v in {x}]", lambda x, k: [v - k for v in x], range(1, 31)),
-    Operation("mul", "[v * {k} for v in {x}]", lambda x, k: [v * k for v in x], range(2, 31)),
-    Operation("over", "[v for v in {x} if v > {k}]", lambda x, k: [v for v in x if v > k], range(1, 31)),
-    Operation("under", "[v for v in {x} if v < {k}]", lambda x, k: [v for v in x if v < k], range(1, 31)),
+LIST_OPERATIONS = (
+    Operation("add", "[v + {k} for v in {x}]", lambda x, k: [v + k for v in x], range(1, 10)),
+    Operation("sub", "[v - {k} for v in {x}]", lambda x, k: [v - k for v in x], range(1, 10)),
+    Operation("mul", "[v * {k} for v in {x}]", lambda x, k: [v * k for v in x], range(2, 10)),
+    Operation("over", "[v for v in {x} if v > {k}]", lambda x, k: [v for v in x if v > k], range(1, 10)),
+    Operation("under", "[v for v in {x} if v < {k}]", lambda x, k: [v for v in x if v < k], range(1, 10)),
     Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7)),
     Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7)),
     Operation("reverse", "{x}[::-1]", lambda x, k: x[::-1]),
@@ -63,13 +70,49 @@ OPERATIONS = (
     Operation("square", "[v * v for v in {x}]", lambda x, k: [v * v for v in x]),
 )
 
-Step = tuple[Operation, int]
+STRING_OPERATIONS = (
+    Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7)),
+    Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7)),
+    Operation("reverse", "{x}[::-1]", lambda x, k: x[::-1]),
+    Operation("sort", '"".join(sorted({x}))', lambda x, k: "".join(sorted(x))),
+    Operation("upper", "{x}.upper()", lambda x, k: x.upper()),
+    Operation("lower", "{x}.lower()", lambda x, k: x.lower()),
+    Operation("swap", "{x}.swapcase()", lambda x, k: x.swapcase()),
+    Operation("double", "{x} + {x}", lambda x, k: x + x),
+    Operation("turn", "{x}[{k}:] + {x}[:{k}]", lambda x, k: x[k:] + x[:k], range(1, 7)),
+    Operation("remove", '{x}.replace("{k}", "")', lambda x, k: x.replace(k, ""), "abcdefgh"),
+    Operation("append", '{x} + "{k}"', lambda x, k: x + k, "abcdefghijklmnopqrstuvwxyz"),
+    Operation("prepend", '"{k}" + {x}', lambda x, k: k + x, "abcdefghijklmnopqrstuvwxyz"),
+)
+
+Step = tuple[Operation, Argument]
 Steps = tuple[Step, ...]
 
 
-def draw_steps(rng: random.Random, m: int) -> Steps:
+def draw_list(rng: random.Random, *, empty: bool) -> list[int]:
+    """Four to twelve numbers, or none."""
+    return [] if empty else [rng.randint(-20, 60) for _ in range(rng.randint(4, 12))]
+
+
+def draw_string(rng: random.Random, *, empty: bool) -> str:
+    """Six to fourteen letters a to h, some of them capitals, or none."""
+    return "" if empty else "".join(rng.choice("abcdefghABCD") for _ in range(rng.randint(6, 14)))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Operations on one kind of value."""
+
+    operations: Sequence[Operation]
+    draw: Callable[..., Value]
+
+
+FAMILIES = {"listops": Family(LIST_OPERATIONS, draw_list), "stringops": Family(STRING_OPERATIONS, draw_string)}
+
+
+def draw_steps(rng: random.Random, m: int, operations: Sequence[Operation]) -> Steps:
     """m operations with their arguments, uniform over operations."""
-    chosen = [rng.choice(OPERATIONS) for _ in range(m)]
+    chosen = [rng.choice(operations) for _ in range(m)]
     return tuple((op, rng.choice(op.arguments) if op.arguments else 0) for op in chosen)
 
 
@@ -91,20 +134,19 @@ def reference_of(steps: Steps) -> str:
     return "".join(lines) + f" return {VARIABLES[len(steps)]}\n"
 
 
-def apply_steps(steps: Steps, values: Values) -> Values:
+def apply_steps(steps: Steps, value: Value) -> Value:
     """What the program must return, computed without executing any program text."""
     for op, k in steps:
-        values = op.run(list(values), k)
-    return values
+        value = op.run(value, k)
+    return value
 
 
-def draw_inputs(rng: random.Random, n: int) -> list[Values]:
-    """Input lists of 0 to 12 numbers, the last n - 1 of them not empty."""
-    sizes = [0] + [rng.randint(4, 12) for _ in range(n - 1)]
-    return [[rng.randint(-20, 60) for _ in range(size)] for size in sizes]
+def draw_inputs(rng: random.Random, family: Family) -> list[Value]:
+    """An empty input, then others."""
+    return [family.draw(rng, empty=number == 0) for number in range(N_INPUTS)]
 
 
-def is_telling(steps: Steps, inputs: Sequence[Values]) -> bool:
+def is_telling(steps: Steps, inputs: Sequence[Value]) -> bool:
     """Whether these inputs tell the program from the identity, from constants, and from itself less any one step."""
     outputs = [apply_steps(steps, values) for values in inputs]
     if outputs == list(inputs) or all(output == outputs[0] for output in outputs):
@@ -114,16 +156,20 @@ def is_telling(steps: Steps, inputs: Sequence[Values]) -> bool:
 
 
 class ListopsTask(BaseTask):
-    """listops with its training generator.
+    """listops or stringops with its training generator.
 
     Args:
+        protocol: a key of `PROTOCOLS`.
         seed: of the test problems.
         train_m: the numbers of operations in training and in the in-domain test.
         out_m: the numbers of operations of the out-of-domain test.
-        per_m_in, per_m_out: test problems for each m.
+        per_m_in, per_m_out: test problems for each m; of the compositions of one operation a third at most, so that
+            training sees the others.
     """
 
     report_by = "domain"
+    family_name: ClassVar[str] = "listops"
+    """A key of `FAMILIES`."""
 
     def __init__(
         self,
@@ -131,23 +177,27 @@ class ListopsTask(BaseTask):
         *,
         seed: int = TEST_SEED,
         train_m: tuple[int, int] = (1, 3),
-        out_m: tuple[int, int] = (4, 6),
-        per_m_in: int = 50,
+        out_m: tuple[int, int] | None = None,
+        per_m_in: int = 65,
         per_m_out: int = 40,
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol("listops", protocol, PROTOCOLS)
-        self._train_m = train_m
-        rng = random.Random(f"listops test {seed}")
+        name = self.family_name
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
+        out_m = out_m or PROTOCOLS[chosen]
+        self._train_m, self._family = train_m, FAMILIES[name]
+        rng = random.Random(f"{name} test {seed}")
+        n_of_one = sum(len(operation.arguments) or 1 for operation in self._family.operations)
         self._tests: dict[str, str] = {}
         problems: list[Problem] = []
         prompts: set[str] = set()
         for m in (*range(train_m[0], train_m[1] + 1), *range(out_m[0], out_m[1] + 1)):
             domain = "in" if m <= train_m[1] else "out"
-            for index in range(per_m_in if domain == "in" else per_m_out):
-                steps, inputs = _draw_unseen(rng, m, prompts)
-                problem = _problem(f"listops/m{m}/{index}", steps, m, domain)
+            wanted = per_m_in if domain == "in" else per_m_out
+            for index in range(min(wanted, n_of_one // 3) if m == 1 else wanted):
+                steps, inputs = _draw_unseen(rng, m, prompts, self._family)
+                problem = _problem(f"{name}/m{m}/{index}", steps, m, domain)
                 prompts.add(problem.prompt)
                 problems.append(problem)
                 self._tests[problem.problem_id] = _tests(steps, inputs)
@@ -155,7 +205,7 @@ class ListopsTask(BaseTask):
         digest = hashlib.sha256()
         for problem in problems:
             digest.update(f"{problem.problem_id}\n{problem.prompt}{self._tests[problem.problem_id]}\n".encode())
-        super().__init__("listops", chosen, digest.hexdigest(), problems, extract)
+        super().__init__(name, chosen, digest.hexdigest(), problems, extract)
 
     def prefix(self, problem: Problem) -> str:
         """The prompt is the beginning of the program."""
@@ -167,21 +217,27 @@ class ListopsTask(BaseTask):
 
     def training_documents(self, seed: int) -> Iterator[str]:
         """Prompt + reference, m uniform over the training range, never one of the test problems."""
-        rng = random.Random(f"listops training {seed}")
+        rng = random.Random(f"{self.name} training {seed}")
         while True:
-            steps = draw_steps(rng, rng.randint(*self._train_m))
+            steps = draw_steps(rng, rng.randint(*self._train_m), self._family.operations)
             prompt = prompt_of(steps)
             if prompt not in self._test_prompts:
                 yield prompt + reference_of(steps)
 
 
-def _draw_unseen(rng: random.Random, m: int, prompts: set[str]) -> tuple[Steps, list[Values]]:
+class StringopsTask(ListopsTask):
+    """The same with strings."""
+
+    family_name = "stringops"
+
+
+def _draw_unseen(rng: random.Random, m: int, prompts: set[str], family: Family) -> tuple[Steps, list[Value]]:
     """A composition whose prompt is not in use yet, with inputs that tell it from simpler programs."""
     for _ in range(100_000):
-        steps, inputs = draw_steps(rng, m), draw_inputs(rng, N_INPUTS)
+        steps, inputs = draw_steps(rng, m, family.operations), draw_inputs(rng, family)
         if prompt_of(steps) not in prompts and is_telling(steps, inputs):
             return steps, inputs
-    raise ValueError(f"listops: no unused composition of m={m} operations is left; ask for fewer problems")
+    raise ValueError(f"no unused composition of m={m} operations is left; ask for fewer problems")
 
 
 def _problem(problem_id: str, steps: Steps, m: int, domain: str) -> Problem:
@@ -196,5 +252,5 @@ def _problem(problem_id: str, steps: Steps, m: int, domain: str) -> Problem:
     )
 
 
-def _tests(steps: Steps, inputs: Sequence[Values]) -> str:
-    return "\n".join(f"assert {ENTRY_POINT}({values}) == {apply_steps(steps, values)}" for values in inputs)
+def _tests(steps: Steps, inputs: Sequence[Value]) -> str:
+    return "\n".join(f"assert {ENTRY_POINT}({value!r}) == {apply_steps(steps, value)!r}" for value in inputs)

@@ -81,6 +81,6 @@ STUDIES = {
         steps=500,
         batch_size=8,
         group="m",
-        limit=50,
+        limit=65,
     ),
 }
