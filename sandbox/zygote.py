@@ -205,9 +205,11 @@ def serve(commands: socket.socket, filter_: seccomp.Filter | None, *, private: b
             for fd in fds:
                 os.close(fd)
         elif message == b"K" and pid:
-            commands.send(_end(pid, private=private))
+            usage = _end(pid, private=private)
             pid = 0
-            if not _clean(scratch):
+            is_clean = _clean(scratch)  # before the answer: this program's rubbish must not cost the next one time
+            commands.send(usage)
+            if not is_clean:
                 break
         else:
             break

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import hostile_programs as hostile
@@ -15,11 +16,15 @@ from mtp_eval.sandbox.session import WALL_EXTRA_SECONDS, WALL_FACTOR
 from mtp_eval.tasks.problem import Program
 
 LIMIT_SECONDS = 0.5
+MAKE_RUBBISH = {"42_inode_bomb", "43_deep_folders"}
+"""Isolation "process" has no limit on the number of files; removing what half a second can make takes longer."""
 NEEDS_FULL = {"67_walk_for_secrets"}
 """Sees that /proc exists, which isolation "process" does not hide; it still cannot read it."""
 
 
-def run_all(programs: list[Program], isolation: str, home: Path) -> Iterator[tuple[Program, Outcome, float]]:
+def run_all(
+    programs: list[Program], isolation: str, home: Path
+) -> Generator[tuple[Program, Outcome, float], None, None]:
     """Each program alone in a pool of two workers, with the traps set; the harness must answer each time."""
     with (
         hostile.traps(home) as caught,
@@ -57,7 +62,16 @@ def test_the_shared_hostile_programs(shared_data: Path, tmp_path: Path) -> None:
     assert outcomes["60_stop_self"].verdict is Verdict.TIMEOUT
 
 
-def check(results: Iterator[tuple[Program, Outcome, float]], may_also_pass: set[str]) -> dict[str, Outcome]:
+def check(
+    results: Generator[tuple[Program, Outcome, float], None, None], may_also_pass: set[str]
+) -> dict[str, Outcome]:
+    with contextlib.closing(results):
+        return _check(results, may_also_pass)
+
+
+def _check(
+    results: Generator[tuple[Program, Outcome, float], None, None], may_also_pass: set[str]
+) -> dict[str, Outcome]:
     outcomes = {}
     # A loaded machine stretches the limit up to the plain wall-clock one; each of the two tries, and a new worker.
     longest = 2 * (WALL_FACTOR * LIMIT_SECONDS + WALL_EXTRA_SECONDS) + 10
@@ -67,7 +81,8 @@ def check(results: Iterator[tuple[Program, Outcome, float]], may_also_pass: set[
         allowed = hostile.may_pass(program) or program.problem_id in may_also_pass
         assert allowed or not outcome.passed, told
         assert outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR, told
-        assert seconds < longest, told
+        rubbish = 30.0 if outcome.isolation == "process" and program.problem_id in MAKE_RUBBISH else 0.0
+        assert seconds < longest + rubbish, told
         assert outcome.peak_bytes <= 600 << 20, told
         first = hostile.expectation(program).split()[0].strip(":,").lower()
         if first in {"timeout", "crashed"} and program.source.startswith("# expect"):

