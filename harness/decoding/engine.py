@@ -151,7 +151,7 @@ class Engine:
                 self._admit(queue, running, rows)
                 blocks = self._steps(running, rows)
                 ended = self._harvest(blocks, running, rows)
-            _share_time(clock, [row for row in running if row is not None] + ended)
+            share_time(clock, [row for row in running if row is not None] + ended)
             yield from ended
             if not queue:
                 with torch.inference_mode():
@@ -221,7 +221,8 @@ class Engine:
         return rows.keep(busy)
 
 
-def _share_time(clock: tuple[float, float], rows: Sequence[Decoded]) -> None:
+def share_time(clock: tuple[float, float], rows: Sequence[Decoded]) -> None:
+    """Divide the time since `clock` among these rows."""
     wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
     for row in rows:
         row.wall_seconds += wall / len(rows)

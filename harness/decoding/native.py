@@ -1,10 +1,4 @@
-"""Our own checkpoints as a backend: prompts in, completions out.
-
-Prompts that do not fit: a completion may need `max_new_tokens`, so a prompt keeps its last
-`context_length - max_new_tokens` tokens, but never less than half of the context; the mark that begins a document
-stays in front. A completion that then reaches the end of the context ends with the reason "context". Cut prompts are
-counted in a warning and, each on its own, in `Completion.prompt_tokens_cut`.
-"""
+"""Our own checkpoints as a backend: prompts in, completions out."""
 
 from __future__ import annotations
 
@@ -17,7 +11,9 @@ from typing import Any
 
 import torch
 
+from mtp_eval.harness.decoding.devices import choose_device, choose_dtype
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
+from mtp_eval.harness.decoding.fitting import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.plan import Plan, candidates, measure, measuring_steps
 from mtp_eval.harness.decoding.sampling import Sampler
@@ -36,7 +32,6 @@ from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
 _WORTH_MEASURING = 20  # times the forwards that measuring takes
-_DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
 
@@ -98,15 +93,10 @@ class NativeBackend:
         """Complete every request once, each as soon as it is finished."""
         settings = self.resolve(requests, settings)
         jobs, cuts = self._jobs(requests)
-        if any(cuts):
-            log.warning(
-                "%d of %d prompts do not fit into the context of %d tokens of %s with room for their completions: "
-                "only their last tokens are used (prompt_tokens_cut says how many are missing)",
-                sum(n > 0 for n in cuts), len(cuts), self.config.context_length, self.name,
-            )  # fmt: skip
+        warn_of_cuts(cuts, self.config.context_length, self.name)
         for decoded in self._engine_for(settings).run(jobs):
             index = decoded.job.index
-            yield self._completion(requests[index], decoded, cuts[index])
+            yield completion(requests[index], decoded, cuts[index])
 
     def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
         """The settings with "auto" replaced by a definite choice, measured on these requests where it has to be.
@@ -206,36 +196,9 @@ class NativeBackend:
         return jobs, cuts
 
     def _job(self, index: int, request: Request, prompt: list[int]) -> tuple[Job, int]:
-        context = self.config.context_length
-        if request.max_new_tokens < 1:
-            raise InputError(f"max_new_tokens must be 1 or more, got {request.max_new_tokens}")
-        keep = max(context - request.max_new_tokens, context // 2, 1)
-        n_cut = max(len(prompt) - keep, 0)
-        if n_cut:
-            prompt = [prompt[0], *prompt[len(prompt) - keep + 1 :]]
-        room = context - len(prompt)
-        stop = Stop(self.tokenizer.decode, self.tokenizer.eos_id, tuple(filter(None, request.stop)))
-        return Job(index, tuple(prompt), request.seed, min(request.max_new_tokens, room), stop), n_cut
-
-    def _completion(self, request: Request, decoded: Decoded, n_cut: int) -> Completion:
-        reason = decoded.reason
-        text = decoded.job.stop.text(decoded.tokens, reason)
-        if reason == "length" and decoded.job.max_new_tokens < request.max_new_tokens:
-            reason = "context"
-        return Completion(
-            problem_id=request.problem_id,
-            sample=request.sample,
-            text=text,
-            n_tokens=len(decoded.tokens),
-            n_forwards=decoded.n_forwards,
-            stop_reason=reason,
-            n_drafted=tuple(decoded.n_drafted),
-            n_accepted=tuple(decoded.n_accepted),
-            wall_seconds=decoded.wall_seconds,
-            cpu_seconds=decoded.cpu_seconds,
-            prompt_tokens=len(decoded.job.prompt),
-            prompt_tokens_cut=n_cut,
-        )
+        stop = Stop(self.tokenizer.decode, frozenset({self.tokenizer.eos_id}), tuple(filter(None, request.stop)))
+        prompt, room, n_cut = fit(prompt, request.max_new_tokens, self.config.context_length)
+        return Job(index, tuple(prompt), request.seed, room, stop), n_cut
 
 
 def _rule(settings: DecodingSettings) -> Rule:
@@ -246,25 +209,3 @@ def _rule(settings: DecodingSettings) -> Rule:
     if settings.acceptance not in ("coupled", "rejection"):
         raise InputError(f"acceptance must be coupled or rejection, got {settings.acceptance!r}")
     return Coupled(sampler) if sampler.greedy or settings.acceptance == "coupled" else Rejection(sampler)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device a user names; "auto" prefers a GPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"no such device {name!r}: give auto, cpu, cuda or cuda:N ({error})") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r} was asked for, but torch finds no GPU here: give --device cpu or auto")
-    return device
-
-
-def choose_dtype(name: str) -> torch.dtype:
-    """The dtype a user names."""
-    if name == "auto":
-        return torch.float32
-    if name not in _DTYPES:
-        raise InputError(f"no such dtype {name!r}: give auto, {', '.join(_DTYPES)}")
-    return _DTYPES[name]

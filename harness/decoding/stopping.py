@@ -20,13 +20,13 @@ class Stop:
     """The rule of one request."""
 
     decode: Decode
-    eos_id: int | None
-    strings: tuple[str, ...]
+    eos_ids: frozenset[int]
+    strings: tuple[str, ...] = ()
 
     def first_end(self, tokens: Sequence[int], n_new: int) -> tuple[int, str] | None:
         """How many of the tokens are the completion, and why, once it has ended; `n_new` of them are new."""
         for n in range(len(tokens) - n_new + 1, len(tokens) + 1):
-            if tokens[n - 1] == self.eos_id:
+            if tokens[n - 1] in self.eos_ids:
                 return n, "eos"
             if self.strings and self._has_stop(tokens[max(0, n - self._window) : n]):
                 return n, "stop"

@@ -63,7 +63,7 @@ def test_distribution_of_continuations(
     rule: type[Coupled] | type[Rejection], draft_heads: int, temperature: float, top_p: float, top_k: int
 ) -> None:
     model = tiny_model()
-    stop = Stop(decode=lambda ids: "", eos_id=None, strings=())
+    stop = Stop(decode=lambda ids: "", eos_ids=frozenset())
     jobs = [Job(i, PROMPT, seed=i, max_new_tokens=LENGTH, stop=stop) for i in range(SAMPLES)]
     network = Network(PackedModel(model), draft_heads)
     engine = Engine(network, rule(Sampler(temperature, top_p, top_k)), batch_size=1500, cache_bytes=1 << 30)

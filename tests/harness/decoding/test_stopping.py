@@ -17,7 +17,7 @@ def decoded(text: bytes, blocks: Sequence[int], strings: Sequence[str], limit: i
     """Feed a text's bytes in blocks of these sizes, as forwards would confirm them."""
     tokens = [*text, *([EOS] if eos else [])]
     row = Decoded(
-        Job(0, (256,), 0, limit, Stop(ByteTokenizer().decode, EOS, tuple(strings))),
+        Job(0, (256,), 0, limit, Stop(ByteTokenizer().decode, frozenset({EOS}), tuple(strings))),
         n_drafted=[0] * 3,
         n_accepted=[0] * 3,
     )

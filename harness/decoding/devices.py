@@ -1,0 +1,31 @@
+"""Devices and dtypes by the names users give."""
+
+from __future__ import annotations
+
+import torch
+
+from mtp_eval.harness.errors import InputError
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a user names; "auto" prefers a GPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"no such device {name!r}: give auto, cpu, cuda or cuda:N ({error})") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r} was asked for, but torch finds no GPU here: give --device cpu or auto")
+    return device
+
+
+def choose_dtype(name: str) -> torch.dtype:
+    """The dtype a user names."""
+    if name == "auto":
+        return torch.float32
+    if name not in _DTYPES:
+        raise InputError(f"no such dtype {name!r}: give auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
