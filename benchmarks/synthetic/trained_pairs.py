@@ -24,10 +24,12 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, ba
     from mtp_eval.harness.decoding.native import NativeBackend
     from mtp_eval.harness.training.config import make_config
     from mtp_eval.harness.training.loop import train
+    from mtp_eval.harness.training.presets import preset_values
     from mtp_eval.harness.training_data import documents
     from mtp_eval.tasks.registry import load_task
 
-    config = make_config(study.config(n_future, seed, factor, batch_factor), origin=f"study {name}")
+    preset = dict(preset_values(f"{name}-n{n_future}"))
+    config = make_config(study.config(preset, seed, factor, batch_factor), origin=f"study {name}")
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(config, documents(config), Path(folder) / "model")

@@ -12,6 +12,7 @@ from typing import Any
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.config import TrainConfig, make_config
 from mtp_eval.harness.training.paper_presets import paper_presets
+from mtp_eval.harness.training.synthetic_presets import synthetic_presets
 
 Values = Mapping[str, Any]
 
@@ -78,6 +79,7 @@ PRESETS: Mapping[str, Values] = {
     "code-small-n4": _code_small(4),
     "bytes-n1": _bytes(1),
     "bytes-n8": _bytes(8),
+    **dict(synthetic_presets()),
     **dict(paper_presets()),
 }
 
