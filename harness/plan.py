@@ -43,6 +43,7 @@ class LoadedTask:
             "data_sha256": self.task.data_sha256,
             "n_problems": len(self.problems),
             "report_by": self.task.report_by,
+            "kind": getattr(self.task, "kind", "execution"),
         }
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtp_eval.results.estimators import FloatArray, IntArray, pass_at_k
+from mtp_eval.results.estimators import FloatArray, IntArray, majority, pass_at_k
 from mtp_eval.results.record import Record
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ class Cell:
     same_interpreter: int = 0
     generation_seconds: float = 0.0
     """Wall seconds of generation, measured; never part of metrics.json."""
+
+    majority: FloatArray | None = None
+    """Per problem whether the most frequent answer is right; None for tasks whose programs are executed."""
 
     @property
     def name(self) -> tuple[str, str, str, float | None]:
@@ -119,6 +122,7 @@ def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | 
     own_temperature = header.get("config", {}).get("temperature")
     own = float(own_temperature) if isinstance(own_temperature, (int, float)) else None
     report_by = {name: task.get("report_by") for name, task in header.get("tasks", {}).items()}
+    exact = {name for name, task in header.get("tasks", {}).items() if task.get("kind") == "exact_match"}
     tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
     for record in records:
         tag = by or report_by.get(record.task)
@@ -126,7 +130,10 @@ def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | 
         temperature = own if record.temperature is None else record.temperature
         if record.stop_reason == "given" and record.temperature is None:
             temperature = None  # read from a file: the run's own temperature says nothing about it
-        tallies.setdefault((record.model, record.task, group, temperature), _Tally()).add(record)
+        name = (record.model, record.task, group, temperature)
+        if name not in tallies:
+            tallies[name] = _Tally(votes=record.task in exact)
+        tallies[name].add(record)
     order = {name: place for place, name in enumerate([*header.get("models", {}), *header.get("tasks", {})])}
     last = len(order)
 
@@ -141,7 +148,8 @@ def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | 
 class _Tally:
     """Counts of one cell while the journal is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, votes: bool) -> None:
+        self.votes: dict[str, list[tuple[str, bool]]] | None = {} if votes else None
         self.problems: dict[str, list[int]] = {}
         self.verdicts: Counter[str] = Counter()
         self.drafted: Counter[int] = Counter()
@@ -156,6 +164,8 @@ class _Tally:
         else:
             counts[0] += 1
             counts[1] += record.passed
+            if self.votes is not None and record.program:  # no answer found is no vote
+                self.votes.setdefault(record.problem_id, []).append((record.program, record.passed))
         self.verdicts[record.verdict] += 1
         self.n_tokens += record.n_tokens
         self.n_forwards += record.n_forwards
@@ -185,7 +195,15 @@ class _Tally:
             tuple(self.accepted[head] for head in range(len(self.accepted))),
             self.same_interpreter,
             self.generation_seconds,
+            self._majority(names),
         )
+
+    def _majority(self, names: Sequence[str]) -> FloatArray | None:
+        if self.votes is None:
+            return None
+        found = [self.votes.get(name, []) for name in names]
+        scores = [majority([a for a, _ in votes], [ok for _, ok in votes]) if votes else 0.0 for votes in found]
+        return np.array(scores, dtype=np.float64)
 
 
 def with_distinct_labels(

@@ -50,6 +50,7 @@ def cell_metrics(header: Mapping[str, Any], cell: Cell, ks: Sequence[int]) -> di
         "n_completions": cell.n_completions,
         "infrastructure_errors": cell.verdicts.get(INFRASTRUCTURE_ERROR, 0),
         "pass_at_k": {str(k): _score(cell, k) for k in ks},
+        **({"majority": _majority(cell)} if cell.majority is not None else {}),
         "verdicts": dict(cell.verdicts),
         "n_tokens": cell.n_tokens,
         "n_forwards": cell.n_forwards,
@@ -96,6 +97,13 @@ def _score(cell: Cell, k: int) -> dict[str, Any]:
         entry[f"interval_{round(level * 100)}"] = _rounded(interval)
         entry["interval_method"] = interval.method
     return entry
+
+
+def _majority(cell: Cell) -> dict[str, Any]:
+    """Whether the most frequent answer is right, over the problems; for tasks whose answers are compared as text."""
+    assert cell.majority is not None
+    interval = mean_interval(cell.majority)
+    return {"value": float(cell.majority.mean()), "interval_95": _rounded(interval), "n_problems": cell.majority.size}
 
 
 def _rounded(interval: Interval) -> list[float]:

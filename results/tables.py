@@ -15,6 +15,8 @@ from mtp_eval.results.intervals import Interval, mean_interval
 from mtp_eval.results.metrics import missing_completions
 from mtp_eval.results.render import NOTHING, Column, Entry, Table, text_entry
 
+MAJORITY_FROM = 3
+"""Samples per problem from which a majority vote says more than a single sample."""
 Run = tuple[Mapping[str, Any], Sequence[Cell]]
 """A run's header and its cells."""
 
@@ -49,6 +51,8 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
     names += ["isolation"] if "isolation" in optional else []
     columns = [Column(name, numeric=name in ("problems", "samples", "T", "top-p")) for name in names]
     columns += [score_column(k, level) for k in ks]
+    if "majority" in optional:
+        columns.append(Column("majority (%)", True, ("majority", "majority_low", "majority_high")))
     if "tokens/forward" in optional:
         columns.append(Column("tokens/forward", True, ("tokens_per_forward",)))
     notes: list[str] = []
@@ -58,6 +62,14 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
         row = [text_entry(facts[name]) for name in names]
         for k in ks:
             row.append(_scored(cell, k, level, notes))
+        if "majority" in optional:
+            votes = cell.majority
+            shown = votes is not None and int(cell.n.min()) >= MAJORITY_FROM
+            row.append(
+                score_entry(float(votes.mean()), mean_interval(votes, level))
+                if votes is not None and shown
+                else Entry(NOTHING, values=(None, None, None))
+            )
         if "tokens/forward" in optional:
             tpf = cell.tokens_per_forward
             row.append(Entry(NOTHING if math.isnan(tpf) else f"{tpf:.2f}", values=(None if math.isnan(tpf) else tpf,)))
@@ -136,6 +148,8 @@ def _optional_columns(flat: Sequence[tuple[Mapping[str, Any], Cell]]) -> set[str
         shown.add("isolation")
     if any(cell.n_drafted or (cell.n_forwards and cell.n_tokens > cell.n_forwards * 1.5) for _, cell in flat):
         shown.add("tokens/forward")
+    if any(cell.majority is not None and int(cell.n.min()) >= MAJORITY_FROM for _, cell in flat):
+        shown.add("majority")
     return shown
 
 

@@ -35,10 +35,8 @@ def compare(
     if power:
         print(power_report(baseline, candidate, problems, score, agreement), end="")
         return
-    if pool_seeds:
-        result = compare_pooled(baseline, candidate, k)
-    else:
-        result = compare_folders(baseline, candidate, k, alpha, on_common_problems)
+    pooled = compare_pooled(baseline, candidate, k) if pool_seeds else None
+    result = pooled or compare_folders(baseline, candidate, k, alpha, on_common_problems)
     print(result.text(format, alpha, flips), end="")
     if fail_on_regression:
         regression_gate(result.comparisons, alpha, tolerance / 100.0)

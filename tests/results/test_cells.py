@@ -79,6 +79,23 @@ def test_missing_samples_make_pass_at_k_undefined_with_a_reason(
     assert "INCOMPLETE: a on t lacks 3 completions" in markdown
 
 
+def test_majority_of_exact_answers(new_header: NewHeader, new_record: NewRecord) -> None:
+    header = new_header(["a"], {"t": {"n_problems": 3, "kind": "exact_match"}}, n_samples=5, temperature=0.7)
+    answers = {"t/1": ["7", "7", "8", "9", "7"], "t/2": ["1", "2", "2", "", ""], "t/3": ["", "", "", "", "4"]}
+    right = {"t/1": "7", "t/2": "1", "t/3": "5"}
+    records = [
+        new_record("a", "t", p, s, "passed" if answer == right[p] else "failed", program=answer)
+        for p, each in answers.items()
+        for s, answer in enumerate(each)
+    ]
+    (cell,) = count_cells(header, records)
+    assert cell.majority is not None
+    assert cell.majority.tolist() == [1.0, 0.0, 0.0]
+    assert run_metrics(header, [cell], [1])["cells"][0]["majority"]["value"] == pytest.approx(1 / 3)
+    (plain,) = count_cells(new_header(["a"], {"t": {"n_problems": 3}}, n_samples=5), records)
+    assert plain.majority is None
+
+
 def test_tokens_per_forward_and_acceptance(new_header: NewHeader, new_record: NewRecord) -> None:
     header = new_header(["a"], {"t": {"n_problems": 2}})
     records = [
