@@ -8,6 +8,7 @@ covered: scheduling, which is cron's or the CI's (docs/nightly.md).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import time
@@ -73,6 +74,11 @@ def evaluate_night(config: NightlyConfig, name: str | None = None, accept: bool 
     Raises:
         InputError: a glob that matches nothing, or a baseline that is neither series nor run.
     """
+    with only_one(config.out):
+        return _evaluate_night(config, name, accept)
+
+
+def _evaluate_night(config: NightlyConfig, name: str | None, accept: bool) -> Night:
     deadline = time.monotonic() + 60.0 * config.budget_minutes if config.budget_minutes else None
     for step in config.train:
         with within(deadline) as fits:
@@ -188,9 +194,8 @@ def baseline_run(config: NightlyConfig, night: Night, evaluation: Evaluation, ea
                 return other.run
         return f"the baseline {config.baseline} was not evaluated on {evaluation.task} tonight"
     if config.baseline in BASELINES:
-        past = earlier[
-            (earlier["series"] == evaluation.series) & (earlier["run_folder"].str.endswith(evaluation.folder.name))
-        ]
+        same_task = earlier["run_folder"].map(lambda path: str(path).rpartition("/")[2]) == evaluation.folder.name
+        past = earlier[(earlier["series"] == evaluation.series) & same_task]
         if config.baseline == "last-good":
             past = past[~past["regressed"].astype(bool)]
         if past.empty:
@@ -242,6 +247,22 @@ def train_if_needed(what: str, out: Path, changes: Sequence[str]) -> None:
     else:
         config = make_config(preset_values(what), list(changes), origin=f"preset {what}")
     train_checkpoint(config, out, what, resume=out.exists() and any(out.iterdir()))
+
+
+@contextmanager
+def only_one(out: Path) -> Iterator[None]:
+    """Two nights at once would write one history.
+
+    Raises:
+        InputError: another process holds the folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None
+        yield
 
 
 @dataclass

@@ -34,7 +34,8 @@ def with_differences(
         if len(same) != 1:
             continue
         refuse_unlike(baseline[0], header, same[0], cell)
-        if header.get("config_sha256") == baseline[0].get("config_sha256") and cell.model.endswith(label):
+        same_run = header.get("config_sha256") == baseline[0].get("config_sha256")
+        if same_run and cell.model in (label, f"{cell.model.rpartition('/')[0]}/{label}"):
             continue  # the baseline itself
         for column, k in enumerate(ks):
             places[(row, column)] = len(comparisons)

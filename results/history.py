@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mtp_eval.results.plots import Plot
 
 COLUMNS: Mapping[str, str] = {
-    "night": "name of the night; sorts by time",
+    "night": "name of the night; rows are in the order in which nights were finished",
     "series": "name under [models] in the config",
     "checkpoint": "the spec that was evaluated",
     "weights_sha256": "of the weights, where the backend knows it",
@@ -67,7 +67,7 @@ def read_history(path: Path) -> pd.DataFrame:
     missing = set(COLUMNS) - set(frame.columns)
     if missing:
         raise ValueError(f"{path} is not a history: it lacks the columns {', '.join(sorted(missing))}")
-    return frame.sort_values("night", kind="stable").reset_index(drop=True)
+    return frame
 
 
 def add_to_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def add_to_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFram
     old = read_history(path)
     new = pd.DataFrame(rows, columns=list(COLUMNS))
     both = new if old.empty else pd.concat([old, new], ignore_index=True)
-    both = both.drop_duplicates(KEY, keep="last").sort_values("night", kind="stable").reset_index(drop=True)
+    both = both.drop_duplicates(KEY, keep="last").reset_index(drop=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     both.to_parquet(temporary, index=False)

@@ -114,11 +114,11 @@ def sign_flip_p(d_P: FloatArray, flips: int = FLIPS, seed: int = SEED) -> float:
     return (1 + hits) / (1 + flips)
 
 
-def paired_p(d_P: FloatArray) -> tuple[float, str]:
+def paired_p(d_P: FloatArray, flips: int = FLIPS) -> tuple[float, str]:
     """The p-value and the name of the test: McNemar's where every difference is -1, 0 or 1, else the sign flip."""
     if np.isin(d_P, (-1.0, 0.0, 1.0)).all():
         return mcnemar_p(int((d_P > 0).sum()), int((d_P < 0).sum())), "McNemar"
-    return sign_flip_p(d_P), "sign flip"
+    return sign_flip_p(d_P, flips), "sign flip"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from mtp_eval.results.intervals import mean_interval, nested_interval, resampled
 from mtp_eval.results.paired import difference_interval, holm, nested_difference, paired_p
 from mtp_eval.results.temperature import cross_validated
 
-RESAMPLES = 2_000
+RESAMPLES = 1_000
+FLIPS = 2_000
 
 
 def beta_pass_at_k(a: float, b: float, k: int) -> float:
@@ -76,10 +78,10 @@ def paired_test(name: str, samples: int, k: int, gain: float, pairs: int) -> dic
         p = rng.beta(0.4, 0.8, problems)
         q = np.minimum(1.0, p + gain)
         first, twin, better = (pass_at_k(samples, rng.binomial(samples, x), k) for x in (p, p, q))
-        counts["null"] += paired_p(twin - first)[0] <= 0.05
+        counts["null"] += paired_p(twin - first, FLIPS)[0] <= 0.05
         interval = difference_interval(twin - first, resamples=RESAMPLES)
         counts["null_interval"] += not interval.low <= 0 <= interval.high
-        counts["power"] += paired_p(better - first)[0] <= 0.05
+        counts["power"] += paired_p(better - first, FLIPS)[0] <= 0.05
         spread = math.sqrt((better.var(ddof=1) + first.var(ddof=1)) / problems)
         counts["power_unpaired"] += abs(better.mean() - first.mean()) >= 1.96 * spread
     return {
@@ -101,7 +103,7 @@ def nested_test(n_seeds: int, spread: float, pairs: int) -> dict[str, Any]:
         own = rng.normal(-0.5, 2.0, 164)
         a, b = (rng.binomial(20, 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))) / 20 for _ in range(2))
         alarms += nested_difference(a, b, resamples=200)[1] <= 0.05
-        naive += paired_p(b.mean(axis=0) - a.mean(axis=0))[0] <= 0.05
+        naive += paired_p(b.mean(axis=0) - a.mean(axis=0), FLIPS)[0] <= 0.05
     return {
         "study": "two equal recipes",
         "setting": f"{n_seeds} seeds each, logit spread {spread}",
@@ -155,42 +157,46 @@ def temperatures(sets: int) -> dict[str, Any]:
     }
 
 
-def studies(quick: bool) -> list[dict[str, Any]]:
-    """All of them; --quick uses a tenth of the data sets."""
+def studies(quick: bool) -> Iterator[dict[str, Any]]:
+    """All of them, one after another; --quick uses a tenth of the data sets."""
     sets = 200 if quick else 2_000
-    found = []
     for k in (1, 10):
-        found.append(coverage("interval", 0.3, 0.9, 164, 20, k, sets))
-        found.append(coverage("interval", 0.4, 0.6, 500, 20, k, sets))
-    found.append(coverage("interval, one sample", 0.3, 0.9, 164, 1, 1, sets))
-    found.append(coverage("interval, hardly anything solved", 0.02, 1.3, 164, 10, 1, sets))
-    found.append(coverage("interval, hardly anything solved", 0.005, 1.0, 164, 1, 1, sets))
-    found += [nested_coverage(n_seeds, 0.2, sets // 2) for n_seeds in (2, 3, 5)]
-    found.append(paired_test("paired test (sign flip)", 10, 1, 0.03, sets))
-    found.append(paired_test("paired test (sign flip)", 20, 10, 0.03, sets))
-    found.append(paired_test("paired test (McNemar)", 1, 1, 0.1, sets))
-    found += [nested_test(n_seeds, 0.2, sets // 2) for n_seeds in (2, 3, 5)]
-    found += [nights(alpha, 200, samples) for alpha in (0.01, 0.05) for samples in (1, 10)]
-    found.append(temperatures(sets // 4))
-    return found
+        yield coverage("interval", 0.3, 0.9, 164, 20, k, sets)
+    for k in (1, 10):
+        yield coverage("interval", 0.4, 0.6, 500, 20, k, sets)
+    yield coverage("interval, one sample", 0.3, 0.9, 164, 1, 1, sets)
+    yield coverage("interval, hardly anything solved", 0.02, 1.3, 164, 10, 1, sets)
+    yield coverage("interval, hardly anything solved", 0.005, 1.0, 164, 1, 1, sets)
+    yield paired_test("paired test (sign flip)", 10, 1, 0.03, sets)
+    yield paired_test("paired test (sign flip)", 20, 10, 0.03, sets)
+    yield paired_test("paired test (McNemar)", 1, 1, 0.1, sets)
+    for alpha in (0.01, 0.05):
+        for samples in (1, 10):
+            yield nights(alpha, 200, samples)
+    for n_seeds in (2, 3, 5):
+        yield nested_coverage(n_seeds, 0.2, sets // 2)
+    for n_seeds in (2, 3, 5):
+        yield nested_test(n_seeds, 0.2, sets // 2)
+    yield temperatures(sets // 4)
 
 
 def main() -> None:
-    """Print every figure; --json writes them."""
+    """Print every figure as it comes; --json writes them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = studies(options.quick)
-    for row in found:
+    found = []
+    for row in studies(options.quick):
         facts = ", ".join(
             f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}"
             for key, value in row.items()
             if key not in ("study", "setting")
         )
-        print(f"{row['study']} ({row['setting']}): {facts}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        print(f"{row['study']} ({row['setting']}): {facts}", flush=True)
+        found.append(row)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
