@@ -66,6 +66,8 @@ def describe_result(result: TrainResult) -> str:
         scores = zip(result.validation.bits_per_byte, result.validation.accuracies, strict=True)
         for head, (bits, share) in enumerate(scores, start=1):
             lines.append(f"head {head}: {bits:.3f} bits per byte, {share:.1%} right, on held-out text")
+    else:
+        lines.append("no document was held out, so there is no held-out score: give more text or raise data.holdout")
     stopped = ", stopped early" if result.stopped_early else ""
     lines.append(
         f"{result.steps:,} steps in {result.seconds:.0f} s{stopped}, peak memory "

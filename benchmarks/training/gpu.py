@@ -117,7 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     sizes = arguments.sizes or (["100M", "300M"] if on_gpu else ["toy"])
-    batch, length = arguments.batch or (32 if on_gpu else 4), arguments.length or (2048 if on_gpu else 128)
+    batch, length = arguments.batch or (16 if on_gpu else 4), arguments.length or (2048 if on_gpu else 128)
     vocab = arguments.vocab if on_gpu else 512
     rows = []
     print(json.dumps(machine()))
