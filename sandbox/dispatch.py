@@ -210,12 +210,12 @@ class Dispatcher:
     def _give(self, worker: _Worker, job: Job) -> None:
         key = blake2b(job.item.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         tests = None if worker.texts.knows(key) else job.item.tests
-        worker.texts.use(key, "")
+        worker.texts.use(key, None, len(job.item.tests))
         if not worker.jobs:
             worker.since = time.monotonic()
         worker.jobs.append(job)
         with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
-            worker.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests)))
+            worker.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests, len(job.item.tests))))
 
     def _wait_for_something(self) -> None:
         ready = self._selector.select(timeout=1.0)

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -106,13 +105,27 @@ def _last_line(error: BaseException) -> str:
     return lines[-1][:200] if lines else ""
 
 
-@lru_cache(maxsize=64)
+_compiled: dict[tuple[str, str], Compiled] = {}
+_COMPILED_CHARS = 8 << 20
+"""Source text of trusted code that stays compiled: a benchmark's problems come round again and again."""
+
+
 def compile_trusted(prelude: str, tests: str) -> Compiled:
-    """Compile a problem's trusted code.
+    """A problem's trusted code, compiled once.
 
     Raises:
         ValueError: it does not compile, which is the task's fault and not a program's.
     """
+    known = _compiled.get((prelude, tests))
+    if known is None:
+        known = _compile(prelude, tests)
+        if sum(len(a) + len(b) for a, b in _compiled) > _COMPILED_CHARS:
+            _compiled.clear()
+        _compiled[prelude, tests] = known
+    return known
+
+
+def _compile(prelude: str, tests: str) -> Compiled:
     try:
         codes = [
             compile(text, name, "exec", dont_inherit=True)

@@ -12,7 +12,6 @@ import pickle
 import resource
 import signal
 import sys
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +22,8 @@ from mtp_eval.sandbox.jail import Jail, JailConfig
 from mtp_eval.sandbox.judge import judge
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 
-N_TEXTS = 64
-"""Trusted texts that the pool need not send again; both sides keep the same ones."""
+TEXTS_CHARS = 8 << 20
+"""Trusted text that the pool need not send again; both sides keep the same."""
 CHOKED = signal.SIGPROF
 """What a worker dies from when its own process time is used up."""
 _EXTRA_ADDRESS_SPACE = 4 << 30
@@ -55,28 +54,31 @@ class WorkItem:
 
 
 class Texts:
-    """The last texts that a worker has seen. The pool keeps a copy that goes through the same steps."""
+    """The texts that a worker has seen. The pool keeps account of them by going through the same steps."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._known: dict[bytes, str | None] = {}
+        self._n_chars = 0
 
     def knows(self, key: bytes) -> bool:
         """Whether the text needs no sending."""
         return key in self._known
 
-    def use(self, key: bytes, text: str | None) -> str:
-        """The text of a key, remembered as the most recent one."""
-        known = self._known.setdefault(key, text or "")
-        self._known.move_to_end(key)
-        if len(self._known) > N_TEXTS:
-            self._known.popitem(last=False)
-        return known
+    def use(self, key: bytes, text: str | None, n_chars: int) -> str | None:
+        """The text of a key, from now on known. `n_chars` is its length on both sides; the pool gives no text."""
+        if key not in self._known:
+            if self._n_chars > TEXTS_CHARS:
+                self._known.clear()
+                self._n_chars = 0
+            self._known[key] = text
+            self._n_chars += n_chars
+        return self._known[key]
 
 
 def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     """Serve until the pool closes the connection or dies.
 
-    Messages in: (fields without tests, key of the tests, tests or None). Out: ("layers", ...), ("refused", why),
+    Messages in: (fields without tests, key of the tests, tests or None, their length). Out: ("layers", ...), ("refused", why),
     ("broken", why), then one Outcome for each item, in order.
     """
     _detach()
@@ -89,8 +91,8 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
             gc.collect()
             gc.freeze()
             while jail is not None:
-                fields, key, tests = pickle.loads(connection.recv_bytes())
-                item = WorkItem(*(*fields, texts.use(key, tests)))
+                fields, key, tests, n_chars = pickle.loads(connection.recv_bytes())
+                item = WorkItem(*(*fields, texts.use(key, tests, n_chars)))
                 outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
                 connection.send_bytes(pickle.dumps(outcome))
         finally:
