@@ -66,3 +66,26 @@ def check(
                 print(f"    known   {problem_id}: {reason}")
     if failed:
         raise MtpEvalError(f"{len(failed)} tasks do not hold here: {', '.join(failed)}")
+
+
+@app.command("extract")
+def extract(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    data_dir: DataDir = None,
+    execute: Annotated[bool, typer.Option(help="Also run the programs, for the score under each rule.")] = True,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of the sandbox.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a program that brings no limit of its own.")] = 3.0,
+    isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
+) -> None:
+    """Show what each extraction rule makes of a run's raw completions, and the score under it."""
+    from mtp_eval.harness.errors import InputError
+    from mtp_eval.harness.extraction_report import report_rules, rule_table
+    from mtp_eval.harness.session import open_pool
+
+    if isolation not in ("full", "process"):
+        raise InputError(f"--isolation takes full or process, got {isolation!r}")
+    if not execute:
+        print(rule_table(list(report_rules(run, data_dir, None))))
+        return
+    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:  # type: ignore[arg-type]
+        print(rule_table(list(report_rules(run, data_dir, pool))))

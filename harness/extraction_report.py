@@ -1,0 +1,124 @@
+"""What every extraction rule makes of a finished run: how much it cuts, empties and breaks, and the score under it.
+
+Works on the raw completions in the run's journal; nothing is generated again and the run is not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.results.record import Record
+from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.base import BaseTask
+from mtp_eval.tasks.extract import RuleStatistics, rules, statistics
+from mtp_eval.tasks.problem import kind_of
+from mtp_eval.tasks.registry import load_task
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReport:
+    """One rule on one model's completions for one task; `n_passed` is None where nothing was executed."""
+
+    model: str
+    task: str
+    own_rule: str
+    found: RuleStatistics
+    n_passed: int | None
+
+
+def report_rules(folder: Path, data_dir: Path | None, pool: Pool | None) -> Iterator[RuleReport]:
+    """All rules on all completions of a run that are executed programs.
+
+    Raises:
+        InputError: no run there, or its task or data are not.
+    """
+    try:
+        store = RunStore.read(folder)
+        records = list(store.records())
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(f"{error}") from error
+    for name, facts in store.header["tasks"].items():
+        own = load_own(facts["protocol"], data_dir, None)
+        if own is None or kind_of(own) == "likelihood":
+            continue
+        for model in dict.fromkeys(record.model for record in records if record.task == name):
+            yield from of_model(own, facts["protocol"], data_dir, model, name, records, pool)
+
+
+def of_model(
+    own: BaseTask, protocol: str, data_dir: Path | None, model: str, name: str, records: list[Record], pool: Pool | None
+) -> Iterator[RuleReport]:
+    """Every rule on one model's completions for one task."""
+    problems = {problem.problem_id: problem for problem in own.problems()}
+    chosen = [r for r in records if (r.model, r.task) == (model, name) and r.problem_id in problems]
+    pairs = [(problems[record.problem_id], record.completion) for record in chosen]
+    for found in statistics(pairs, own.prefix):
+        task = load_own(protocol, data_dir, found.rule)
+        assert task is not None
+        yield RuleReport(model, name, own.rule.name, found, n_passed(task, pairs, pool))
+
+
+def n_passed(task: BaseTask, pairs: list[tuple[Any, str]], pool: Pool | None) -> int | None:
+    """How many completions are right under the task's rule."""
+    if kind_of(task) != "execution":
+        return sum(task.judge(problem, text).passed for problem, text in pairs)  # type: ignore[attr-defined]
+    if pool is None:
+        return None
+    return sum(outcome.passed for outcome in pool.run(task.program(problem, text) for problem, text in pairs))
+
+
+def load_own(protocol: str, data_dir: Path | None, rule: str | None) -> BaseTask | None:
+    """The task of a run's protocol id; None for a task that has no extraction rules.
+
+    Raises:
+        InputError: it cannot be loaded here.
+    """
+    name, _, rest = protocol.partition("@")
+    known, _, changed = rest.partition("+")
+    options: dict[str, Any] = {"extract": rule} if rule else {}
+    if changed and name.startswith("mbpp"):
+        options["split"] = changed
+    elif changed:
+        raise InputError(f"{protocol}: a task with options of its own ({changed}) cannot be loaded by its id")
+    try:
+        task = load_task(f"{name}@{known}", data_dir=data_dir, **options)
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(f"{error}") from error
+    return task if isinstance(task, BaseTask) else None
+
+
+def rule_table(reports: list[RuleReport]) -> str:
+    """A Markdown table; the run's own rule has a star."""
+    lines = [
+        "| model | task | rule | completions | changed | emptied | broken | compile | right |",
+        "| :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for report in reports:
+        found = report.found
+        star = "*" if found.rule == report.own_rule else ""
+        right = (
+            "–" if report.n_passed is None else f"{report.n_passed} ({100 * report.n_passed / max(found.n, 1):.1f} %)"
+        )
+        cells = (
+            report.model,
+            report.task,
+            found.rule + star,
+            found.n,
+            found.n_changed,
+            found.n_emptied,
+            found.n_broken,
+        )
+        lines.append("| " + " | ".join(map(str, (*cells, found.n_compile, right))) + " |")
+    for report in reports:
+        if report.found.rule == "stops" and report.found.cut_by:
+            cuts = ", ".join(
+                f"{stop!r} {n}" for stop, n in sorted(report.found.cut_by.items(), key=lambda item: -item[1])
+            )
+            lines.append(f"\n{report.model} on {report.task}: stop strings that still cut: {cuts}")
+    lines.append(f"\n* the run's own rule. {'; '.join(f'{rule.name}: {rule.summary}' for rule in rules().values())}.")
+    return "\n".join(lines)
