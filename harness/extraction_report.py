@@ -56,7 +56,10 @@ def of_model(
     """Every rule on one model's completions for one task."""
     problems = {problem.problem_id: problem for problem in own.problems()}
     chosen = [r for r in records if (r.model, r.task) == (model, name) and r.problem_id in problems]
-    pairs = [(problems[record.problem_id], record.completion) for record in chosen]
+    pairs = []
+    for record in chosen:
+        problem = problems[record.problem_id]  # whole programs of other harnesses begin with the prompt
+        pairs.append((problem, record.completion.removeprefix(own.prefix(problem))))
     for found in statistics(pairs, own.prefix):
         task = load_own(protocol, data_dir, found.rule)
         assert task is not None
