@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 SCHEMA_VERSION = 1
@@ -65,7 +65,7 @@ class Record:
 
     def to_json(self) -> str:
         """One line of ASCII JSON without a line break, so that any text survives, lone surrogates included."""
-        row = asdict(self)
+        row = {name: getattr(self, name) for name in NAMES}
         row["tags"] = dict(self.tags)
         return json.dumps(row, ensure_ascii=True)
 
@@ -79,12 +79,16 @@ class Record:
         row: dict[str, Any] = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError(f"expected a JSON object, got {type(row).__name__}")
-        known = {f.name for f in fields(cls)}
-        kept = {name: value for name, value in row.items() if name in known}
+        if not row.keys() <= NAME_SET:
+            row = {name: value for name, value in row.items() if name in NAME_SET}
         for name in ("n_drafted", "n_accepted"):
-            if name in kept:
-                kept[name] = tuple(kept[name])
+            if name in row:
+                row[name] = tuple(row[name])
         try:
-            return cls(**kept)
+            return cls(**row)
         except TypeError as error:
             raise ValueError(f"a field of the record is missing: {error}") from None
+
+
+NAMES = tuple(f.name for f in fields(Record))
+NAME_SET = frozenset(NAMES)
