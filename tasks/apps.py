@@ -107,8 +107,9 @@ def apps_competition(
 def prompt_of(row: Mapping[str, Any], *, calls: bool) -> str:
     """Question, starter code and the form of the answer, as APPS's authors word it."""
     starter = row["starter_code"] if calls else ""
-    form = "Use Call-Based format" if starter.strip() else "Use Standard Input format"
-    return f"\nQUESTION:\n{row['description']}\n{starter}\n{form}\n\nANSWER:\n"
+    if starter.strip():
+        return f"\nQUESTION:\n{row['description']}\n{starter}\nUse Call-Based format\nANSWER:\n"
+    return f"\nQUESTION:\n{row['description']}\nUse Standard Input format\nANSWER:\n"
 
 
 def starter_function(row: Mapping[str, Any]) -> ast.FunctionDef | None:

@@ -103,9 +103,9 @@ def test_gsm8k_has_eight_examples_then_the_question(benchmark_data):
 def test_apps_prompts_carry_question_starter_and_form(benchmark_data):
     intro = [row for row in rows(benchmark_data / "apps_selected150.jsonl.gz") if row["difficulty"] == "introductory"]
     for row, problem in zip(intro[:3], load_task("apps-intro").problems(), strict=False):
-        wanted = f"\nQUESTION:\n{row['description']}\n{row['starter_code']}\nUse Call-Based format\n\nANSWER:\n"
+        wanted = f"\nQUESTION:\n{row['description']}\n{row['starter_code']}\nUse Call-Based format\nANSWER:\n"
         assert problem.prompt == wanted
-    assert load_task("apps-intro@0shot-stdin").problems()[0].prompt.endswith("\nUse Standard Input format\n\nANSWER:\n")
+    assert load_task("apps-intro@0shot-stdin").problems()[0].prompt.endswith("\nUse Standard Input format\nANSWER:\n")
 
 
 def test_splits_are_those_of_the_paper(benchmark_data):
