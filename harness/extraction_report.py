@@ -81,15 +81,8 @@ def load_own(protocol: str, data_dir: Path | None, rule: str | None) -> BaseTask
     Raises:
         InputError: it cannot be loaded here.
     """
-    name, _, rest = protocol.partition("@")
-    known, _, changed = rest.partition("+")
-    options: dict[str, Any] = {"extract": rule} if rule else {}
-    if changed and name.startswith("mbpp"):
-        options["split"] = changed
-    elif changed:
-        raise InputError(f"{protocol}: a task with options of its own ({changed}) cannot be loaded by its id")
     try:
-        task = load_task(f"{name}@{known}", data_dir=data_dir, **options)
+        task = load_task(protocol, data_dir=data_dir, **({"extract": rule} if rule else {}))
     except (ValueError, FileNotFoundError) as error:
         raise InputError(f"{error}") from error
     return task if isinstance(task, BaseTask) else None

@@ -105,6 +105,13 @@ def stops_spare_references(task: Task, problems: Sequence[Problem], pool: Pool) 
 def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Pool) -> Iterator[Finding]:
     """Programs without knowledge of the problem."""
     callable_ = [problem for problem in problems if problem.entry_point]
+    readers = [problem for problem in problems if not problem.entry_point]
+    for name, source in (("prints nothing", "pass"), ("prints its input", "import sys\nprint(sys.stdin.read())")):
+        if readers:
+            passed = passing(task, readers, lambda _, text=source: text, pool)  # type: ignore[misc]
+            yield Finding(
+                f"cheat: {name}", not passed, f"passes {len(passed)} of {len(readers)} {few(passed)}".rstrip()
+            )
     if not callable_:
         return
     for name, make in (("return None", cheats.returns_none), ("always equal", cheats.returns_always_equal)):

@@ -74,8 +74,9 @@ class PolyTask(ExactMatchTask):
         self._questions: set[str] = set()
         problems = [
             self._problem(rng, m, index)
+            for index in range(per_m)  # m by turns, so that the first problems are a fair sample
             for m in range(test_m[0], test_m[1] + 1)
-            for index in range(min(per_m, self._n_questions() // 5) if m == 1 else per_m)
+            if m > 1 or index < self._n_questions() // 5
         ]
         changed = (self.ring.p, self.ring.d, self._operations, self._pause) != of_protocol or train_m != (1, 5)
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()

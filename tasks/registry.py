@@ -277,7 +277,8 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
     """The task of this name, which may carry a protocol: "mbpp" or "mbpp@3shot-austin".
 
     Args:
-        name: as listed by `task_names`, or the path of a TOML file (see `tasks.custom`).
+        name: as listed by `task_names`, or the path of a TOML file (see `tasks.custom`). After the protocol may stand a
+            split, as in "mbpp@3shot-austin+all".
         data_dir: a folder of benchmark files; MTP_EVAL_DATA is looked at after it.
         options: what the adapter's class takes besides, such as split="all" for mbpp or extract="fence".
 
@@ -302,6 +303,9 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
         hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(task_names())}"
         raise UnknownTask(f"unknown task {base!r}: {hint} (`mtp-eval tasks` lists them all)")
     known = inspect.signature(adapter).parameters
+    protocol, _, split = protocol.partition("+")
+    if split:
+        options.setdefault("split", split)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ValueError(f"task {base} takes no option {', '.join(unknown)}; it takes {', '.join(known)}")

@@ -47,3 +47,13 @@ def test_listing_tasks_imports_nothing_heavy():
 
 def test_names_are_unique():
     assert len(set(task_names())) == len(task_names())
+
+
+def test_a_split_may_stand_after_the_protocol(benchmark_data):
+    task = load_task("mbpp@3shot-austin+all")
+    assert len(task.problems()) == 974
+    assert task.protocol == "mbpp@3shot-austin+all"
+    with pytest.raises(ValueError, match="no split 'tset'"):
+        load_task("mbpp@3shot-austin+tset")
+    with pytest.raises(ValueError, match="takes no option split"):
+        load_task("stargraph@d2l4+all")
