@@ -108,7 +108,7 @@ def peak_flops(runtime: Runtime) -> tuple[float, str]:
     ), "matmul 1024 measured"
 
 
-def measured_matmul_flops(dtype: torch.dtype, size: int = 1024, repeats: int = 4) -> float:
+def measured_matmul_flops(dtype: torch.dtype, size: int = 1024, repeats: int = 12) -> float:
     """The best rate of a square matrix product on this CPU, which a training step cannot exceed."""
     a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
     a @ b
