@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def mean_interval(
         return Interval(math.nan, math.nan, "none", level)
     if min(scores_P.sum(), scores_P.size - scores_P.sum()) < RARE_SUM:
         return _beta_interval(float(scores_P.sum()), scores_P.size, level)
-    means = resampled_means(scores_P, resamples, seed) if means_B is None else means_B
+    means = _remembered_means(np.asarray(scores_P, np.float64).tobytes(), resamples, seed) if means_B is None else means_B
     return _percentiles(means, level)
 
 
@@ -97,6 +98,12 @@ def nested_interval(
         drawn_BS = rng.integers(n_seeds, size=(stop - start, n_seeds - 1))
         means[start:stop] = np.take_along_axis(by_seed_BS, drawn_BS, axis=1).mean(axis=1)
     return _percentiles(means, _expanded(level, scores_SP))
+
+
+@lru_cache(maxsize=256)
+def _remembered_means(scores: bytes, resamples: int, seed: int) -> FloatArray:
+    """The same score is asked for by metrics, tables and reports, at several levels: draw once (80 kB each)."""
+    return resampled_means(np.frombuffer(scores, dtype=np.float64), resamples, seed)
 
 
 def _percentiles(means_B: FloatArray, level: float) -> Interval:

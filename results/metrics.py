@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtp_eval.results.cells import INFRASTRUCTURE_ERROR, Cell
-from mtp_eval.results.intervals import RESAMPLES, SEED, Interval, mean_interval, resampled_means
+from mtp_eval.results.intervals import RESAMPLES, SEED, Interval, mean_interval
 from mtp_eval.results.record import SCHEMA_VERSION
 
 DECIMALS = 10
@@ -88,12 +88,11 @@ def _score(cell: Cell, k: int) -> dict[str, Any]:
     score = cell.score(k)
     if score.reason is not None:
         return {"value": None, "reason": score.reason}
-    means = resampled_means(score.values)
     entry: dict[str, Any] = {"value": score.mean, "n_problems": len(score.problem_ids)}
     if score.n_left_out:
         entry["problems_left_out"] = score.n_left_out
     for level in LEVELS:
-        interval = mean_interval(score.values, level, means_B=means)
+        interval = mean_interval(score.values, level)
         entry[f"interval_{round(level * 100)}"] = _rounded(interval)
         entry["interval_method"] = interval.method
     return entry
