@@ -148,3 +148,30 @@ def test_missing_and_damaged_tokenizers_say_what_to_do(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     with pytest.raises(InputError, match="258 or more"):
         trained_bpe(TEXTS, 100)
+
+
+def test_sentencepiece_models_keep_spaces_and_bytes(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(line for text in TEXTS for line in text.splitlines() if line.strip()))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=330,
+        model_type="bpe",
+        byte_fallback=True,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    tokenizer = read_tokenizer(tmp_path / "tokenizer.model")
+    raw = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.vocab_size) == (raw.bos_id(), raw.eos_id(), 330)
+    text = "def f(x):\n    return 'ß🐍'  # twice  "
+    ids = tokenizer.encode(text)
+    assert ids == raw.encode(text)
+    assert tokenizer.decode(ids) == " " + text, "Llama 2's dummy prefix stays"
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    tokenizer.save(folder)
+    assert load_tokenizer(folder).encode(text) == ids
