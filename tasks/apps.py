@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks import apps_oracle
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import DataError, find_file, how_to_get, read_checked
@@ -77,6 +77,7 @@ class AppsTask(BaseTask):
             cases = tuple((test["input"], "\n".join(map(as_text, test["output"]))) for test in row["test_list"])
             return Program(problem_id=problem.problem_id, source=source, stdin_cases=cases)
         name = problem.entry_point
+        refuse_taken_name(name, apps_oracle)
         if re.search(r"^class Solution\b", source, re.MULTILINE) and not re.search(
             rf"^def {name}\b", source, re.MULTILINE
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import ClassVar
 
 from mtp_eval.tasks.extract import rule_named
@@ -93,3 +94,13 @@ def choose_protocol(task: str, wanted: str | None, known: Sequence[str]) -> str:
             f"task {task} has no protocol {wanted!r}; expected one of {', '.join(f'{task}@{p}' for p in known)}"
         )
     return wanted
+
+
+def refuse_taken_name(entry_point: str, oracle: ModuleType) -> None:
+    """A judge's own names would hide a program's function of the same name: such a problem cannot be judged by it.
+
+    Raises:
+        ValueError: the entry point has the name of something in the judge's module.
+    """
+    if hasattr(oracle, entry_point):
+        raise ValueError(f"the entry point {entry_point} has the name of something in {oracle.__name__}; rename that")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks import plus_oracle
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
 from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.plus_values import arguments_of
 from mtp_eval.tasks.problem import Problem, Program
@@ -136,6 +136,7 @@ class PlusTask(BaseTask):
         groups = ["base", "plus"] if self._with_plus else ["base"]
         cases = [[group, encoded_inputs(row, group), expected[group]] for group in groups]
         entry_point = row["entry_point"]
+        refuse_taken_name(entry_point, plus_oracle)
         call = f"run_cases({entry_point}, {json.dumps(cases)!r}, {_ORACLE_OF.get(entry_point, '')!r}, {row['atol']!r})"
         return f"{oracle_source()}\n{call}\n", float(expected["seconds"])
 
@@ -187,7 +188,13 @@ def canonical_outputs(row: Mapping[str, Any]) -> dict[str, Any]:
     started = time.process_time()
     outputs: dict[str, Any] = {}
     for group in ("base", "plus"):
-        values = [function(*copy.deepcopy(args)) for args in inputs_of(row, group)]
+        try:
+            values = [function(*copy.deepcopy(args)) for args in inputs_of(row, group)]
+        except Exception as error:
+            raise DataError(
+                f"the canonical solution of {row['task_id']} fails with this Python on a {group} input "
+                f"({type(error).__name__}: {error}), so that nothing can be judged by it"
+            ) from error
         outputs[group] = [encode_output(value is not None if not_none else value) for value in values]
     return {**outputs, "seconds": time.process_time() - started}
 

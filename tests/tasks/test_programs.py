@@ -217,3 +217,15 @@ def test_code_contests_runs_on_a_local_file_of_the_published_schema(tmp_path, po
     right, wrong = pool.run([task.program(problem, problem.reference), task.program(problem, "print(3)")])
     assert right.passed
     assert not wrong.passed
+
+
+def test_no_problems_function_has_a_name_of_its_judge(benchmark_data):
+    """Such a name would be the judge's own function, and every program would pass or fail alike."""
+    from mtp_eval.tasks import apps_oracle, plus_oracle
+    from mtp_eval.tasks.base import refuse_taken_name
+
+    for name, oracle in (("humaneval-plus", plus_oracle), ("mbpp-plus", plus_oracle), ("apps-intro", apps_oracle)):
+        for problem in load_task(name).problems():
+            refuse_taken_name(problem.entry_point or "", oracle)
+    with pytest.raises(ValueError, match="rename"):
+        refuse_taken_name("decode", plus_oracle)
