@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.tasks.problem import JudgedTask, Problem, Task, kind_of
+from mtp_eval.tasks.base import BaseTask
+from mtp_eval.tasks.problem import JudgedTask, Problem, Program, Task, kind_of
 
 if TYPE_CHECKING:
     from mtp_eval.harness.plan import LoadedTask
@@ -23,12 +24,19 @@ def reference_failures(task: Task, problems: Sequence[Problem], pool: Pool) -> l
         assert isinstance(task, JudgedTask)
         judged = [(problem, task.judge(problem, problem.reference)) for problem in checked]
         return [f"{problem.problem_id}: {found.error}" for problem, found in judged if not found.passed]
-    outcomes = pool.run(task.program(problem, problem.reference) for problem in checked)
+    outcomes = pool.run(reference_program(task, problem) for problem in checked)
     return [
         f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()
         for problem, outcome in zip(checked, outcomes, strict=True)
         if not outcome.passed
     ]
+
+
+def reference_program(task: Task, problem: Problem) -> Program:
+    """The reference as it was published: an extraction rule that would cut it says nothing about this machine."""
+    if isinstance(task, BaseTask):
+        return task.tested(problem, task.prefix(problem) + problem.reference)
+    return task.program(problem, problem.reference)
 
 
 def check_references(tasks: Sequence[LoadedTask], pool: Pool) -> float:

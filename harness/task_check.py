@@ -42,7 +42,8 @@ def check_task(task: Task, pool: Pool) -> Iterator[Finding]:
     if kind != "execution":
         return
     yield references(task, problems, pool)
-    yield stops_spare_references(task, problems, pool)
+    if any(problem.reference for problem in problems):
+        yield references_within_reach(task, problems, pool)
     if isinstance(task, BaseTask):
         yield from cheats_fail(task, problems, pool)
     if isinstance(task, PlusTask):
@@ -89,17 +90,14 @@ def references(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
     )
 
 
-def stops_spare_references(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
-    """How many references the protocol's own stop strings would have cut so that they fail: a ceiling on the score."""
-    cut = [
-        (problem, rule_named("stops").apply(problem, "", problem.reference))
-        for problem in problems
-        if problem.reference and any(stop in problem.reference for stop in problem.stop)
-    ]
-    outcomes = pool.run(task.program(problem, text) for problem, text in cut)
-    broken = [problem.problem_id for (problem, _), outcome in zip(cut, outcomes, strict=True) if not outcome.passed]
-    seen = f"{len(cut)} references hold a stop string, {len(broken)} of them fail once cut"
-    return Finding("stop strings", True, seen + (f" ({few(broken)})" if broken else ""))
+def references_within_reach(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
+    """How many references survive the protocol's own stop strings and extraction rule: a ceiling on the score."""
+    known = [problem for problem in problems if problem.reference]
+    cut = [rule_named("stops").apply(problem, "", problem.reference) for problem in known]
+    outcomes = pool.run(task.program(problem, text) for problem, text in zip(known, cut, strict=True))
+    lost = [problem.problem_id for problem, outcome in zip(known, outcomes, strict=True) if not outcome.passed]
+    seen = f"{len(known) - len(lost)} of {len(known)} references survive the protocol's stops and extraction"
+    return Finding("within reach", len(lost) <= len(known) // 50, seen + (f"; lost: {few(lost)}" if lost else ""))
 
 
 def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Pool) -> Iterator[Finding]:
