@@ -10,9 +10,10 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError, RegressionError
 from mtp_eval.harness.finished_runs import read_run, wanted_ks
-from mtp_eval.results.compare import Comparison, NotComparable, compare_runs, corrected
+from mtp_eval.results.compare import Comparison, compare_runs, corrected
 from mtp_eval.results.compare_text import as_json, comparison_table, flips_text, sentence
 from mtp_eval.results.files import without_nan
+from mtp_eval.results.pairing import NotComparable
 from mtp_eval.results.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
 from mtp_eval.results.render import render
 from mtp_eval.results.seeds import compare_recipes

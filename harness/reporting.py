@@ -10,9 +10,11 @@ from typing import Any
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.finished_runs import wanted_ks
 from mtp_eval.results.cells import Cell, count_cells, with_distinct_labels
-from mtp_eval.results.compare import Comparison, NotComparable, compare_runs, corrected
+from mtp_eval.results.compare import Comparison, compare_runs, corrected
+from mtp_eval.results.figure import Plot
 from mtp_eval.results.files import write_atomically
-from mtp_eval.results.plots import Plot, loss_plot
+from mtp_eval.results.pairing import NotComparable
+from mtp_eval.results.plots import loss_plot
 from mtp_eval.results.record import Record, sha256_text
 from mtp_eval.results.report import ReportInput, report_html, report_plots
 from mtp_eval.results.report_data import MOST

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mtp_eval.results.compare import Comparison, NotComparable, compare_cells, corrected, refuse_unlike
+from mtp_eval.results.compare import Comparison, compare_cells, corrected
+from mtp_eval.results.pairing import NotComparable, refuse_unlike
 from mtp_eval.results.render import NOTHING, Column, Entry, Table
 from mtp_eval.results.tables import Run, results_table
 

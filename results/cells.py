@@ -77,6 +77,11 @@ class Cell:
         return (self.model, self.task, self.group, self.temperature)
 
     @property
+    def where(self) -> str:
+        """Task and group for a heading or a sentence."""
+        return where(self.task, self.group)
+
+    @property
     def n_completions(self) -> int:
         """All samples that are there, broken ones included."""
         return int(self.n.sum() + self.broken.sum())
@@ -102,6 +107,11 @@ class Cell:
         names = tuple(name for name, keep in zip(self.problem_ids, kept, strict=True) if keep)
         reason = None if names else "the sandbox broke on every problem"
         return Score(pass_at_k(self.n[kept], self.c[kept], k), names, reason, int(short.sum()))
+
+
+def where(task: str, group: str) -> str:
+    """ "listops (in)", or the task alone where it has no groups."""
+    return f"{task} ({group})" if group else task
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

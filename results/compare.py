@@ -2,16 +2,14 @@
 
     two runs (or one of several models) -> pairs of cells -> one `Comparison` per pair and k
 
-Runs are compared only when protocol, data and problems are the same; anything else is refused by name. A difference in
-sampling (temperature, top-p) or isolation is allowed and stated. The statistics are in `results.paired`, what is
-printed in `results.compare_text`.
+What may be compared is decided in `results.pairing`, the statistics are in `results.paired`, what is printed in
+`results.compare_text`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,11 +17,8 @@ from mtp_eval.results.cells import Cell, Score
 from mtp_eval.results.estimators import FloatArray
 from mtp_eval.results.intervals import Interval
 from mtp_eval.results.paired import TIE, difference_interval, holm, paired_p
-from mtp_eval.results.tables import Run, isolation_name
-
-
-class NotComparable(ValueError):  # noqa: N818 - it says what the runs are
-    """The runs differ in what was measured; the message names what and both values."""
+from mtp_eval.results.pairing import pair_cells, refuse_unlike, stated_differences
+from mtp_eval.results.tables import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +76,6 @@ class Comparison:
         """Task and group for a sentence."""
         name = f"{self.task} ({self.group})" if self.group else self.task
         return f"{name} at {self.at}" if self.at else name
-
-
-def pair_cells(
-    baseline: Run, candidate: Run, baseline_model: str | None = None, candidate_model: str | None = None
-) -> list[tuple[Cell, Cell]]:
-    """The cells of two runs that are about the same thing.
-
-    Models: the ones named; else the only one of each run; else the labels that both runs have.
-
-    Raises:
-        NotComparable: no pair, or it is not clear which models are meant.
-    """
-    models = _model_pairs(baseline, candidate, baseline_model, candidate_model)
-    pairs = []
-    for of_baseline, of_candidate in models:
-        theirs = [cell for cell in candidate[1] if cell.model == of_candidate]
-        for cell in baseline[1]:
-            if cell.model != of_baseline:
-                continue
-            same = [other for other in theirs if (other.task, other.group) == (cell.task, cell.group)]
-            exact = [other for other in same if other.temperature == cell.temperature]
-            if len(exact or same) == 1:
-                pairs.append((cell, (exact or same)[0]))
-    if not pairs:
-        tasks = [sorted({cell.task for cell in run[1]}) for run in (baseline, candidate)]
-        raise NotComparable(
-            f"the runs have no task in common: {', '.join(tasks[0])} in the baseline, "
-            f"{', '.join(tasks[1])} in the candidate"
-        )
-    return pairs
 
 
 def compare_runs(
@@ -186,56 +151,6 @@ def compare_cells(
     )
 
 
-def refuse_unlike(
-    baseline_header: Mapping[str, Any],
-    candidate_header: Mapping[str, Any],
-    baseline: Cell,
-    candidate: Cell,
-    on_common_problems: bool = False,
-) -> None:
-    """Raise unless protocol, data hash and problems are the same.
-
-    Raises:
-        NotComparable: naming each that differs, with both values.
-    """
-    tasks = [header.get("tasks", {}).get(baseline.task, {}) for header in (baseline_header, candidate_header)]
-    faults = [
-        f"{what}: {tasks[0].get(key)} in the baseline, {tasks[1].get(key)} in the candidate"
-        for key, what in (("protocol", "protocol"), ("data_sha256", "data hash"))
-        if tasks[0].get(key) != tasks[1].get(key)
-    ]
-    only = [sorted(set(a.problem_ids) - set(b.problem_ids)) for a, b in ((baseline, candidate), (candidate, baseline))]
-    if (only[0] or only[1]) and not on_common_problems:
-        sides = [
-            f"{len(names):,} only in the {side} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-            for names, side in zip(only, ("baseline", "candidate"), strict=True)
-            if names
-        ]
-        faults.append(f"problems: {' and '.join(sides)}; --on-common-problems compares on the shared ones")
-    if faults:
-        raise NotComparable(f"these runs of {baseline.task} cannot be compared. {'; '.join(faults)}")
-
-
-def stated_differences(
-    baseline_header: Mapping[str, Any], candidate_header: Mapping[str, Any], baseline: Cell, candidate: Cell
-) -> list[str]:
-    """What else differs between the two runs and may explain a difference."""
-    notes = []
-    if baseline.temperature != candidate.temperature:
-        notes.append(f"temperature differs: {baseline.temperature} and {candidate.temperature}")
-    for key in ("top_p", "top_k", "max_new_tokens", "timeout", "decode"):
-        was, now = (header.get("config", {}).get(key) for header in (baseline_header, candidate_header))
-        if was != now:
-            notes.append(f"{key} differs: {was} and {now}")
-    isolation = [isolation_name(header) for header in (baseline_header, candidate_header)]
-    if isolation[0] != isolation[1]:
-        notes.append(f"isolation differs: {isolation[0]} and {isolation[1]}")
-    n = [int(cell.n.max(initial=0)) for cell in (baseline, candidate)]
-    if n[0] != n[1]:
-        notes.append(f"samples per problem differ: {n[0]} and {n[1]}")
-    return notes
-
-
 def _on_shared_problems(a: Score, b: Score) -> tuple[list[str], tuple[FloatArray, FloatArray]]:
     in_a, in_b = ({name: i for i, name in enumerate(score.problem_ids)} for score in (a, b))
     shared = [name for name in a.problem_ids if name in in_b]
@@ -261,22 +176,3 @@ def _flips(
     wins.sort(key=lambda flip: -flip.change)
     losses.sort(key=lambda flip: flip.change)
     return tuple(wins), tuple(losses)
-
-
-def _model_pairs(
-    baseline: Run, candidate: Run, baseline_model: str | None, candidate_model: str | None
-) -> list[tuple[str, str]]:
-    labels = [list(dict.fromkeys(cell.model for cell in run[1])) for run in (baseline, candidate)]
-    for wanted, there, side in zip((baseline_model, candidate_model), labels, ("baseline", "candidate"), strict=True):
-        if wanted is not None and wanted not in there:
-            raise NotComparable(f"the {side} has no model {wanted!r}; it has {', '.join(there)}")
-    left = [baseline_model] if baseline_model else labels[0]
-    right = [candidate_model] if candidate_model else labels[1]
-    if len(left) == 1:
-        return [(left[0], label) for label in right]
-    both = [label for label in left if label in right]
-    if both:
-        return [(label, label) for label in both]
-    raise NotComparable(
-        f"which models? the baseline has {', '.join(left)}, the candidate {', '.join(right)}; name one as FOLDER::MODEL"
-    )

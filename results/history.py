@@ -21,7 +21,7 @@ from mtp_eval.results.tables import Run, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtp_eval.results.plots import Plot
+    from mtp_eval.results.figure import Plot
 
 COLUMNS: Mapping[str, str] = {
     "night": "name of the night; rows are in the order in which nights were finished",
@@ -149,7 +149,7 @@ def trend_table(history: pd.DataFrame, nights: int = 14) -> Table:
 
 def trend_plot(history: pd.DataFrame, nights: int = 60) -> Plot | None:
     """Scores over the nights with their intervals, a panel per task and k; None for a single night."""
-    from mtp_eval.results.plots import Looks, Plot, finish, legend, make_panels
+    from mtp_eval.results.figure import Looks, Plot, finish, legend, make_panels
 
     last = list(dict.fromkeys(history["night"]))[-nights:]
     if len(last) < 2:

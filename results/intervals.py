@@ -68,7 +68,9 @@ def mean_interval(
         return Interval(math.nan, math.nan, "none", level)
     if min(scores_P.sum(), scores_P.size - scores_P.sum()) < RARE_SUM:
         return _beta_interval(float(scores_P.sum()), scores_P.size, level)
-    means = _remembered_means(np.asarray(scores_P, np.float64).tobytes(), resamples, seed) if means_B is None else means_B
+    means = (
+        _remembered_means(np.asarray(scores_P, np.float64).tobytes(), resamples, seed) if means_B is None else means_B
+    )
     return _percentiles(means, level)
 
 

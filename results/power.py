@@ -91,12 +91,10 @@ def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[
             between = max(0.0, float((p - q).var(ddof=1)) - measured)
             if cell.n.max() == 1 or other.n.max() == 1:
                 between = float((p - q).var(ddof=1))  # one sample cannot tell the two parts apart
-                rows.append((f"{_where(cell)}: {cell.model}, {other.model}", MeasuredSpread(cell.n.size, between, 0.0)))
+                rows.append((f"{cell.where}: {cell.model}, {other.model}", MeasuredSpread(cell.n.size, between, 0.0)))
                 continue
             sampling = float((noise_p + noise_q).mean())
-            rows.append(
-                (f"{_where(cell)}: {cell.model}, {other.model}", MeasuredSpread(cell.n.size, between, sampling))
-            )
+            rows.append((f"{cell.where}: {cell.model}, {other.model}", MeasuredSpread(cell.n.size, between, sampling)))
     if not rows:
         raise ValueError("the two runs share no task with the same problems, all of them sampled")
     return rows
@@ -111,12 +109,12 @@ def spread_of_models(cells: Sequence[Cell], agreement: float) -> list[tuple[str,
         p, noise = estimate_parts(cell.c.astype(float), cell.n.astype(float))
         if cell.n.max() == 1:
             assumed = MeasuredSpread.assumed(cell.n.size, min(max(float(p.mean()), 1e-3), 1 - 1e-3), agreement)
-            rows.append((f"{_where(cell)}: {cell.model}", assumed))
+            rows.append((f"{cell.where}: {cell.model}", assumed))
             continue
         spread = max(0.0, float(p.var(ddof=1)) - float((noise / cell.n).mean()))
         rows.append(
             (
-                f"{_where(cell)}: {cell.model}",
+                f"{cell.where}: {cell.model}",
                 MeasuredSpread(cell.n.size, 2 * spread * (1 - agreement), 2 * float(noise.mean())),
             )
         )
@@ -141,7 +139,3 @@ def detectable_table(rows: Sequence[tuple[str, MeasuredSpread]], power: float = 
         "by samples per problem. One test: several need more.",
     )
     return Table(tuple(columns), tuple(lines), "Normal approximation, paired over problems.", notes)
-
-
-def _where(cell: Cell) -> str:
-    return f"{cell.task} ({cell.group})" if cell.group else cell.task

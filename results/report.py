@@ -15,7 +15,8 @@ from typing import Any
 from mtp_eval.results.cells import Cell, count_cells
 from mtp_eval.results.compare import Comparison
 from mtp_eval.results.compare_text import comparison_table, sentence
-from mtp_eval.results.plots import Plot, heads_plot, m_plot, pass_at_k_plot, size_plot
+from mtp_eval.results.figure import Plot
+from mtp_eval.results.plots import heads_plot, m_plot, pass_at_k_plot, size_plot
 from mtp_eval.results.record import Record
 from mtp_eval.results.render import render
 from mtp_eval.results.report_data import MOST, VERDICT_ORDER, ProblemFacts, Prompts, pack, problem_facts

@@ -12,7 +12,6 @@ no lock. Not covered: several machines writing one journal; each shard is a run 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,22 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.results.files import dump_json, sync_folder, write_atomically
+from mtp_eval.results.journal import LOCK_FILE, repair_tail, take_lock, write_all
 from mtp_eval.results.record import SCHEMA_VERSION, Record
 
 RUN_FILE = "run.json"
 JOURNAL_FILE = "records.jsonl"
 METRICS_FILE = "metrics.json"
 TIMING_FILE = "timing.json"
-LOCK_FILE = ".lock"
-TAIL_BYTES = 1 << 20
 
 
 class RunMismatch(ValueError):  # noqa: N818 - it is no fault of the program
     """The folder holds a run of another configuration; the message names each key that differs."""
-
-
-class RunLocked(ValueError):  # noqa: N818
-    """Another process is writing this run."""
 
 
 class RunStore:
@@ -61,7 +55,7 @@ class RunStore:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file; give --out a folder that does not exist yet")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(folder)
+        lock = take_lock(folder)
         try:
             if (folder / RUN_FILE).exists():
                 stored = _read_header(folder)
@@ -70,7 +64,7 @@ class RunStore:
                 _refuse_foreign_folder(folder)
                 stored = json.loads(dump_json(header))
                 write_atomically(folder / RUN_FILE, dump_json(stored))
-            _repair_tail(folder / JOURNAL_FILE)
+            repair_tail(folder / JOURNAL_FILE)
             journal = os.open(folder / JOURNAL_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             sync_folder(folder)
         except BaseException:
@@ -113,7 +107,7 @@ class RunStore:
         data = "".join(record.to_json() + "\n" for record in records).encode("ascii")
         size_before = os.fstat(self._journal).st_size
         try:
-            _write_all(self._journal, data)
+            write_all(self._journal, data)
             os.fsync(self._journal)
         except OSError as error:
             os.ftruncate(self._journal, size_before)
@@ -208,22 +202,6 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _take_lock(folder: Path) -> int:
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(lock, 32).decode("ascii", "replace").strip()
-        os.close(lock)
-        raise RunLocked(
-            f"another process{f' (pid {holder})' if holder else ''} is writing {folder}; "
-            "wait for it, or give another --out"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / RUN_FILE
     try:
@@ -278,47 +256,3 @@ def _refuse_foreign_folder(folder: Path) -> None:
         raise ValueError(
             f"{folder} is not empty and holds no {RUN_FILE} (but {min(foreign)}); give --out a new or empty folder"
         )
-
-
-def _repair_tail(path: Path) -> None:
-    """Cut the last line where a killed process left it torn; everything before it is kept, never more than one line."""
-    if not path.exists():
-        return
-    with open(path, "r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        start, line = _last_line(file, size)
-        if line.endswith(b"\n") and _is_record(line):
-            return
-        file.truncate(start)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _last_line(file: Any, size: int) -> tuple[int, bytes]:
-    """Where the last line of the first `size` bytes starts, and the line."""
-    window = TAIL_BYTES
-    while True:
-        start = max(0, size - window)
-        file.seek(start)
-        tail = file.read(size - start)
-        cut = tail.rfind(b"\n", 0, len(tail) - 1)
-        if cut >= 0 or start == 0:
-            return start + cut + 1, tail[cut + 1 :]
-        window *= 8
-
-
-def _is_record(line: bytes) -> bool:
-    try:
-        Record.from_json(line.decode("ascii"))
-    except ValueError:
-        return False
-    return True
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.write(descriptor, view)
-        view = view[written:]

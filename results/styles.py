@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.results.cells import Cell
+from mtp_eval.results.cells import Cell, where
+from mtp_eval.results.costs import overhead_table, speed_table
 from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.paired import holm, paired_p
 from mtp_eval.results.render import Column, Entry, Table, text_entry
@@ -92,14 +93,14 @@ def _score_table(
         body.append(tuple(entries))
     if any(len(reading.by_temperature) > 1 for reading in readings.values()):
         chosen = ", ".join(
-            f"{r.model} {_where(r.task, r.group)} @{r.k}: {r.oracle.temperature:g}" for r in readings.values()
+            f"{r.model} {where(r.task, r.group)} @{r.k}: {r.oracle.temperature:g}" for r in readings.values()
         )
         notes.append(f"ORACLE temperature, chosen on these very problems for each score ({chosen}).")
     notes.append(
         f"pass@k in percent. Bold: better than every other row{' of its size' if 'size' in lead[0].title else ''} by the "
         f"paired test at {ALPHA:g}, Holm-corrected."
     )
-    groups = (("", len(lead)), *((_where(task, group), len(ks)) for task, group in tasks))
+    groups = (("", len(lead)), *((where(task, group), len(ks)) for task, group in tasks))
     facts = [f"{_conditions(header, cells)}" for header, cells in runs]
     notes = [*warnings(runs), *dict.fromkeys(facts), *dict.fromkeys(notes)]
     headers = [header for header, _ in runs]
@@ -128,79 +129,6 @@ def _best(
     return best
 
 
-def _speed(runs: Sequence[Run], ks: Sequence[int]) -> Table:
-    """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
-    del ks
-    entries: dict[tuple[str, int], dict[str, Cell]] = {}
-    for _, cells in runs:
-        for cell in cells:
-            if not cell.n_forwards:
-                continue
-            label = cell.model.rsplit("/", 1)[-1]
-            heads = heads_used(cell)
-            entries.setdefault((label, heads), {})[_where(cell.task, cell.group)] = cell
-    tasks = list(dict.fromkeys(task for by_task in entries.values() for task in by_task))
-    columns = [Column("model"), Column("heads", True)]
-    columns += [Column(task, True, (f"{task} speed-up", f"{task} tokens/forward")) for task in tasks]
-    body = []
-    for (label, heads), by_task in sorted(entries.items()):
-        row = [text_entry(label), text_entry(heads)]
-        for task in tasks:
-            row.append(_speed_entry(by_task.get(task), entries.get((label, 1), {}).get(task)))
-        body.append(tuple(row))
-    notes = (
-        "Speed-up: generated tokens per second of generation against the same model with 1 head, each timed in its own "
-        "run; in brackets tokens per forward pass after the prompt.",
-    )
-    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)
-
-
-def _speed_entry(cell: Cell | None, base: Cell | None) -> Entry:
-    if cell is None or not cell.n_forwards:
-        return Entry("–", values=(None, None))
-    ratio = math.nan
-    if base is not None and base.generation_seconds > 0 and cell.generation_seconds > 0 and base.n_tokens:
-        ratio = (cell.n_tokens / cell.generation_seconds) / (base.n_tokens / base.generation_seconds)
-    tpf = cell.tokens_per_forward
-    text = f"{'–' if math.isnan(ratio) else f'{ratio:.2f}'} ({tpf:.2f})"
-    return Entry(text, values=(None if math.isnan(ratio) else ratio, tpf))
-
-
-def heads_used(cell: Cell) -> int:
-    """How many heads were used, head 1 included: one more than drafted."""
-    return len(cell.n_drafted) + 1
-
-
-def _overhead(runs: Sequence[Run], ks: Sequence[int]) -> Table:
-    """Training seconds per token relative to the model of n = 1 and the same size."""
-    del ks
-    cost: dict[tuple[str, int], list[float]] = {}
-    for header, _ in runs:
-        for label in header.get("models", {}):
-            facts = {name: model_fact(header, label, name) for name in ("n_future", "parameters", "train_seconds")}
-            tokens = model_fact(header, label, "train_tokens")
-            if facts["n_future"] and facts["train_seconds"] and tokens:
-                key = (size_name(facts["parameters"]), int(facts["n_future"]))
-                cost.setdefault(key, []).append(float(facts["train_seconds"]) / float(tokens))
-    sizes = list(dict.fromkeys(size for size, _ in cost))
-    columns = [Column("n", True), *(Column(size, True, (size,)) for size in sizes)]
-    body = []
-    for n in sorted({n for _, n in cost}):
-        row = [text_entry(n)]
-        for size in sizes:
-            own, base = cost.get((size, n)), cost.get((size, 1))
-            if own is None or base is None:
-                row.append(Entry("–", values=(None,)))
-            else:
-                ratio = (sum(own) / len(own)) / (sum(base) / len(base))
-                row.append(Entry(f"{ratio:.2f}", values=(ratio,)))
-        body.append(tuple(row))
-    notes = (
-        "Training seconds per token relative to n = 1 of the same size, as each checkpoint's training.json has them.",
-    )
-    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)
-
-
 def _temperature(runs: Sequence[Run], ks: Sequence[int]) -> Table:
     readings, notes = [], []
     for _, cells in runs:
@@ -218,7 +146,7 @@ def _temperature(runs: Sequence[Run], ks: Sequence[int]) -> Table:
     body = []
     for r in readings:
         every = ", ".join(f"{t:g}: {percent(v)}" for t, v in r.by_temperature.items())
-        row = [text_entry(v) for v in (r.model, _where(r.task, r.group), r.k, r.n_problems, every)]
+        row = [text_entry(v) for v in (r.model, where(r.task, r.group), r.k, r.n_problems, every)]
         for read in (r.oracle, r.fixed, r.cross_validated):
             row.append(score_entry(read.mean, read.interval))
             shares = ", ".join(f"{t:g} ({100 * s:.0f} %)" for t, s in sorted(read.share.items(), key=lambda x: -x[1]))
@@ -243,8 +171,8 @@ STYLES: Mapping[str, Callable[[Sequence[Run], Sequence[int]], Table]] = {
     "standard": results_table,
     "by-n": _by_n,
     "by-size": _by_size,
-    "speed": _speed,
-    "overhead": _overhead,
+    "speed": speed_table,
+    "overhead": overhead_table,
     "temperature": _temperature,
 }
 
@@ -307,7 +235,3 @@ def _conditions(header: Mapping[str, Any], cells: Sequence[Cell]) -> str:
             f"data {str(task.get('data_sha256') or '')[:8]}"
         )
     return "; ".join(parts) + "."
-
-
-def _where(task: str, group: str) -> str:
-    return f"{task} ({group})" if group else task

@@ -91,12 +91,12 @@ def warnings(runs: Sequence[Run]) -> list[str]:
             if broken:
                 notes.append(
                     f"INFRASTRUCTURE ERRORS: {broken:,} of {cell.n_completions:,} completions of {cell.model} on "
-                    f"{_task_and_group(cell)} could not be judged; they are left out, not counted as wrong."
+                    f"{cell.where} could not be judged; they are left out, not counted as wrong."
                 )
             if cell.same_interpreter:
                 notes.append(
                     f"{cell.same_interpreter:,} of {cell.n_completions:,} completions of {cell.model} on "
-                    f"{_task_and_group(cell)} were judged in the program's own interpreter, where a pass can be forged."
+                    f"{cell.where} were judged in the program's own interpreter, where a pass can be forged."
                 )
     return notes
 
@@ -155,7 +155,7 @@ def _optional_columns(flat: Sequence[tuple[Mapping[str, Any], Cell]]) -> set[str
 
 def _scored(cell: Cell, k: int, level: float, notes: list[str]) -> Entry:
     score = cell.score(k)
-    where = f"{cell.model} on {_task_and_group(cell)}"
+    where = f"{cell.model} on {cell.where}"
     if score.reason is not None:
         notes.append(f"pass@{k} of {where} is undefined: {score.reason}.")
         return Entry(NOTHING, values=(None, None, None))
@@ -165,10 +165,6 @@ def _scored(cell: Cell, k: int, level: float, notes: list[str]) -> Entry:
             "on which infrastructure errors left fewer than k samples."
         )
     return score_entry(score.mean, mean_interval(score.values, level))
-
-
-def _task_and_group(cell: Cell) -> str:
-    return f"{cell.task} ({cell.group})" if cell.group else cell.task
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from mtp_eval.harness.cli import app
 from mtp_eval.harness.errors import InputError, RegressionError
 from mtp_eval.results.cells import read_cells
-from mtp_eval.results.compare import NotComparable, compare_runs
+from mtp_eval.results.compare import compare_runs
+from mtp_eval.results.pairing import NotComparable
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables import Run
 

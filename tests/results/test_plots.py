@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mtp_eval.results.cells import count_cells
-from mtp_eval.results.plots import Plot, heads_plot, loss_plot, m_plot, pass_at_k_plot, size_plot, style_of
+from mtp_eval.results.figure import Plot, style_of
+from mtp_eval.results.plots import heads_plot, loss_plot, m_plot, pass_at_k_plot, size_plot
 from mtp_eval.results.record import Record
 from mtp_eval.results.tables import Run
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from mtp_eval.results.journal import RunLocked
 from mtp_eval.results.record import Record
-from mtp_eval.results.store import RunLocked, RunMismatch, RunStore
+from mtp_eval.results.store import RunMismatch, RunStore
 
 NewHeader = Callable[..., dict[str, Any]]
 NewRecord = Callable[..., Record]
