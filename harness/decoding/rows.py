@@ -22,7 +22,7 @@ from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.verifying import Drafts, Rule
 
 log = logging.getLogger(__name__)
-_SLOT_STEP = {"cpu": 64, "cuda": 256}  # attention looks at a multiple of this many slots; on a GPU each is a graph
+_SLOT_STEP = {"cpu": 16, "cuda": 256}  # attention looks at a multiple of this many slots; on a GPU each is a graph
 
 
 def rounded_capacity(tokens: int, device: torch.device) -> int:

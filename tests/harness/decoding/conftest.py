@@ -25,7 +25,7 @@ def one_thread() -> Iterator[None]:
 
 
 @functools.cache
-def _trained(n_future: int, head_kind: HeadKind = "parallel", context_length: int = 256, steps: int = 100) -> MTPModel:
+def _trained(n_future: int, head_kind: HeadKind = "parallel", context_length: int = 256, steps: int = 80) -> MTPModel:
     """A float64 model of some ten thousand parameters after `steps` steps on four functions in random order."""
     torch.manual_seed(n_future)
     config = ModelConfig(
@@ -42,9 +42,9 @@ def _trained(n_future: int, head_kind: HeadKind = "parallel", context_length: in
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(steps):
         rows = []
-        for _ in range(8):
-            text = "".join(LINES[i] for i in torch.randint(4, (5,)).tolist())
-            rows.append([256, *text.encode()][: 65 + n_future])
+        for _ in range(4):
+            text = "".join(LINES[i] for i in torch.randint(4, (4,)).tolist())
+            rows.append([256, *text.encode()][: 49 + n_future])
         tokens_BT = torch.tensor(rows)
         T = tokens_BT.shape[1] - n_future
         loss = torch.zeros(())
