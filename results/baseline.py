@@ -31,7 +31,7 @@ def with_differences(
     flat = [(header, cell) for header, cells in runs for cell in cells]
     for row, (header, cell) in enumerate(flat):
         same = [base for base in of_baseline if (base.task, base.group) == (cell.task, cell.group)]
-        same = [base for base in same if base.temperature == cell.temperature] or same
+        same = [base for base in same if base.temperature == cell.temperature] or (same if len(same) == 1 else [])
         if len(same) != 1:
             continue
         refuse_unlike(baseline[0], header, same[0], cell)

@@ -21,7 +21,10 @@ def speed_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
                 continue
             label = cell.model.rsplit("/", 1)[-1]
             heads = heads_used(cell)
-            entries.setdefault((label, heads), {})[cell.where] = cell
+            by_task = entries.setdefault((label, heads), {})
+            if cell.where in by_task:
+                raise ValueError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
+            by_task[cell.where] = cell
     tasks = list(dict.fromkeys(task for by_task in entries.values() for task in by_task))
     columns = [Column("model"), Column("heads", True)]
     columns += [Column(task, True, (f"{task} speed-up", f"{task} tokens/forward")) for task in tasks]

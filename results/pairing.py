@@ -6,7 +6,7 @@ sampling (temperature, top-p), limits or isolation is allowed and stated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtp_eval.results.cells import Cell
@@ -36,8 +36,10 @@ def pair_cells(
                 continue
             same = [other for other in theirs if (other.task, other.group) == (cell.task, cell.group)]
             exact = [other for other in same if other.temperature == cell.temperature]
-            if len(exact or same) == 1:
-                pairs.append((cell, (exact or same)[0]))
+            if exact:
+                pairs.append((cell, exact[0]))
+            elif len(same) == 1 and _is_alone(cell, baseline[1]):
+                pairs.append((cell, same[0]))  # one temperature each: compared, and the difference stated
     if not pairs:
         tasks = [sorted({cell.task for cell in run[1]}) for run in (baseline, candidate)]
         raise NotComparable(
@@ -45,6 +47,11 @@ def pair_cells(
             f"{', '.join(tasks[1])} in the candidate"
         )
     return pairs
+
+
+def _is_alone(cell: Cell, cells: Sequence[Cell]) -> bool:
+    """Whether its model, task and group were run at one temperature only."""
+    return sum((c.model, c.task, c.group) == (cell.model, cell.task, cell.group) for c in cells) == 1
 
 
 def refuse_unlike(

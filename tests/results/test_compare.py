@@ -166,6 +166,20 @@ def test_equal_shares_of_unequal_samples_are_ties(make_run: MakeRun) -> None:
     assert (len(comparison.wins), len(comparison.losses), comparison.n_ties) == (0, 0, 1)
 
 
+def test_sweeps_are_compared_temperature_by_temperature(
+    tmp_path: Path, new_header: Callable[..., Any], new_record: Callable[..., Any]
+) -> None:
+    runs = []
+    for name, heats in (("base", [0.2, 0.8]), ("other", [0.2, 0.5])):
+        header = new_header(["m"], {"t": {"n_problems": 1}}, temperature=heats)
+        records = [new_record("m", "t", "t/1", i, temperature=heat) for i, heat in enumerate(heats)]
+        with RunStore.open(tmp_path / name, header) as store:
+            store.append(records)
+        runs.append(load(tmp_path / name))
+    (comparison,) = compare_runs(*runs, [1])
+    assert comparison.where == "t at T=0.2"
+
+
 def test_power_says_what_more_samples_buy(make_run: MakeRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     p = rng.beta(0.5, 0.5, 300)
