@@ -4,7 +4,7 @@ Everything here shares an interpreter with hostile code and is trusted for nothi
 than that some process sent these bytes. Functions are bound early only so that a program which patches a module by
 accident does not break its own answers.
 
-Requests:  exec, call, next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
+Requests:  exec, call, batch (of calls), next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
 Answers:   ready, ok, raise, exit, syntax, done
 """
 
@@ -43,7 +43,11 @@ def serve(fd: int) -> None:
             request = _receive(fd)
             if request is None:
                 _exit(0)
-            _send(fd, answerer.answer(request))
+            if request[0] == "batch":
+                for number, (target, packed, packed_names) in enumerate(request[2], request[1]):
+                    _send(fd, answerer.answer(["call", number, target, packed, packed_names]))
+            else:
+                _send(fd, answerer.answer(request))
     except BaseException:
         _exit(70)
 

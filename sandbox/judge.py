@@ -21,17 +21,22 @@ from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable, TooLarge
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.remote import FROM_PROGRAM, Link, one_line
+from mtp_eval.sandbox.remote import FROM_PROGRAM, Link, Mispredicted, Script, one_line
 from mtp_eval.sandbox.session import Ended, Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Compiled:
-    """Trusted code, compiled once for all programs of a problem, and the names it wants from them."""
+    """Trusted code, compiled once for all programs of a problem, and the names it wants from them.
+
+    `script` holds the calls that it made on a program that passed; `has_script` turns false when they once differed.
+    """
 
     prelude: CodeType
     tests: CodeType
     wanted: tuple[str, ...]
+    script: Script | None = None
+    has_script: bool = True
 
 
 def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
@@ -42,7 +47,17 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
     """
     if program.stdin_cases:
         return _judge_output(program, jail, timeout_seconds)
-    trusted = None if program.same_interpreter else compile_trusted(program.prelude, program.tests)
+    if program.same_interpreter:
+        return _judged(program, None, jail, timeout_seconds)
+    trusted = compile_trusted(program.prelude, program.tests)
+    try:
+        return _judged(program, trusted, jail, timeout_seconds)
+    except Mispredicted:
+        trusted.script, trusted.has_script = None, False
+        return _judged(program, trusted, jail, timeout_seconds)
+
+
+def _judged(program: Program, trusted: Compiled | None, jail: Jail, timeout_seconds: float) -> Outcome:
     session = Session(jail, timeout_seconds)
     try:
         if trusted is None:
@@ -52,6 +67,9 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
         ended = session.ended or Ended(Verdict.PASSED)
     except Ended as over:
         ended = session.ended or over
+    except Mispredicted:
+        session.close()
+        raise
     wall_seconds = time.monotonic() - session.started
     usage = session.close()
     return _outcome(ended, wall_seconds, usage, jail, same_interpreter=trusted is None)
@@ -73,18 +91,29 @@ def _outcome(ended: Ended, wall: float, usage: Usage, jail: Jail, *, same_interp
 
 
 def _run_split(session: Session, source: str, trusted: Compiled) -> None:
-    namespace: dict[str, Any] = {"__name__": "tests", **Link(session).load(source, list(trusted.wanted))}
+    link = Link(session, trusted.script)
+    namespace: dict[str, Any] = {"__name__": "tests", **link.load(source, list(trusted.wanted))}
+    link.begin()
     try:
         exec(trusted.prelude, namespace)
         exec(trusted.tests, namespace)
     except Ended:
+        if link.mispredicted:
+            raise Mispredicted from None
         raise
     except (NestedTooDeeply, TooLarge) as error:
         raise session.end(Verdict.ERROR, str(error)) from None
     except NotEncodable as error:
         raise session.end(Verdict.INFRASTRUCTURE_ERROR, f"{error}; mark it same_interpreter") from None
     except BaseException as error:
+        if link.mispredicted:
+            raise Mispredicted from None
         raise session.end(*_verdict_of_exception(error)) from None
+    if link.mispredicted:
+        raise Mispredicted
+    if trusted.script is None and trusted.has_script and session.ended is None:
+        trusted.script = link.script()
+        trusted.has_script = trusted.script is not None
 
 
 def _verdict_of_exception(error: BaseException) -> tuple[Verdict, str]:

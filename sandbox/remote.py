@@ -7,7 +7,9 @@ of the same name, or as a fresh class with the same builtin bases.
 from __future__ import annotations
 
 import builtins
+import json
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 from mtp_eval.sandbox.codec import BadFrame, NotEncodable, containers, decode, encode, replace_content
@@ -21,11 +23,55 @@ _NEVER_RAISED = (StopIteration, StopAsyncIteration, GeneratorExit, KeyboardInter
 """These steer the interpreter: a StopIteration out of a call would end the tests' own loops early, and pass."""
 
 
+MAX_SCRIPT_CALLS, MAX_SCRIPT_CHARS = 200, 64 << 10
+
+
+class Mispredicted(BaseException):
+    """The tests made another call than the script had sent ahead; the program must be run again without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The calls that a problem's tests make, with their arguments, as a former program saw them.
+
+    Most tests call with the same arguments whatever the answers are. Sent ahead, the program works through them while
+    the tests check the first answers, and two switches between processes a call are saved. Every call that the
+    tests then really make is compared, to the letter, with the one that was sent.
+    """
+
+    calls: tuple[str, ...]
+    handles: dict[str, int]
+
+    def frame(self, first: int) -> bytes:
+        """The request for all of them; `first` is the number of the first answer."""
+        body = f'["batch",{first},[{",".join(self.calls)}]]'.encode("ascii")
+        return len(body).to_bytes(4, "big") + body
+
+
 class Link:
     """Encodes arguments for, and decodes answers of, one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, script: Script | None = None) -> None:
         self.session = session
+        self._script = script
+        self._ahead: deque[str] = deque()
+        self._calls: list[str] = []
+        self._handles: dict[str, int] = {}
+        self._can_be_script = True
+
+    def begin(self) -> None:
+        """Send the calls of the script, if the program has the functions that it calls."""
+        if self._script is not None and self._script.handles == self._handles:
+            self.session.send_ahead(self._script.frame(self.session.n_answers + 1))
+            self._ahead.extend(self._script.calls)
+
+    def script(self) -> Script | None:
+        """The calls that the tests made, for the next program; None where they cannot be made ahead."""
+        if not self._can_be_script or not 2 <= len(self._calls) <= MAX_SCRIPT_CALLS:
+            return None
+        if sum(map(len, self._calls)) > MAX_SCRIPT_CHARS:
+            return None
+        return Script(tuple(self._calls), dict(self._handles))
 
     def load(self, source: str, wanted: list[str]) -> dict[str, Any]:
         """Have the program executed; what it then holds under the wanted names, as values or proxies.
@@ -48,6 +94,7 @@ class Link:
     def _name(self, described: Any, name: str) -> Any:
         kind, detail = described
         if kind == "call" and type(detail) is int:
+            self._handles[name] = detail
             return RemoteCallable(self, detail, True, "function")
         if kind == "value":
             return decode(detail, self.resolve)
@@ -61,18 +108,28 @@ class Link:
         """Call something in the jail; arguments that it changed in place are changed here too."""
         packed = [encode(arg, _encode_remote) for arg in args]
         packed_names = {name: encode(arg, _encode_remote) for name, arg in kwargs.items()}
-        answer = self.session.request("call", target, packed, packed_names)
+        call = json.dumps([target, packed, packed_names], separators=(",", ":"))
+        self._calls.append(call)
+        if '["h",' in call or target not in self._handles.values():
+            self._can_be_script = False
+        if self._ahead:
+            if self._ahead.popleft() != call:
+                raise self._mispredicted()
+            answer = self.session.answer()
+        else:
+            self._can_be_script = self._can_be_script and len(self._calls) <= MAX_SCRIPT_CALLS
+            answer = self.session.request("call", target, packed, packed_names)
         if answer[-1] is not None and answer[0] in ("ok", "raise"):
             self._bring_back(args, answer[-1])
         return self._value(answer)
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Any other request whose answer is one value."""
-        return self._value(self.session.request(name, *arguments))
+        return self._value(self._request(name, *arguments))
 
     def next_items(self, target: int, n: int) -> tuple[list[Any], bool]:
         """Up to n further items of an iterator in the jail, and whether it is exhausted."""
-        answer = self.session.request("next", target, n)
+        answer = self._request("next", target, n)
         if answer[0] != "ok":
             self._raise(answer)
         try:
@@ -80,6 +137,20 @@ class Link:
             return [decode(item, self.resolve) for item in items], done is True
         except (BadFrame, TypeError, ValueError) as error:
             raise self._nonsense(error) from None
+
+    def _request(self, name: str, *arguments: Any) -> list[Any]:
+        """A request that no script holds."""
+        self._can_be_script = False
+        if self._ahead:
+            raise self._mispredicted()
+        return self.session.request(name, *arguments)
+
+    def _mispredicted(self) -> Mispredicted:
+        self.mispredicted = True
+        self.session.end(Verdict.INFRASTRUCTURE_ERROR, "the tests did not make the calls that were made ahead")
+        return Mispredicted()
+
+    mispredicted = False
 
     def resolve(self, data: list[Any]) -> Any:
         """Handles and numpy arrays."""

@@ -43,7 +43,8 @@ class Session:
         self.ended: Ended | None = None
         self.usage: Usage | None = None
         self.timeout_seconds = timeout_seconds
-        self.n_requests = 0
+        self.n_answers = 0
+        self._unread = b""
         self.started = time.monotonic()
         self._waited_before = _own_run_delay()
         self._deadline = self.started + timeout_seconds
@@ -59,16 +60,27 @@ class Session:
             Ended: the program is over: it died, ran out of time, sent too much or sent nonsense.
             TooLarge: the request itself is larger than a frame may be.
         """
+        self.send_ahead(to_bytes([name, self.n_answers + 1, *arguments]))
+        return self.answer()
+
+    def send_ahead(self, data: bytes) -> None:
+        """Send a frame whose answers are fetched with `answer`, one after another."""
         if self.ended is not None:
             raise self.ended
-        self.n_requests += 1
-        data = to_bytes([name, self.n_requests, *arguments])
+        if self._unread:
+            raise self.end(Verdict.ERROR, "ProtocolError: the program sent more than one answer")
+        self._send(data)
+
+    def answer(self) -> list[Any]:
+        """The next answer to what was sent."""
+        if self.ended is not None:
+            raise self.ended
+        self.n_answers += 1
         try:
-            self._send(data)
             answer = from_bytes(self._receive())
         except BadFrame as error:
             raise self.end(Verdict.ERROR, f"ProtocolError: the program answered with {error}") from None
-        if len(answer) < 3 or answer[1] != self.n_requests:
+        if len(answer) < 3 or answer[1] != self.n_answers:
             raise self.end(Verdict.ERROR, "ProtocolError: the program answered another request than the last")
         return answer
 
@@ -101,20 +113,19 @@ class Session:
                 raise self._gone() from None
 
     def _receive(self) -> bytes:
-        chunk = self._chunk(65536)
+        chunk = self._unread or self._chunk(65536)
         while len(chunk) < 4:
             chunk += self._chunk(65536)
-        size = int.from_bytes(chunk[:4], "big")
-        if size > MAX_FRAME_BYTES:
+        size = 4 + int.from_bytes(chunk[:4], "big")
+        if size > MAX_FRAME_BYTES + 4:
             raise self.end(Verdict.ERROR, f"ProtocolError: an answer of {size} bytes; the limit is {MAX_FRAME_BYTES}")
-        if len(chunk) == 4 + size:
-            return chunk[4:]
-        body = bytearray(chunk[4:])
-        while len(body) < size:
-            body += self._chunk(size - len(body))
-        if len(body) > size:
-            raise self.end(Verdict.ERROR, "ProtocolError: the program sent more than one answer")
-        return bytes(body)
+        if len(chunk) < size:
+            whole = bytearray(chunk)
+            while len(whole) < size:
+                whole += self._chunk(size - len(whole))
+            chunk = bytes(whole)
+        self._unread = chunk[size:]
+        return chunk[4:size]
 
     def _chunk(self, n_bytes: int) -> bytes:
         while True:
