@@ -46,9 +46,10 @@ class HuggingFaceBackend:
             raise InputError(f"hf:{source} needs transformers: pip install 'mtp-eval[hf]'") from error
         self.device = choose_device(device)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(source)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
             kind = "auto" if dtype == "auto" else choose_dtype(dtype)
-            self.model = AutoModelForCausalLM.from_pretrained(source, dtype=kind).to(self.device).eval()
+            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=kind)
+            self.model = model.to(self.device).eval()
         except (OSError, ValueError) as error:
             raise InputError(
                 f"hf:{source} cannot be loaded: expected a folder or hub name of a causal language model with its tokenizer; "

@@ -3,7 +3,7 @@
     tokens_BT -> embed -> trunk -> z_BTD -> head i -> norm -> unembed -> logits_BTV for x_{t+i}
 
 Shapes: B batch rows, T tokens, D model width, V vocabulary, H attention heads, K key-value heads, E head size, F
-feed-forward width, S cache slots. Module names follow Llama's so that weights convert by renaming.
+feed-forward width. Module names follow Llama's so that weights convert by renaming.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtp_eval.harness.models.cache import LayerCache
 from mtp_eval.harness.models.config import ModelConfig
 
 
@@ -46,7 +45,7 @@ def rotate(x_BHTE: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal grouped-query attention, over a cache where one is given."""
+    """Causal grouped-query attention over whole texts; decoding with a cache is `harness.decoding.fused`."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -56,32 +55,15 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.d_model, self.kv_heads * self.head_size, bias=False)
         self.o_proj = nn.Linear(self.n_heads * self.head_size, config.d_model, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], memory: Memory | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """`(B, T, D)` to `(B, T, D)`."""
         B, T, _ = x_BTD.shape
         q = rotate(self.q_proj(x_BTD).view(B, T, self.n_heads, self.head_size).transpose(1, 2), rotary)
         k = rotate(self.k_proj(x_BTD).view(B, T, self.kv_heads, self.head_size).transpose(1, 2), rotary)
         v = self.v_proj(x_BTD).view(B, T, self.kv_heads, self.head_size).transpose(1, 2)
         grouped = self.kv_heads != self.n_heads
-        if memory is None:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
-        else:
-            k, v = memory.write(k, v)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=memory.mask_B1TS, enable_gqa=grouped)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
         return self.o_proj(out.transpose(1, 2).reshape(B, T, -1))
-
-
-class Memory:
-    """One layer's cache with where this forward writes and what it may see."""
-
-    def __init__(self, cache: LayerCache, positions_BT: Tensor, mask_B1TS: Tensor):
-        self.cache, self.positions_BT, self.mask_B1TS = cache, positions_BT, mask_B1TS
-
-    def write(self, k_BKTE: Tensor, v_BKTE: Tensor) -> tuple[Tensor, Tensor]:
-        """Store, and return the slots that the mask speaks of."""
-        k, v = self.cache.write(k_BKTE, v_BKTE, self.positions_BT)
-        slots = self.mask_B1TS.shape[-1]
-        return k[:, :, :slots], v[:, :, :slots]
 
 
 class FeedForward(nn.Module):
@@ -108,9 +90,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], memory: Memory | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """`(B, T, D)` to `(B, T, D)`."""
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary, memory)
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
 
@@ -121,8 +103,8 @@ class LinearHead(nn.Module):
         super().__init__()
         self.proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], memory: Memory | None = None) -> Tensor:
-        """`(B, T, D)` to `(B, T, D)`; looks at no other position, so it needs neither positions nor memory."""
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """`(B, T, D)` to `(B, T, D)`; looks at no other position, so it needs no positions."""
         return self.proj(x_BTD)
 
 
@@ -153,13 +135,11 @@ class MTPModel(nn.Module):
         """The rotary table of these positions in the model's dtype."""
         return rotary_table(positions_BT, self.config.head_size, self.config.rope_theta, self.embed_tokens.weight.dtype)
 
-    def trunk_forward(
-        self, tokens_BT: Tensor, rotary: tuple[Tensor, Tensor], memories: list[Memory] | None = None
-    ) -> Tensor:
+    def trunk_forward(self, tokens_BT: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """The trunk's output z `(B, T, D)`, which every head reads."""
         x_BTD = self.embed_tokens(tokens_BT)
-        for i, block in enumerate(self.trunk):
-            x_BTD = block(x_BTD, rotary, memories[i] if memories else None)
+        for block in self.trunk:
+            x_BTD = block(x_BTD, rotary)
         return x_BTD
 
     def unembedding(self, head: int = 1) -> nn.Module:
