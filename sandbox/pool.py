@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from types import TracebackType
@@ -29,7 +29,7 @@ from mtp_eval.sandbox.worker import WorkItem
 
 ISOLATIONS = ("full", "process")
 MAX_WAITING_PER_WORKER = 64
-MAX_REMEMBERED = 100_000
+MAX_REMEMBERED = 20_000
 """Outcomes kept so that an identical program is not run again."""
 
 
@@ -70,7 +70,7 @@ class Pool:
         self.layers: Mapping[str, str] = {}
         self._changed = threading.Condition()
         self._jobs: dict[bytes, Job] = {}
-        self._remembered: OrderedDict[bytes, Outcome] = OrderedDict()
+        self._remembered: dict[bytes, Outcome] = {}
         self._finished: deque[tuple[Hashable, Outcome]] = deque()
         self._n_open = 0
         self._closed = False
@@ -108,7 +108,7 @@ class Pool:
                     raise PoolClosed("the pool is closed")
                 known = self._remembered.get(key)
                 if known is not None:
-                    self._remembered.move_to_end(key)
+                    self._remembered[key] = self._remembered.pop(key)  # the most recent again
                     self._finished.append((tag, known))
                     break
                 job = self._jobs.get(key)
@@ -192,7 +192,7 @@ class Pool:
         if outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR:
             self._remembered[job.key] = outcome
             if len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
+                del self._remembered[next(iter(self._remembered))]
         self._changed.notify_all()
 
 
