@@ -33,4 +33,5 @@ def table(
     else:
         from mtp_eval.results.files import write_atomically
 
+        out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, text)
