@@ -8,7 +8,8 @@ from mtp_eval.harness.progress import progress, say
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.loop import Report, TrainResult, train
-from mtp_eval.harness.training_data import resolve_data, training_provenance
+from mtp_eval.harness.training.state import check_free, last_step
+from mtp_eval.harness.training_data import resolve_data_once, training_provenance
 
 
 def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool = False) -> TrainResult:
@@ -18,12 +19,13 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
         InputError: a source, config or folder that cannot be used.
     """
     processes = join_processes(config.device, config.batch_size)
-    data, tokenizer = resolve_data(config, out)
+    check_free(out, resume=resume)
+    data, tokenizer = resolve_data_once(config, out, processes)
     if not processes.is_main:
         return train(config, data, out, tokenizer=tokenizer, resume=resume)
     say(describe_model(config, tokenizer.vocab_size))
-    done = 0
-    with progress(f"train {label}", config.total_steps) as bar:
+    done = last_step(out) if resume else 0
+    with progress(f"train {label}", config.total_steps, done) as bar:
 
         def report(now: Report) -> None:
             nonlocal done

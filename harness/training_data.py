@@ -23,6 +23,7 @@ from mtp_eval.harness.progress import say
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import INDEX, Corpus, build_corpus, cache_folder, open_corpus
+from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 
@@ -31,11 +32,28 @@ BPE_DOCUMENTS = 20_000
 """Documents that a BPE is learnt from at most."""
 
 
-def resolve_data(config: TrainConfig, out: Path) -> tuple[Corpus, Tokenizer]:
-    """The corpus and tokenizer that a config names; files are tokenised once and kept in the cache."""
+def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> tuple[Corpus, Tokenizer]:
+    """As `resolve_data`, where each machine's first process does the work and the others read what it left."""
+    first = processes.local_rank == 0
+    if not first:
+        processes.barrier()
+    found = resolve_data(config, out, reuse=not first)
+    if first:
+        processes.barrier()
+    return found
+
+
+def resolve_data(config: TrainConfig, out: Path, *, reuse: bool = False) -> tuple[Corpus, Tokenizer]:
+    """The corpus and tokenizer that a config names; files are tokenised once and kept in the cache.
+
+    Args:
+        reuse: take a task's text that lies in `out` already, instead of generating it again.
+    """
     tokenizer = resolve_tokenizer(config)
     source = ", ".join(config.data.sources)
     if any(name.startswith(TASK) for name in config.data.sources):
+        if reuse and (out / "data" / INDEX).is_file():
+            return open_corpus(out / "data"), tokenizer
         needed = config.total_steps * config.tokens_per_step + 2 * config.model.context_length
         return build_corpus(
             documents(config),

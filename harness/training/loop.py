@@ -18,13 +18,12 @@ from typing import Any
 
 import torch
 
-from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import MANIFEST, checkpoint_info
+from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer
 from mtp_eval.harness.training import state
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import Array, Batches, Corpus, build_corpus
+from mtp_eval.harness.training.corpus import Array, Batches, Corpus, build_corpus, open_corpus
 from mtp_eval.harness.training.distributed import Processes, join_processes, shard
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.matching import baseline
@@ -79,19 +78,25 @@ def train(
     out = Path(out)
     tokenizer = tokenizer or ByteTokenizer()
     processes = join_processes(config.device, config.batch_size)
-    if not resume and ((out / MANIFEST).exists() or state.step_folders(out)):
-        raise InputError(
-            f"{out} holds a training run already: --resume continues it, another --out starts a new one, or remove the "
-            "folder"
-        )
+    state.check_free(out, resume=resume)
     if config.threads:
         torch.set_num_threads(config.threads)
     if not isinstance(data, Corpus):
-        needed = config.total_steps * config.tokens_per_step + 2 * config.model.context_length
-        data = build_corpus(data, tokenizer, out / "data", holdout=config.data.holdout, max_train_tokens=needed)
+        data = _tokenised(data, config, out, tokenizer, processes)
     run = _Run(config, data, out, tokenizer, processes, resume=resume, provenance=provenance or {})
     explain_out_of_memory(lambda: run.run(on_progress or (lambda report: None)), config)
     return run.result()
+
+
+def _tokenised(
+    documents: Iterable[Document | str], config: TrainConfig, out: Path, tokenizer: Tokenizer, processes: Processes
+) -> Corpus:
+    """As many documents as the budget needs, tokenised by the first process only."""
+    if processes.is_main:
+        needed = config.total_steps * config.tokens_per_step + 2 * config.model.context_length
+        build_corpus(documents, tokenizer, out / "data", holdout=config.data.holdout, max_train_tokens=needed)
+    processes.barrier()
+    return open_corpus(out / "data")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import CONFIG, MANIFEST, WEIGHTS, save_state
+from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, save_state
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import Tokenizer
 
@@ -89,6 +89,21 @@ def write_step(
 def step_folders(out: Path) -> list[Path]:
     """Periodic checkpoints, oldest first."""
     return sorted((out / "steps").glob("step-*"))
+
+
+def last_step(out: Path) -> int:
+    """The step that a resumed run would go on from; 0 when there is nothing to resume."""
+    folders = step_folders(out)
+    return int(folders[-1].name.removeprefix("step-")) if folders else 0
+
+
+def check_free(out: Path, *, resume: bool) -> None:
+    """Refuse to start a new run over another one."""
+    if not resume and ((out / MANIFEST).exists() or step_folders(out)):
+        raise InputError(
+            f"{out} holds a training run already: --resume continues it, another --out starts a new one, or remove the "
+            "folder"
+        )
 
 
 def publish(source: Path, out: Path) -> None:
@@ -206,18 +221,3 @@ def _copy_into(target: Tensor, source: Tensor) -> None:
     else:
         with torch.no_grad():
             target.copy_(source)
-
-
-__all__ = [
-    "CONFIG",
-    "TrainerState",
-    "check_same_run",
-    "gather_moments",
-    "gather_weights",
-    "keep_best",
-    "load_weights",
-    "publish",
-    "read_step",
-    "step_folders",
-    "write_step",
-]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tiny_runs import distributed, documents, tiny
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.initialize import new_model
+from mtp_eval.harness.train import train_checkpoint
 from mtp_eval.harness.training.loop import train
 
 PROGRAM = """
@@ -23,20 +26,21 @@ from pathlib import Path
 import torch
 sys.path.insert(0, {tests!r})
 from tiny_runs import distributed
-from mtp_eval.harness.training.corpus import open_corpus
-from mtp_eval.harness.training.loop import train
+from mtp_eval.harness.train import train_checkpoint
 for mode in ("ddp", "fsdp"):
-    train(distributed(mode), open_corpus(Path({data!r})), Path({out!r}) / mode)
+    train_checkpoint(distributed(mode, {text!r}), Path({out!r}) / mode, mode)
 torch.distributed.destroy_process_group()
 """
 
 
 def test_two_processes_match_one(tmp_path: Path) -> None:
-    train(distributed("ddp"), documents(), tmp_path / "one")
+    text = tmp_path / "text.jsonl"
+    text.write_text("".join(json.dumps({"text": d.text}) + "\n" for d in islice(documents(), 400)))
+    train_checkpoint(distributed("ddp", str(text), cache="one"), tmp_path / "one", "one")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = PROGRAM.format(tests=str(Path(__file__).parent), data=str(tmp_path / "one" / "data"), out=str(tmp_path))
+    program = PROGRAM.format(tests=str(Path(__file__).parent), text=str(text), out=str(tmp_path))
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(

@@ -39,6 +39,15 @@ def to_be_killed() -> TrainConfig:
     return tiny(steps=40, checkpoint_every=7, threads=1)
 
 
-def distributed(mode: str) -> TrainConfig:
+def distributed(mode: str, text: str, cache: str = "two") -> TrainConfig:
     # epsilon so large that Adam does not divide rounding by rounding
-    return tiny(steps=6, threads=1, parallel=mode, optimizer__epsilon=1e-3, micro_batch_size=2)
+    return tiny(
+        steps=6,
+        threads=1,
+        parallel=mode,
+        optimizer__epsilon=1e-3,
+        micro_batch_size=2,
+        data__sources=[text],
+        data__tokenizer="bpe:300",
+        data__cache=f"{text}.{cache}",
+    )
