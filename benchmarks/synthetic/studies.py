@@ -30,6 +30,8 @@ class Study:
             "batch_size": preset["batch_size"] * batch_factor,
             "seed": seed,
             "threads": 1,  # of a CPU, so that several studies can share a machine
+            "compile": "off",  # compiling would take longer than the training
+            "precision": "fp32",
             "validate_every": 0,
             "checkpoint_every": 0,
         }

@@ -1,7 +1,8 @@
 """Next-token against multi-token training on the synthetic tasks: five seeds each, accuracy in and out of domain.
 
 Every finished training is written to --json at once, and a file that is there is continued. `--table` prints the
-figures of such a file and `--plot` draws them.
+figures of such files and `--plot` draws them. The budgets of the presets are a CPU's; on a GPU run the studies side by
+side, each with a file of its own: --study poly --batch-factor 8 --steps-factor 4 --json poly.jsonl
 """
 
 from __future__ import annotations
@@ -151,6 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one seed and a twentieth of the steps")
     parser.add_argument("--json", type=Path, help="JSON lines to write or continue")
+    parser.add_argument(
+        "--more", type=Path, action="append", default=[], help="other such files, for --table and --plot"
+    )
     parser.add_argument("--study", action="append", choices=list(STUDIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -159,7 +163,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only print the table of --json")
     parser.add_argument("--plot", type=Path, help="only draw --json into this file")
     args = parser.parse_args()
-    rows = read(args.json) if args.json else []
+    rows = [row for file in [*([args.json] if args.json else []), *args.more] for row in read(file)]
     if args.plot:
         plot(rows, args.plot)
     if not (args.table or args.plot):
