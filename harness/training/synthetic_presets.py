@@ -12,7 +12,7 @@ Values = Mapping[str, Any]
 SHAPES: Mapping[str, tuple[str, int, int, int, int, int, float]] = {
     # name: task, n of the second model, layers, context, steps, batch, learning rate
     "poly": ("poly@f3x2", 2, 4, 96, 800, 12, 3e-3),
-    "induction": ("induction", 2, 4, 256, 400, 8, 3e-3),
+    "induction": ("induction", 2, 4, 384, 400, 6, 3e-3),
     "stargraph": ("stargraph@d2l4", 4, 6, 64, 1000, 16, 2e-3),
 }
 
