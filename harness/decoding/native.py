@@ -89,6 +89,10 @@ class NativeBackend:
             "dtype": str(weight.dtype).removeprefix("torch."),
         }
 
+    def decoding_facts(self) -> dict[str, Any]:
+        """What "auto" measured so far, with the expected speed-up over plain decoding; JSON-serialisable."""
+        return {"plans": [plan.as_dict() for plan in self.plans.values()]}
+
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, each as soon as it is finished."""
         settings = self.resolve(requests, settings)

@@ -169,6 +169,7 @@ def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None
     chosen = backend.resolve(many, settings)
     (plan,) = backend.plans.values()
     assert chosen.draft_heads == plan.draft_heads
+    assert backend.decoding_facts()["plans"][0]["batch"] == 2
     assert plan.tokens_per_forward[1] == 1
     assert 1 < plan.tokens_per_forward[2] <= plan.tokens_per_forward[4] <= 4
     assert backend.resolve(few, settings).draft_heads == plan.draft_heads  # known by now
