@@ -6,13 +6,14 @@ Resampling whole problems covers both sources of noise at once: which problems t
 samples the model happened to write (a problem's score carries its own sampling noise). Fixed seeds: the same scores
 always give the same interval.
 
-Two corrections make the interval honest where the plain percentile bootstrap is not:
+Three corrections make the interval honest where the plain percentile bootstrap is not:
+- few problems: the tails are widened to Student's t (`percentiles`), by 0.9 % at 164 problems.
 - few problems solved (or few unsolved): with 0 of 164 solved every resample gives 0 and the interval would be [0, 0].
   Where the sum of scores (or of 1 - score) is below 10, the binomial interval of Clopper and Pearson at that sum is
   used, which is exact for one sample a problem and conservative for more: a score within [0, 1] varies no more than a
   0-or-1 score of the same mean.
-- few training seeds: drawing S of S seeds understates their spread by (S-1)/S, so S-1 are drawn, and the tails are
-  widened to Student's t for the effective degrees of freedom (Hesterberg 2015's expanded percentile interval).
+- few training seeds: drawing S of S seeds understates their spread by (S-1)/S, so S-1 are drawn, and Student's t has the
+  effective degrees of freedom.
 
 Not covered: differences between two runs, which are paired and live in `results.paired`.
 """
@@ -71,7 +72,7 @@ def mean_interval(
     means = (
         _remembered_means(np.asarray(scores_P, np.float64).tobytes(), resamples, seed) if means_B is None else means_B
     )
-    return _percentiles(means, level)
+    return percentiles(means, level, scores_P.size)
 
 
 def nested_interval(
@@ -99,7 +100,7 @@ def nested_interval(
         by_seed_BS = times_drawn @ scores_SP.T / n_problems
         drawn_BS = rng.integers(n_seeds, size=(stop - start, n_seeds - 1))
         means[start:stop] = np.take_along_axis(by_seed_BS, drawn_BS, axis=1).mean(axis=1)
-    return _percentiles(means, _expanded(level, scores_SP))
+    return percentiles(means, level, n_problems, _freedom(scores_SP))
 
 
 @lru_cache(maxsize=256)
@@ -108,31 +109,35 @@ def _remembered_means(scores: bytes, resamples: int, seed: int) -> FloatArray:
     return resampled_means(np.frombuffer(scores, dtype=np.float64), resamples, seed)
 
 
-def _percentiles(means_B: FloatArray, level: float) -> Interval:
-    tail = (1.0 - level) / 2.0
+def percentiles(means_B: FloatArray, level: float, n_problems: int, freedom: float | None = None) -> Interval:
+    """The percentile interval, its tails as far out as Student's t demands (Hesterberg 2015).
+
+    Resampling P problems gives a spread that is too small by sqrt((P-1)/P), and percentiles that know nothing of the
+    uncertainty of the spread itself; `freedom` is that of the t, P - 1 unless given.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    reach = stdtrit(freedom or n_problems - 1, 0.5 + level / 2.0) * math.sqrt(n_problems / (n_problems - 1))
+    tail = float(ndtr(-reach))
     low, high = np.quantile(means_B, [tail, 1.0 - tail])
     return Interval(float(low), float(high), "bootstrap", level)
 
 
 def _beta_interval(total: float, n_problems: int, level: float) -> Interval:
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     tail = (1.0 - level) / 2.0
-    low = 0.0 if total <= 0 else float(beta.ppf(tail, total, n_problems - total + 1))
-    high = 1.0 if total >= n_problems else float(beta.ppf(1.0 - tail, total + 1, n_problems - total))
+    low = 0.0 if total <= 0 else float(betaincinv(total, n_problems - total + 1, tail))
+    high = 1.0 if total >= n_problems else float(betaincinv(total + 1, n_problems - total, 1.0 - tail))
     return Interval(low, high, "beta", level)
 
 
-def _expanded(level: float, scores_SP: FloatArray) -> float:
-    """The level at which a normal's tail is as far out as Student's t at `level`, for the spread of few seeds."""
-    from scipy.stats import norm, t
-
+def _freedom(scores_SP: FloatArray) -> float:
+    """Effective degrees of freedom of the spread over seeds and problems (Welch and Satterthwaite)."""
     n_seeds, n_problems = scores_SP.shape
     between_seeds = scores_SP.mean(axis=1).var(ddof=1) / n_seeds
     between_problems = scores_SP.mean(axis=0).var(ddof=1) / n_problems
     total = between_seeds + between_problems
     if total == 0.0:
-        return level
-    # Welch and Satterthwaite: each part weighs in with its own degrees of freedom.
-    freedom = total**2 / (between_seeds**2 / (n_seeds - 1) + between_problems**2 / (n_problems - 1))
-    return float(1.0 - 2.0 * norm.sf(t.ppf(0.5 + level / 2.0, freedom)))
+        return float(n_problems - 1)
+    return float(total**2 / (between_seeds**2 / (n_seeds - 1) + between_problems**2 / (n_problems - 1)))

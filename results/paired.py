@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtp_eval.results.estimators import FloatArray
-from mtp_eval.results.intervals import RARE_SUM, RESAMPLES, SEED, Interval, resampled_means
+from mtp_eval.results.intervals import RARE_SUM, RESAMPLES, SEED, Interval, percentiles, resampled_means
 
 FLIPS = 20_000
 ENUMERATE_UP_TO = 14
@@ -38,9 +38,7 @@ def difference_interval(d_P: FloatArray, level: float = 0.95, resamples: int = R
     if np.abs(d_P).sum() < RARE_SUM:
         gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
         return tango_interval(gains, losses, d_P.size, level)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(resampled_means(d_P, resamples, seed), [tail, 1.0 - tail])
-    return Interval(float(low), float(high), "bootstrap", level)
+    return percentiles(resampled_means(d_P, resamples, seed), level, d_P.size)
 
 
 def tango_interval(gains: float, losses: float, n_problems: int, level: float = 0.95) -> Interval:
@@ -49,9 +47,9 @@ def tango_interval(gains: float, losses: float, n_problems: int, level: float = 
     All differences that the score test does not reject; found by bisection between the observed one and +-1.
     """
     from scipy.optimize import brentq
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z = float(norm.ppf(0.5 + level / 2.0))
+    z = float(ndtri(0.5 + level / 2.0))
     observed = (gains - losses) / n_problems
 
     def score(delta: float) -> float:
@@ -80,10 +78,10 @@ def tango_interval(gains: float, losses: float, n_problems: int, level: float = 
 
 def mcnemar_p(gains: int, losses: int) -> float:
     """The exact two-sided p-value for problems that only one of two models solved, one sample each."""
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
     discordant = gains + losses
-    return 1.0 if discordant == 0 else float(binomtest(gains, discordant, 0.5).pvalue)
+    return min(1.0, 2.0 * float(bdtr(min(gains, losses), discordant, 0.5)))
 
 
 def sign_flip_p(d_P: FloatArray, flips: int = FLIPS, seed: int = SEED) -> float:
@@ -144,7 +142,7 @@ def nested_difference(
     Problems are paired, seeds are not. The p-value is Student's t with the degrees of freedom of Welch and
     Satterthwaite; the interval is the bootstrap over problems and seeds with its tails widened to that t.
     """
-    from scipy.stats import norm, t
+    from scipy.special import stdtr
 
     d_P = candidate_SP.mean(axis=0) - baseline_SP.mean(axis=0)
     parts = [(float(d_P.var(ddof=1)) / d_P.size, d_P.size - 1)]
@@ -155,7 +153,7 @@ def nested_difference(
     if variance == 0.0:
         return Interval(float(d_P.mean()), float(d_P.mean()), "none", level), 1.0
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    p_value = float(2.0 * t.sf(abs(float(d_P.mean())) / math.sqrt(variance), freedom))
+    p_value = float(2.0 * stdtr(freedom, -abs(float(d_P.mean())) / math.sqrt(variance)))
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     shares = np.full(d_P.size, 1.0 / d_P.size)
@@ -163,9 +161,7 @@ def nested_difference(
         rows = min(1_000, resamples - start)
         times_drawn = rng.multinomial(d_P.size, shares, size=rows).astype(np.float64) / d_P.size
         means[start : start + rows] = _drawn(times_drawn, candidate_SP, rng) - _drawn(times_drawn, baseline_SP, rng)
-    tail = float(norm.sf(t.ppf(0.5 + level / 2.0, freedom)))
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Interval(float(low), float(high), "bootstrap", level), p_value
+    return percentiles(means, level, d_P.size, freedom), p_value
 
 
 def _drawn(times_drawn_BP: FloatArray, scores_SP: FloatArray, rng: np.random.Generator) -> NDArray[np.float64]:

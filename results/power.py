@@ -42,9 +42,9 @@ class MeasuredSpread:
 
     def detectable(self, n_samples: int, power: float = 0.8, alpha: float = 0.05) -> float:
         """The true difference (a share) that is found significant with probability `power`."""
-        from scipy.stats import norm
+        from scipy.special import ndtri
 
-        reach = float(norm.ppf(1.0 - alpha / 2.0) + norm.ppf(power))
+        reach = float(ndtri(1.0 - alpha / 2.0) + ndtri(power))
         return reach * self.sd(n_samples) / math.sqrt(self.n_problems)
 
     def problems_needed(self, difference: float, n_samples: int, power: float = 0.8, alpha: float = 0.05) -> int:
