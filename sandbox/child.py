@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mtp_eval.sandbox.codec import (
+    RARE_MODULES,
+    RARE_TAGS,
     BadFrame,
     NotEncodable,
     TooLarge,
@@ -26,6 +28,7 @@ from mtp_eval.sandbox.codec import (
     decode,
     encode,
     from_bytes,
+    register_rare_types,
     to_bytes,
 )
 
@@ -79,6 +82,7 @@ class Answerer:
 
     def __init__(self) -> None:
         self.module = types.ModuleType("program")
+        self.knows_rare_types = False
         self.kept: list[Any] = []
         self.kept_ids: dict[int, int] = {}
         self.handlers: dict[str, Callable[..., list[Any]]] = {
@@ -208,6 +212,9 @@ class Answerer:
     def _resolve(self, data: list[Any]) -> Any:
         if data[0] == "h":
             return self.kept[data[1]]
+        if data[0] in RARE_TAGS and not self.knows_rare_types:
+            self._learn_rare_types()
+            return self._decode(data)
         raise BadFrame(f"unknown tag {data[0]!r}")
 
     def _target(self, target: int) -> Any:
@@ -218,12 +225,19 @@ class Answerer:
 
     def _encode_other(self, value: Any, depth: int) -> Any:
         kind = type(value)
+        if kind.__module__ in RARE_MODULES and not self.knows_rare_types:
+            self._learn_rare_types()
+            return self._encode(value, depth)
         if kind.__module__ == "numpy" and hasattr(value, "dtype"):
             return self._encode_numpy(value, depth)
         for base in _BASES:
             if isinstance(value, base):
                 return self._encode(_as_base(base, value), depth)
         return ["h", self._keep(value), _kind_of(value), _truth_of(value), kind.__name__[:100]]
+
+    def _learn_rare_types(self) -> None:
+        self.knows_rare_types = True
+        register_rare_types()
 
     def _encode_numpy(self, value: Any, depth: int) -> Any:
         if value.dtype.kind not in "biufcUS":

@@ -144,12 +144,9 @@ _WRITERS: dict[type, Callable[[Any, Keep, int], list[Any]]] = {
 }
 
 
-def register_standard_types() -> None:
-    """Teach both directions the standard library's value types; called once a process, before any program runs."""
+def register_collections() -> None:
+    """Teach both directions the containers of `collections`; called once a process, before any program runs."""
     from collections import Counter, OrderedDict, defaultdict, deque
-    from datetime import date, datetime, time, timedelta
-    from decimal import Decimal
-    from fractions import Fraction
 
     _WRITERS.update(
         {
@@ -157,30 +154,50 @@ def register_standard_types() -> None:
             OrderedDict: lambda v, keep, depth: _pairs("OrderedDict", v, keep, depth),
             defaultdict: lambda v, keep, depth: _pairs("defaultdict", v, keep, depth),
             deque: lambda v, keep, depth: _items("deque", v, keep, depth),
-            Fraction: lambda v, keep, depth: _items("Fraction", (v.numerator, v.denominator), keep, depth),
-            Decimal: lambda v, keep, depth: ["Decimal", str(v)],
-            timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
         }
     )
     _DICTS.update((Counter, OrderedDict, defaultdict))
     _SEQUENCES.add(deque)
     _CHANGEABLE.update((Counter, OrderedDict, defaultdict, deque))
-    # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
-    _WRITERS[datetime] = lambda v, keep, depth: _items("datetime", _fields(v, 7), keep, depth)
-    _WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
-    _WRITERS[time] = lambda v, keep, depth: _items("time", _fields(v, 4), keep, depth)
     _READERS.update(
         {
             "Counter": lambda v: Counter(_dict(v)),
             "OrderedDict": lambda v: OrderedDict(_dict(v)),
             "defaultdict": lambda v: defaultdict(None, _dict(v)),
             "deque": deque,
+        }
+    )
+
+
+RARE_MODULES = frozenset(("fractions", "decimal", "datetime"))
+RARE_TAGS = frozenset(("Fraction", "Decimal", "timedelta", "datetime", "date", "time"))
+
+
+def register_rare_types() -> None:
+    """Teach both directions numbers and dates. In the jail only when one turns up: unused modules make a fork dearer."""
+    from datetime import date, datetime, time, timedelta
+    from decimal import Decimal
+    from fractions import Fraction
+
+    _WRITERS.update(
+        {
+            Fraction: lambda v, keep, depth: _items("Fraction", (v.numerator, v.denominator), keep, depth),
+            Decimal: lambda v, keep, depth: ["Decimal", str(v)],
+            timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
+        }
+    )
+    # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
+    _WRITERS[datetime] = lambda v, keep, depth: _items("datetime", _fields(v, 7), keep, depth)
+    _WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
+    _WRITERS[time] = lambda v, keep, depth: _items("time", _fields(v, 4), keep, depth)
+    _READERS.update(
+        {
             "Fraction": lambda v: Fraction(*_of(int, v, 2)),
             "Decimal": lambda v: Decimal(*_of(str, v, 1)),
             "timedelta": lambda v: timedelta(*_of(int, v, 3)),
-            "datetime": lambda v: datetime(*_of(int, v, 7)),
+            "datetime": lambda v: datetime(*_of(int, v, 8)[:7], fold=v[7]),
             "date": lambda v: date(*_of(int, v, 3)),
-            "time": lambda v: time(*_of(int, v, 4)),
+            "time": lambda v: time(*_of(int, v, 5)[:4], fold=v[4]),
         }
     )
 
@@ -189,7 +206,7 @@ def _fields(moment: Any, n: int) -> tuple[Any, ...]:
     if moment.tzinfo is not None:
         raise NotEncodable("a time with a time zone")
     names = ("year", "month", "day", "hour", "minute", "second", "microsecond")[-n:]
-    return tuple(getattr(moment, name) for name in names)
+    return (*(getattr(moment, name) for name in names), moment.fold)
 
 
 Resolve = Callable[[list[Any]], Any]
@@ -220,7 +237,8 @@ def _decode(data: Any, resolve: Resolve) -> Any:
     if reader is None:
         return resolve(data)
     items = data[1:]
-    if list in set(map(type, items)):
+    kinds = set(map(type, items))
+    if list in kinds or dict in kinds:
         items = [_decode(item, resolve) for item in items]
     return reader(items)
 

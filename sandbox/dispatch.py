@@ -225,7 +225,7 @@ class Dispatcher:
                     _empty(self._awake_r)
                 elif key.data in self._workers:
                     worker, is_end = key.data, key.fileobj == key.data.process.sentinel
-                    self._collect(worker)
+                    self._collect(worker, all_of_it=is_end)
                     if is_end:
                         self._bury(worker)
             for worker in self._workers:
@@ -238,15 +238,18 @@ class Dispatcher:
         one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
         return one * max(1, len(job.item.stdin_cases)) + _STUCK_EXTRA_SECONDS
 
-    def _collect(self, worker: _Worker) -> None:
+    def _collect(self, worker: _Worker, *, all_of_it: bool) -> None:
+        """Take what a worker has sent: the one message that is known to be there, or whatever is left of a dead one."""
         try:
-            while worker.connection.poll():
+            while not all_of_it or worker.connection.poll():
                 message = pickle.loads(worker.connection.recv_bytes())
                 if isinstance(message, Outcome):
                     worker.since = time.monotonic()
                     self._judged(worker.jobs.popleft(), message)
                 else:
                     self._greeting(worker, *message)
+                if not all_of_it:
+                    return
         except (EOFError, OSError):
             self._forget(worker, but_its_end=True)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtp_eval.sandbox import linux
-from mtp_eval.sandbox.codec import register_standard_types
+from mtp_eval.sandbox.codec import register_collections, register_rare_types
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
 from mtp_eval.sandbox.jail import Jail, JailConfig
 from mtp_eval.sandbox.judge import judge
@@ -82,7 +82,8 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     ("broken", why), then one Outcome for each item, in order.
     """
     _detach()
-    register_standard_types()
+    register_collections()
+    register_rare_types()
     jail = None
     try:
         try:

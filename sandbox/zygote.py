@@ -23,7 +23,7 @@ import sys
 from typing import Any
 
 from mtp_eval.sandbox import child, landlock, linux, namespaces, seccomp
-from mtp_eval.sandbox.codec import from_bytes, register_standard_types, to_bytes
+from mtp_eval.sandbox.codec import from_bytes, register_collections, to_bytes
 
 RUN = struct.Struct("=cIQQ")
 """R, CPU seconds, memory bytes, output bytes."""
@@ -31,10 +31,10 @@ USAGE = struct.Struct("=cidQ")
 """X, wait status, CPU seconds, peak bytes."""
 HELLO_BYTES = 65536
 PRELOADED = (
-    "bisect", "cmath", "collections", "copy", "datetime", "fractions", "functools", "heapq", "itertools", "math",
-    "operator", "random", "re", "string", "typing",
+    "bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "re", "string", "typing",
 )  # fmt: skip
-"""What generated programs import most; importing it once here saves every one of them milliseconds."""
+"""What generated programs import most; importing it once here saves every one of them milliseconds, but each module
+with shared objects of its own makes every fork dearer."""
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         os._exit(1)
     for name in (*PRELOADED, *config["preload"]):
         importlib.import_module(name)
-    register_standard_types()
+    register_collections()
     for name in list(os.environ):
         if name.startswith("LD_"):
             del os.environ[name]
