@@ -243,6 +243,18 @@ def _decode(data: Any, resolve: Resolve) -> Any:
     return reader(items)
 
 
+def _in_order(items: list[Any], made: Any, copy: Callable[[Any], Any]) -> Any:
+    """A set that iterates in the order of `items` where a table of another size does so.
+
+    Items added one by one leave a larger table than a literal or a copy has, and with small integers that shows:
+    `tuple({12, 13, 14, 15, 16})` begins with 16.
+    """
+    if list(made) == items:
+        return made
+    copied = copy(made)
+    return copied if list(copied) == items else made
+
+
 def _of(kind: type, items: list[Any], n: int) -> list[Any]:
     if len(items) != n or any(type(item) is not kind for item in items):
         raise BadFrame(f"expected {n} of {kind.__name__}")
@@ -258,8 +270,8 @@ _READERS: dict[Any, Callable[[list[Any]], Any]] = {
     "s": lambda v: bytes.fromhex(_of(str, v, 1)[0]).decode("utf-8", "surrogatepass"),
     "l": lambda v: v,
     "t": tuple,
-    "e": set,
-    "f": frozenset,
+    "e": lambda v: _in_order(v, set(v), set),
+    "f": lambda v: _in_order(v, frozenset(v), lambda made: frozenset(set(made))),
     "d": _dict,
     "b": lambda v: bytes.fromhex(_of(str, v, 1)[0]),
     "B": lambda v: bytearray.fromhex(_of(str, v, 1)[0]),

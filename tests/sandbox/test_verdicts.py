@@ -83,6 +83,7 @@ def test_each_verdict(pool: Pool, source: str, verdict: Verdict, error: str, sam
         ("def sum(a, b): return a + b", "assert sum(10, 15) == 25"),
         ("from fractions import Fraction as F\ndef f(): return F(1, 3)", "assert f() * 3 == 1"),
         ("def f(x): return x", "assert f('\\ud800\\udc00') == '\\ud800\\udc00' and len(f('\\ud800\\udc00')) == 2"),
+        ("def f(s): return tuple(s)", "assert f({12, 13, 14, 15, 16}) == tuple({12, 13, 14, 15, 16})"),
         ("def f(x): return x", "assert f(10 ** 5000) == 10 ** 5000 and f(-(1 << 63)) == -(1 << 63)"),
         ("def f(x): return x", "assert str(f([float('nan'), float('-inf'), -0.0])) == '[nan, -inf, -0.0]'"),
         ("def f(*a, **k): return a, k", "assert f(1, b=[2]) == ((1,), {'b': [2]})"),
