@@ -135,8 +135,8 @@ def _last_line(error: BaseException) -> str:
 
 
 _compiled: dict[tuple[str, str], Compiled] = {}
-_COMPILED_CHARS = 8 << 20
-"""Source text of trusted code that stays compiled: a benchmark's problems come round again and again."""
+_MAX_COMPILED, _MAX_COMPILED_CHARS = 1_000, 8 << 20
+"""Trusted code that stays compiled: a benchmark's problems come round again and again."""
 
 
 def compile_trusted(prelude: str, tests: str) -> Compiled:
@@ -148,7 +148,7 @@ def compile_trusted(prelude: str, tests: str) -> Compiled:
     known = _compiled.get((prelude, tests))
     if known is None:
         known = _compile(prelude, tests)
-        if sum(len(a) + len(b) for a, b in _compiled) > _COMPILED_CHARS:
+        if len(_compiled) >= _MAX_COMPILED or sum(len(a) + len(b) for a, b in _compiled) > _MAX_COMPILED_CHARS:
             _compiled.clear()
         _compiled[prelude, tests] = known
     return known

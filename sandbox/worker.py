@@ -22,7 +22,7 @@ from mtp_eval.sandbox.jail import Jail, JailConfig
 from mtp_eval.sandbox.judge import judge
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 
-TEXTS_CHARS = 8 << 20
+MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 """Trusted text that the pool need not send again; both sides keep the same."""
 CHOKED = signal.SIGPROF
 """What a worker dies from when its own process time is used up."""
@@ -67,7 +67,7 @@ class Texts:
     def use(self, key: bytes, text: str | None, n_chars: int) -> str | None:
         """The text of a key, from now on known. `n_chars` is its length on both sides; the pool gives no text."""
         if key not in self._known:
-            if self._n_chars > TEXTS_CHARS:
+            if len(self._known) >= MAX_TEXTS or self._n_chars > MAX_TEXTS_CHARS:
                 self._known.clear()
                 self._n_chars = 0
             self._known[key] = text
