@@ -138,7 +138,7 @@ def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | 
         tag = by or report_by.get(record.task)
         group = str(record.tags.get(tag, "")) if tag else ""
         temperature = own if record.temperature is None else record.temperature
-        if record.stop_reason == "given" and record.temperature is None:
+        if record.stop_reason == "given":
             temperature = None  # read from a file: the run's own temperature says nothing about it
         name = (record.model, record.task, group, temperature)
         if name not in tallies:

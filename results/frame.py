@@ -97,7 +97,9 @@ def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) ->
             row: dict[str, Any] = {"run": store.folder.name, "model": record.model, **facts.get(record.model, {})}
             row |= {"protocol": protocols.get(record.task), "top_p": header["config"].get("top_p")}
             row |= {name: getattr(record, name) for name in COMPLETION_COLUMNS if hasattr(record, name)}
-            row["temperature"] = record.temperature if record.temperature is not None else _number(own)
+            given = record.stop_reason == "given"  # read from a file: how it was sampled is not known
+            heat = own if record.temperature is None else record.temperature
+            row["temperature"] = float("nan") if given else _number(heat)
             row["judged"] = record.verdict != "infrastructure_error"
             if texts:
                 row |= {"completion": record.completion, "program": record.program}

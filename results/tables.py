@@ -120,7 +120,7 @@ def _facts(header: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     task = header.get("tasks", {}).get(cell.task, {})
     counts = cell.n + cell.broken
     fewest, most = int(counts.min()), int(counts.max())
-    greedy = cell.temperature == 0
+    greedy = not cell.temperature  # or unknown, where texts were read from a file
     return {
         "model": cell.model,
         "task": cell.task,

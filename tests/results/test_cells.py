@@ -79,6 +79,12 @@ def test_missing_samples_make_pass_at_k_undefined_with_a_reason(
     assert "INCOMPLETE: a on t lacks 3 completions" in markdown
 
 
+def test_texts_read_from_a_file_have_no_temperature(new_header: NewHeader, new_record: NewRecord) -> None:
+    header = new_header(["a"], {"t": {"n_problems": 1}}, temperature=0.0)
+    (cell,) = count_cells(header, [new_record("a", "t", "t/1", 0, stop_reason="given", temperature=0.0)])
+    assert cell.temperature is None
+
+
 def test_majority_of_exact_answers(new_header: NewHeader, new_record: NewRecord) -> None:
     header = new_header(["a"], {"t": {"n_problems": 3, "kind": "exact_match"}}, n_samples=5, temperature=0.7)
     answers = {"t/1": ["7", "7", "8", "9", "7"], "t/2": ["1", "2", "2", "", ""], "t/3": ["", "", "", "", "4"]}
