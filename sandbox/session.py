@@ -118,7 +118,9 @@ class Session:
             chunk += self._chunk(65536)
         size = 4 + int.from_bytes(chunk[:4], "big")
         if size > MAX_FRAME_BYTES + 4:
-            raise self.end(Verdict.ERROR, f"ProtocolError: an answer of {size} bytes; the limit is {MAX_FRAME_BYTES}")
+            raise self.end(
+                Verdict.ERROR, f"ProtocolError: an answer of {size - 4} bytes; the limit is {MAX_FRAME_BYTES}"
+            )
         if len(chunk) < size:
             whole = bytearray(chunk)
             while len(whole) < size:

@@ -84,7 +84,8 @@ def main() -> None:
                 command = [python, str(HERE / "executors.py"), name, file.name]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 measured[name].append(json.loads(done.stdout.splitlines()[-1]))
-                print(f"round {number + 1} {name}: {measured[name][-1]['wall']:.1f} s", file=sys.stderr)
+                last = measured[name][-1]
+                print(f"round {number + 1} {name}: {last['wall']:.1f} s, CPU {last['cpu']:.1f} s", file=sys.stderr)
     report(measured, len(rows))
     if options.json:
         options.json.write_text(json.dumps({"programs": len(rows), "measured": measured}, indent=1))
