@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_saving_again_replaces_everything(folder: Path) -> None:
     assert info.sha256 == after != before
     assert info.training["step"] == 9
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_checkpoint(tmp_path / "ckpt", new_model(config(), seed=0), ByteTokenizer(), {})
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "ckpt").iterdir()} == {0o640}
 
 
 def test_no_folder(tmp_path: Path) -> None:
