@@ -152,9 +152,8 @@ def plot(study: dict[str, Any], path: Path) -> None:
         axis.plot([r["heads"] for r in rows], tokens, linestyle=":", color=line.get_color(), linewidth=1)
     axis.axhline(1, color="grey", linewidth=0.8)
     axis.set_xlabel("heads used")
-    axis.set_ylabel(
-        f"{'rate' if measure == 'speedup' else 'tokens per CPU second'} over plain decoding (dotted: tokens per forward)"
-    )
+    what = "rate" if measure == "speedup" else "tokens per CPU second"
+    axis.set_ylabel(f"{what} / plain; dotted: tokens per forward")
     axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
