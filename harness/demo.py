@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +17,6 @@ from mtp_eval.harness.progress import say
 from mtp_eval.harness.references import reference_failures
 from mtp_eval.harness.run import run
 from mtp_eval.harness.session import open_pool
-from mtp_eval.harness.train import train_checkpoint
-from mtp_eval.harness.training.config import make_config
-from mtp_eval.harness.training.presets import preset_values
 from mtp_eval.results.cells import Cell, read_cells
 from mtp_eval.results.render import render
 from mtp_eval.results.store import RunStore
@@ -45,8 +46,8 @@ def demo(folder: Path, seed: int = 0) -> DemoResult:
     """
     say("1/4 sandbox: HumanEval's reference solutions")
     say(f"    {check_sandbox()}")
-    say(f"2/4 training {' and '.join(PRESETS)} (the same number of parameters, about a minute each)")
-    checkpoints = tuple(train_preset(name, folder / f"{name}-seed{seed}", seed) for name in PRESETS)
+    say(f"2/4 training {' and '.join(PRESETS)} side by side (the same number of parameters)")
+    checkpoints = train_presets(folder, seed)
     say(f"3/4 listops: {N_SAMPLES} samples per problem at temperature {TEMPERATURE}, in and out of domain")
     listops = RunConfig(
         model=checkpoints,
@@ -90,15 +91,47 @@ def check_sandbox() -> str:
     return f"{len(problems)} of {len(problems)} pass"
 
 
-def train_preset(name: str, folder: Path, seed: int) -> str:
-    """Train a preset, or take the checkpoint that an earlier demo finished; returns its folder."""
-    try:
-        checkpoint_info(folder)
-        say(f"    {folder} is there already")
-    except InputError:
-        config = make_config(preset_values(name), [f"seed={seed}"], origin=f"preset {name}")
-        train_checkpoint(config, folder, name, resume=(folder / "optimizer").is_dir())
-    return str(folder)
+def train_presets(folder: Path, seed: int) -> tuple[str, ...]:
+    """Train the presets side by side, one thread each; a checkpoint that an earlier demo finished is taken as it is.
+
+    Models this small do not keep two threads busy, so two processes of one thread take half the time.
+
+    Raises:
+        MtpEvalError: a training failed; its own message has been shown.
+    """
+    folders = [folder / f"{name}-seed{seed}" for name in PRESETS]
+    running = []
+    for name, out in zip(PRESETS, folders, strict=True):
+        try:
+            checkpoint_info(out)
+            say(f"    {out} is there already")
+        except InputError:
+            running.append((name, start_training(name, out, seed)))
+    failed = [name for name, process in running if process.wait() != 0]
+    if failed:
+        raise MtpEvalError(f"training {' and '.join(failed)} failed, see above; the same command continues")
+    return tuple(str(out) for out in folders)
+
+
+def start_training(name: str, out: Path, seed: int) -> subprocess.Popen[bytes]:
+    """`mtp-eval train` in a process of its own, its lines passed on as they come."""
+    arguments = ["train", name, "--out", str(out), "--seed", str(seed), "--set", "threads=1"]
+    if (out / "steps").is_dir():
+        arguments.append("--resume")
+    code = "from mtp_eval.harness.cli import main; main()"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    threading.Thread(target=pass_on, args=(process,), daemon=True).start()
+    return process
+
+
+def pass_on(process: subprocess.Popen[bytes]) -> None:
+    """Show a process's talk line by line: through a pipe it prints plain lines, which two processes can share."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        say("    " + line.decode("utf-8", "replace").rstrip())
 
 
 def meaning(cells: Sequence[Cell], seed: int) -> str:

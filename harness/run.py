@@ -21,8 +21,9 @@ from mtp_eval.harness.plan import Shard, default_folder, load_tasks, missing_sha
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
 from mtp_eval.harness.references import check_references
+from mtp_eval.harness.resolution import Resolution
 from mtp_eval.harness.session import Clock, open_pool, open_store
-from mtp_eval.harness.verification import settings_of, verify_decoding
+from mtp_eval.harness.verification import verify_decoding
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.pool import Pool
 
@@ -114,11 +115,12 @@ def run_shards(
 ) -> None:
     """Generate and judge each shard; on Ctrl-C what is generated is still judged and journalled."""
     with progress("completions judged", sum(len(shard.missing) for shard in shards)) as shown:
-        judge = Judge(pool, store, shown)
+        judge, resolution = Judge(pool, store, shown), Resolution(store.folder)
         try:
             for shard in shards:
-                settings = settings_of(config, shard.temperature)
-                for candidate in generate(shard, backends[shard.model], settings, timing):
+                backend = backends[shard.model]
+                settings = resolution.settings(shard, backend, config)
+                for candidate in generate(shard, backend, settings, timing):
                     judge.submit(candidate)
         finally:
             judge.finish()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mtp_eval.harness.config import RunConfig
 from mtp_eval.harness.models.backend import Backend, DecodingSettings
 from mtp_eval.harness.plan import LoadedTask, requests_of
+from mtp_eval.harness.resolution import settings_of
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
@@ -70,17 +71,4 @@ def completion_of(record: Record) -> Completion:
         n_tokens=record.n_tokens,
         n_forwards=record.n_forwards,
         stop_reason=record.stop_reason,
-    )
-
-
-def settings_of(config: RunConfig, temperature: float) -> DecodingSettings:
-    """The run's decoding settings at one of its temperatures."""
-    return DecodingSettings(
-        temperature=temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        decode=config.decode,
-        draft_heads=config.draft_heads,
-        batch_size=config.batch_size,
-        acceptance=config.acceptance,
     )
