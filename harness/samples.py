@@ -148,6 +148,8 @@ def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[Ro
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(generations, list) or not all(isinstance(of, list) for of in generations):
         raise InputError(f"{path}: expected a list over problems of lists of programs (bigcode's generations.json)")
+    if not problems:
+        return [(str(i), program, True, {}) for i, programs in enumerate(generations) for program in programs]
     if len(generations) > len(problems):
         raise InputError(f"{path} has generations for {len(generations)} problems, the task has {len(problems)}")
     return [

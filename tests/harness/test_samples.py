@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.backend import DecodingSettings
 from mtp_eval.harness.samples import read_samples
+from mtp_eval.harness.samples_backend import SamplesBackend
 from mtp_eval.harness.score import human_eval_result
 from mtp_eval.results.record import Record
-from mtp_eval.tasks.problem import Problem
+from mtp_eval.tasks.problem import Problem, Request
 
 PROBLEMS = [Problem(f"HumanEval/{i}", prompt=f"def f{i}():\n", reference="    return 1\n") for i in range(3)]
 MBPP = [Problem(f"mbpp/{i}", prompt="", reference="") for i in (11, 12)]
@@ -116,3 +118,20 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_human_eval_sentences(verdict: str, error: str, expected: str) -> None:
     record = Record("m", "humaneval", "HumanEval/0", 0, "", "", "", verdict, error)
     assert human_eval_result(record) == expected
+
+
+def test_whole_programs_as_a_model_are_sent_to_score(tmp_path: Path) -> None:
+    path = tmp_path / "generations.json"
+    path.write_text(json.dumps([["a"]]))
+    with pytest.raises(InputError, match=r"whole programs .*mtp-eval score"):
+        SamplesBackend(path)
+
+
+def test_samples_as_a_model_and_too_few_of_them(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "s.jsonl", [{"task_id": "HumanEval/0", "completion": "x"}])
+    backend = SamplesBackend(path)
+    requests = [Request("HumanEval/0", sample, "p", seed=0) for sample in (0, 1)]
+    completions = backend.generate(requests, DecodingSettings())
+    assert next(completions).text == "x"
+    with pytest.raises(InputError, match="has 1 samples of HumanEval/0, sample 2 was asked for"):
+        next(completions)
