@@ -72,7 +72,6 @@ class Pool:
         self._jobs: dict[bytes, Job] = {}
         self._remembered: dict[bytes, Outcome] = {}
         self._finished: deque[tuple[Hashable, Outcome]] = deque()
-        self._n_open = 0
         self._closed = False
         self._max_waiting = MAX_WAITING_PER_WORKER * n_workers
         settings = _with(config or JailConfig(), isolation=isolation, memory_bytes=memory_bytes)
@@ -116,29 +115,31 @@ class Pool:
                     job.tags.append(tag)
                     break
                 if self._dispatcher.n_waiting < self._max_waiting:
-                    self._jobs[key] = job = Job(key, item, [tag])
-                    self._dispatcher.add(job)
+                    job = Job(key, item, [tag])
+                    self._dispatcher.add(job)  # first: a job that is known but was never queued would be waited for
+                    self._jobs[key] = job
                     break
                 self._changed.wait()
-            self._n_open += 1
+
+    def _open(self) -> bool:
+        """Whether outcomes are still to come or to be collected; counted anew, since Ctrl-C may fall between any two steps."""
+        return bool(self._finished or self._jobs)
 
     def ready(self) -> list[tuple[Hashable, Outcome]]:
         """The outcomes that have arrived and were not collected yet; never waits."""
         with self._changed:
-            collected = list(self._finished)
-            self._finished.clear()
-            self._n_open -= len(collected)
+            collected, self._finished = list(self._finished), deque()
         return collected
 
     def drain(self) -> Iterator[tuple[Hashable, Outcome]]:
         """All outcomes not collected yet, each as soon as it arrives; ends when none is left."""
         while True:
             with self._changed:
-                while not self._finished and self._n_open:
+                while not self._finished and self._open():
                     if self._closed:
                         raise PoolClosed("the pool was closed before all outcomes were collected")
                     self._changed.wait()
-                if not self._n_open:
+                if not self._finished:
                     return
             yield from self.ready()
 
@@ -148,8 +149,8 @@ class Pool:
         Raises:
             ValueError: outcomes of earlier submissions are still to be collected.
         """
-        if self._n_open:
-            raise ValueError(f"{self._n_open} submitted programs are not collected yet; call drain() before run()")
+        if self._open():
+            raise ValueError("submitted programs are not collected yet; call drain() before run()")
         out_of_order: dict[Hashable, Outcome] = {}
         n_given = n_yielded = 0
         try:
@@ -165,7 +166,7 @@ class Pool:
                     yield out_of_order.pop(n_yielded)
                     n_yielded += 1
         finally:
-            if not self._closed and self._n_open:  # the caller stopped early
+            if not self._closed and self._open():  # the caller stopped early
                 self._dispatcher.forget_waiting()
                 for _ in self.drain():
                     pass
@@ -187,7 +188,7 @@ class Pool:
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         """Called by the dispatcher, which holds the lock."""
-        del self._jobs[job.key]
+        self._jobs.pop(job.key, None)
         self._finished.extend((tag, outcome) for tag in job.tags)
         if outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR:
             self._remembered[job.key] = outcome

@@ -243,3 +243,28 @@ def test_children_are_found() -> None:
     with subprocess.Popen(["sleep", "5"]) as process:
         assert str(process.pid) in children_of(os.getpid())
         process.kill()
+
+
+def test_ctrl_c_at_any_moment_never_makes_drain_wait_for_nothing() -> None:
+    """Interrupts 2 ms into submitting and collecting, 300 times; then every outcome that is left must still come."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    with Pool(workers=2) as pool:
+        try:
+            for i in range(300):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.002)
+                    pool.submit(numbered(i), tag=("interrupted", i))
+                    pool.ready()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except KeyboardInterrupt:
+                    pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert all(outcome.passed for _, outcome in pool.drain())
+        pool.submit(numbered(300), tag="after")
+        assert ("after", Verdict.PASSED) in [(tag, outcome.verdict) for tag, outcome in pool.drain()]
