@@ -53,12 +53,25 @@ def cell_metrics(header: Mapping[str, Any], cell: Cell, ks: Sequence[int]) -> di
         **({"majority": _majority(cell)} if cell.majority is not None else {}),
         "verdicts": dict(cell.verdicts),
         "n_tokens": cell.n_tokens,
+        **_drafting(header, cell),
+        "judged_in_same_interpreter": cell.same_interpreter,
+    }
+
+
+def _drafting(header: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    """Forwards and acceptance, where the config fixes how many heads draft.
+
+    `decode = auto` chooses that number by timing: two runs of one config would differ in these and in nothing else. The
+    table and the records have them all the same.
+    """
+    if header.get("config", {}).get("decode") == "auto":
+        return {}
+    return {
         "n_forwards": cell.n_forwards,
         "tokens_per_forward": cell.tokens_per_forward,
         "accepted_by_head": [
             a / d if d else float("nan") for a, d in zip(cell.n_accepted, cell.n_drafted, strict=False)
         ],
-        "judged_in_same_interpreter": cell.same_interpreter,
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mtp_eval.results.cells import count_cells, read_cells
+from mtp_eval.results.files import dump_json
 from mtp_eval.results.metrics import run_metrics
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
@@ -111,3 +112,12 @@ def test_tokens_per_forward_and_acceptance(new_header: NewHeader, new_record: Ne
     (cell,) = count_cells(header, records)
     assert cell.tokens_per_forward == pytest.approx(2.0)
     assert run_metrics(header, [cell], [1])["cells"][0]["accepted_by_head"] == [0.5, 0.25]
+
+
+def test_what_auto_chose_by_timing_is_not_in_the_metrics(new_header: NewHeader, new_record: NewRecord) -> None:
+    header = new_header(["a"], {"t": {"n_problems": 1}})
+    header["config"]["decode"] = "auto"
+    drafted = [new_record("a", "t", "t/1", 0, n_tokens=6, n_forwards=2, n_drafted=(2,), n_accepted=(1,))]
+    plain = [new_record("a", "t", "t/1", 0, n_tokens=6, n_forwards=6)]
+    first, second = (run_metrics(header, count_cells(header, records), [1]) for records in (drafted, plain))
+    assert dump_json(first) == dump_json(second)
