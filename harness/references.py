@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.progress import progress
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.base import BaseTask
-from mtp_eval.tasks.problem import JudgedTask, Problem, Program, Task, kind_of
+from mtp_eval.tasks.problem import JudgedTask, PreparedTask, Problem, Program, Task, kind_of
 
 if TYPE_CHECKING:
     from mtp_eval.harness.plan import LoadedTask
@@ -24,12 +25,23 @@ def reference_failures(task: Task, problems: Sequence[Problem], pool: Pool) -> l
         assert isinstance(task, JudgedTask)
         judged = [(problem, task.judge(problem, problem.reference)) for problem in checked]
         return [f"{problem.problem_id}: {found.error}" for problem, found in judged if not found.passed]
+    prepare(task, checked)
     outcomes = pool.run(reference_program(task, problem) for problem in checked)
     return [
         f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()
         for problem, outcome in zip(checked, outcomes, strict=True)
         if not outcome.passed
     ]
+
+
+def prepare(task: Task, problems: Sequence[Problem]) -> None:
+    """Have the task compute what its tests need, with progress: minutes the first time for some benchmarks."""
+    missing = task.unprepared(problems) if isinstance(task, PreparedTask) else []
+    if isinstance(task, PreparedTask) and missing:
+        with progress(f"expected outputs of {task.name}, kept for later runs", len(missing)) as shown:
+            for problem in missing:
+                task.prepare(problem)
+                shown.advance(note=problem.problem_id)
 
 
 def reference_program(task: Task, problem: Problem) -> Program:

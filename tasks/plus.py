@@ -2,7 +2,7 @@
 
 A program passes when it is right on base AND plus inputs, which is the score that papers quote; under the protocol
 `evalplus-base` only the base inputs count. Expected outputs are computed by running the canonical solution once and
-kept in a cache folder under the data's hash. The special oracles are data here; `plus_oracle` carries them out.
+kept under the data's hash (`plus_cache`). The special oracles are data here; `plus_oracle` carries them out.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import os
 import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from typing import Any
 from mtp_eval.tasks import plus_oracle
 from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
 from mtp_eval.tasks.humaneval import helpers_of
+from mtp_eval.tasks.plus_cache import cache_folder, read_entry, write_entry
 from mtp_eval.tasks.plus_values import arguments_of
 from mtp_eval.tasks.problem import Problem, Program
 from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
 
 PROTOCOLS = ("evalplus", "evalplus-base")
-CACHE_VARIABLE = "MTP_EVAL_CACHE"
 ORACLES: Mapping[str, tuple[str, ...]] = {
     "root": ("find_zero",),
     "any": ("are_equivalent",),
@@ -61,7 +60,7 @@ MAX_NEW_TOKENS = 768
 DIGEST_ABOVE_CHARACTERS = 20_000
 LEFT_OUT = {"Mbpp/255": {"plus": (85, 86, 90, 96, 100)}}
 """Inputs that are not run: their answers are tens of megabytes to gigabytes. Listed in known_issues as well."""
-CACHE_FORMAT = "plus-3"
+CACHE_FORMAT = "plus-4"
 """Renamed whenever the encoding changes."""
 
 
@@ -86,6 +85,7 @@ class PlusTask(BaseTask):
         self._with_plus = chosen == "evalplus"
         self._timeout_seconds = TIMEOUT_SECONDS[name]
         self._completes_prompt = name == "humaneval-plus"
+        self._latest: tuple[str, Program] | None = None  # a problem's samples come one after the other
         problems = [
             Problem(
                 problem_id=row["task_id"],
@@ -120,12 +120,17 @@ class PlusTask(BaseTask):
 
     def tested(self, problem: Problem, source: str) -> Program:
         """Judged on the base inputs, then on the plus inputs."""
-        expected = self.expected(problem.problem_id)
-        tests, slow = self._tests(problem.problem_id, expected)
+        if self._latest is None or self._latest[0] != problem.problem_id:
+            self._latest = problem.problem_id, self._judged(problem)
+        return replace(self._latest[1], source=source)
+
+    def _judged(self, problem: Problem) -> Program:
+        """The problem's tests without a program."""
+        tests, slow = self._tests(problem.problem_id, self.expected(problem.problem_id))
         assert problem.entry_point is not None
         return Program(
             problem_id=problem.problem_id,
-            source=source,
+            source="",
             tests=tests,
             prelude=helpers_of(problem.prompt, problem.entry_point) if self._completes_prompt else "",
             timeout_seconds=min(60.0, max(self._timeout_seconds, 4 * slow)),
@@ -142,14 +147,24 @@ class PlusTask(BaseTask):
 
     def expected(self, problem_id: str) -> Mapping[str, Any]:
         """Encoded outputs of the canonical solution by group, and the seconds they took; from the cache if it can."""
+        row = self._rows[problem_id]
+        kept = read_entry(self._cache_file(problem_id), {group: n_inputs(row, group) for group in ("base", "plus")})
+        if kept is None:
+            kept = canonical_outputs(row)
+            write_entry(self._cache_file(problem_id), kept)
+        return kept
+
+    def unprepared(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """The problems whose expected outputs are not in the cache."""
+        return [problem for problem in problems if not self._cache_file(problem.problem_id).is_file()]
+
+    def prepare(self, problem: Problem) -> None:
+        """Compute the problem's expected outputs and keep them in the cache."""
+        self.expected(problem.problem_id)
+
+    def _cache_file(self, problem_id: str) -> Path:
         version = f"py{sys.version_info.major}.{sys.version_info.minor}"
-        file = cache_folder() / CACHE_FORMAT / self.data_sha256[:16] / version / f"{problem_id.replace('/', '_')}.json"
-        try:
-            return json.loads(file.read_text())
-        except (OSError, ValueError):
-            made = canonical_outputs(self._rows[problem_id])
-            write_quietly(file, json.dumps(made))
-            return made
+        return cache_folder() / CACHE_FORMAT / self.data_sha256[:16] / version / f"{problem_id.replace('/', '_')}.json"
 
 
 def humaneval_plus(
@@ -211,6 +226,11 @@ def inputs_of(row: Mapping[str, Any], group: str) -> list[list[Any]]:
     return [args for number, args in enumerate(inputs) if number not in left_out]
 
 
+def n_inputs(row: Mapping[str, Any], group: str) -> int:
+    """How many argument lists `inputs_of` gives."""
+    return len(row[f"{group}_input"]) - len(LEFT_OUT.get(row["task_id"], {}).get(group, ()))
+
+
 def encode_output(value: Any) -> Any:
     """An expected output; one of megabytes that no tolerance applies to is kept as a digest of the same equality."""
     encoded = encode(value)
@@ -247,20 +267,3 @@ def encode(value: Any) -> Any:
 def oracle_source() -> str:
     """The judge's own source text, with which the tests begin."""
     return inspect.getsource(plus_oracle)
-
-
-def cache_folder() -> Path:
-    """MTP_EVAL_CACHE, else the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtp-eval"
-
-
-def write_quietly(file: Path, text: str) -> None:
-    """Write a cache entry by renaming; a cache that cannot be written only costs time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:
-            temporary.write(text)
-        os.replace(temporary.name, file)
-    except OSError:
-        return

@@ -164,6 +164,22 @@ def kind_of(task: Task) -> str:
 
 
 @runtime_checkable
+class PreparedTask(Task, Protocol):
+    """A task whose tests need something that takes long the first time, so that a harness can show how far it is.
+
+    `program` works without it and then computes what it needs on its way.
+    """
+
+    def unprepared(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """The problems for which it is still to be done on this machine."""
+        ...
+
+    def prepare(self, problem: Problem) -> None:
+        """Do it for one problem and keep what comes out."""
+        ...
+
+
+@runtime_checkable
 class TrainableTask(Task, Protocol):
     """A synthetic task that can also make training text, disjoint from its own test problems."""
 

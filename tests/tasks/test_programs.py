@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.problem import PreparedTask
 from mtp_eval.tasks.registry import load_task
 
 CHEAT = """
@@ -133,6 +134,36 @@ def test_expected_outputs_are_cached_by_data_hash(benchmark_data, plus_cache):
     assert len(files) == 1
     assert task.data_sha256[:16] in str(files[0])
     assert load_task("mbpp-plus").program(problem, problem.reference).tests == first
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace('"outputs": "{', '"outputs": "{ ', 1),
+        lambda text: text.replace('"sha256": "', '"sha256": "0', 1),
+    ],
+    ids=["cut short", "empty", "no object", "a changed output", "a changed hash"],
+)
+def test_a_damaged_cache_entry_is_computed_anew(benchmark_data, plus_cache, damage):
+    task, problem = plus_problem("Mbpp/2")
+    wanted = task.program(problem, problem.reference).tests
+    (file,) = plus_cache.rglob("Mbpp_2.json")
+    whole = file.read_text()
+    file.write_text(damage(whole))
+    assert load_task("mbpp-plus").program(problem, problem.reference).tests == wanted
+    assert json.loads(file.read_text())["outputs"] == json.loads(whole)["outputs"]
+
+
+def test_what_is_not_in_the_cache_is_prepared_once(benchmark_data, plus_cache):
+    task = load_task("mbpp-plus")
+    assert isinstance(task, PreparedTask)
+    two = [by_id(task)["Mbpp/3"], by_id(task)["Mbpp/4"]]
+    assert list(task.unprepared(two)) == two
+    task.prepare(two[0])
+    assert list(load_task("mbpp-plus").unprepared(two)) == two[1:]
 
 
 # --- APPS ---
