@@ -228,8 +228,8 @@ _TASKS = (
     TaskInfo(
         "induction",
         "mtp_eval.tasks.induction:InductionTask",
-        ("stories",),
-        651,
+        ("stories-2",),
+        856,
         "the second token of a name met before, in stories with random names",
         "Apache-2.0",
         "generated",

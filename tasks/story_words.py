@@ -1,51 +1,80 @@
 """A children's vocabulary and sentence templates, written for this project: what `induction`'s stories are made of.
 
 Nouns have plurals, verbs have three forms, adjectives have an adverb and two steps of comparison, which together make
-about two thousand word forms. Words are lower case; in a story only names begin with a capital letter.
+about three thousand word forms. Words are lower case; in a story only names begin with a capital letter.
 """
 
 from __future__ import annotations
 
 _NOUNS = """
-apple ant arm baby bag ball balloon banana barn basket bath bead bean bear bed bee bell berry bike bird blanket
-block boat bone book boot bottle bowl box bread bridge broom brush bubble bucket bug bun bunny bus bush button cabin
-cage cake camel can candle cap car card carrot cart castle cat cave chair chalk chick clam clay cliff clock cloth
-cloud clown coat coin comb cone cook cookie corn cow crab crayon cricket crown cub cup curtain deer desk dish dog
-doll door dot dragon drawer dream dress drum duck ear egg elbow elephant engine eye face fan farm feather fence fern
-field finger fire fish flag flower fly foot fork fox frog fruit garden gate gift giraffe girl glass glove goat goose
-grape grass hammer hand hat hay hen hill hole home honey hood hook horn horse hose house hut ice insect island
-jacket jam jar jewel jug key kid king kite kitten knee knot ladder lake lamb lamp leaf leg lemon letter lid lion
-lizard log lunch map mask meadow melon milk mill mirror mitten mole monkey moon moose moth mountain mouse mud mug
-nail napkin neck needle nest net night nose nut oak oar oven owl page pail paint pan panda park party path paw pea
-peach pear pebble pen pencil penguin pet piano picture pie pig pillow pin pine pipe plane plant plate plum pocket
-pond pony pool pot potato puddle pumpkin puppet puppy purse puzzle queen quilt rabbit raft rain rainbow rake rat
-ribbon ring river road robe robin robot rock roof room root rope rose rug sack sail salt sand scarf school sea seal
-seat seed shadow sheep shell ship shirt shoe shop shovel sister skirt sky sled sleeve slide snail snake snow soap
-sock sofa song soup spider spoon spot squirrel stair star stick stone stool storm story stove straw stream street
-string sun swan sweater swing table tail tart teapot tent thread throne tiger toad toe tooth top towel tower town
-toy track tractor train tray treasure tree truck trumpet trunk tub tulip tunnel turkey turtle twig umbrella vase
-vest village vine violin wagon wall walnut wand water wave web well whale wheat wheel whistle wind window wing wolf
-wood worm yard zebra
+acorn airplane alley anchor angel ant apple apron arch arm arrow attic aunt axe baby badge bag bakery ball balloon
+banana bandage banner barn barrel basket bat bath beach bead beak bean bear beaver bed bee beetle bell bench berry
+bib bike bird blanket block boat bone bonfire bonnet book boot bottle boulder bow bowl box bracelet branch bread
+brick bridge broom brother brush bubble bucket bud buffalo bug bumblebee bun bunny burrow bus bush butterfly button
+cabbage cabin cactus cage cake calf camel can candle cannon canoe cap captain car caravan card cardigan carpet
+carrot cart castle cat cave cavern cellar chair chalk cherry chest chestnut chick chicken chimney chipmunk clam clay
+cliff clock cloth cloud clover clown coat cobbler coconut coin collar colt comb compass cone cook cookie corn
+cottage cousin cow crab cradle crane crayon creek cricket crow crown cub cup cupboard curl curtain cushion dairy
+daisy deer den desert desk dinner dish diver dog doll donkey door dot dough dove dragon drawer dream dress driver
+drum duck dumpling dune eagle ear easel egg elbow elephant elf engine envelope eye face fairy falcon fan farm farmer
+father fawn feather fence fern ferry fiddle field finger fire fish flag flame flower flute fly foal fog foot
+footprint fork fort fountain fox friend frog fruit gander garage garden gate giant gift ginger giraffe girl glass
+globe glove gnome goat goblin goldfish goose gorilla grandmother grape grass grove guitar gull hammer hamster hand
+harbor harp hat hawk hay hedge hedgehog helmet hen heron hill hippo hive hobby hole home honey hood hoof hook horn
+horse hose house hut ice igloo inn insect island ivy jacket jam jar jellyfish jewel jigsaw jug jungle kangaroo
+kennel kettle key kid king kingdom kite kitten knee knot koala lace ladder ladle ladybug lake lamb lamp lane lantern
+lark lavender leaf leg lemon leopard letter lid lighthouse lily lion lizard llama lobster locket log lullaby lunch
+magnet magpie map maple marble mask meadow melon mermaid meteor milk mill minnow mirror mitten moat mole monkey moon
+moose mop morning moth mother mountain mouse mud muffin mug mushroom mustache nail napkin neck needle neighbor nest
+net nickel night nightingale noodle nose nursery nut oak oar oatmeal ocean octopus olive onion orchard otter oven
+owl ox oyster paddle page pail paint palace pan pancake panda parade park parrot parsnip party pasture path paw pea
+peach peacock peanut pear pebble pelican pen pencil penguin pepper pet piano picture pie pig pigeon pillow pilot pin
+pine pipe pirate pitcher plane plant plate platypus plow plum pocket pocketbook poem pond pony pool poppy porch
+porcupine porridge postcard pot potato prince princess pudding puddle puffin pump pumpkin puppet puppy purse puzzle
+quail quarry queen quilt rabbit radish raft rain rainbow raisin rake ranch raspberry rat raven ribbon riddle ring
+river road robe robin robot rock roof room rooster root rope rose rug sack saddle sail sailor salad salt sand sandal
+sandcastle sandwich satchel scarecrow scarf school scooter sea seahorse seal seashell seat seed shadow shark shed
+sheep shell shepherd ship shirt shoe shop shore shovel shower sister skate skirt sky sled sleeve sleigh slide
+slipper snail snake snow soap sock sofa song soup sparrow spider spinach sponge spoon spot squash squid squirrel
+stable stair stamp star statue steam stew stick stone stool stork storm story stove straw strawberry stream street
+string suitcase sun sunflower swallow swamp swan sweater swing syrup table tail tambourine tart teacher teapot
+telescope tent thimble thistle thread throne tide tiger toad toe tomato tooth top torch tortoise towel tower town
+toy track tractor trail train tray treasure tree truck trumpet trunk tub tuba tulip tunnel turkey turnip turtle twig
+umbrella uncle unicorn valley vase vegetable vest village vine violin vulture waffle wagon wall walnut walrus wand
+wardrobe wasp water waterfall wave weasel web well whale wheat wheel wheelbarrow whistle willow wind window wing
+wizard wolf wood woodpecker worm wren yak yard yarn zebra zipper
 """
 _VERBS = """
-ask bake bark blink boil borrow bounce brush build call carry catch chase clap clean climb collect color comb cook
-count cover crawl cross cuddle dance dig draw drop dust empty enjoy fetch fill find fix float fold follow gather
-greet guess hang help hide hold hop hug hum hunt hurry jump keep kick kiss knit knock laugh learn leave lick lift
-like listen look love march melt mend miss mix move nap notice open order pack paint pass pat peek pick plant play
-point polish pour pretend promise pull push reach remember rest return roll row rub rush sail save scrub search
-share shout sing sip skip sleep smell smile sneeze sniff splash squeeze start stay stir stop stretch sweep swim
-swing talk taste thank tickle tie touch tug turn visit wait wake walk want wash watch water wave whisper wiggle wink
-wish wonder work wrap yawn
+admire agree answer arrive ask bake balance bark bathe battle beg behave blink blush boil borrow bounce bow braid
+breathe brush build bury call camp carry carve catch chase cheer chew chirp chop clap clean climb collect color comb
+complain cook cough count cover crash crawl creak cross crunch cry cuddle curl dance dash decorate deliver dig dive
+doodle drag draw dress drift drip drop dust empty enjoy explore fan fasten fetch fill find fix flap flip float
+flutter fold follow gallop gather gaze giggle glide glow gobble greet grin groan growl grumble guess hammer hang
+harvest hatch help hide hold hop howl hug hum hunt hurry invite juggle jump keep kick kiss kneel knit knock laugh
+leap learn leave lend lick lift like limp listen lock look love march measure melt mend miss mix move mumble munch
+nap nibble nod notice obey open order pack paddle paint parade pass pat peek peel perch pick plan plant play pluck
+point polish pounce pour praise press pretend promise puff pull push race rattle reach remember rescue rest return
+rhyme rinse roam roar roll row rub rumble rush sail save scatter scoop scratch scrub search share shiver shout
+shovel shuffle sigh sing sip skate skip sleep slide slurp smell smile snap sneeze sniff snore snuggle soar spin
+splash sprinkle squeak squeeze stack start stay stir stop stretch stumble swallow sweep swim swing talk tangle tap
+taste tease thank tickle tie tiptoe toss touch trade trot tug tumble turn twirl untie unwrap visit wait wake walk
+wander want wash watch water wave weave weep whine whisper whistle wiggle wink wish wonder work wrap wrestle yawn
+yell zoom
 """
 _ADJECTIVES = """
-bad big black blue bold brave bright brown busy calm careful cheerful clean clever cold cool cosy curious cute dark
-deep dry dull dusty eager early easy empty fair fancy fast fat fine flat fluffy fresh friendly full funny fuzzy
-gentle glad golden good grand great green grey grumpy happy hard heavy helpful high hollow hot huge hungry jolly
-kind large late lazy light little lonely long loose loud lovely lucky mad merry muddy narrow neat new nice noisy odd
-old orange pale pink plain polite poor pretty proud purple quick quiet ready red rich rough round rude sad safe
-salty sandy scared shiny short shy silent silly silver simple sleepy slim slow small smart smooth soft sour spotty
-square steep sticky stiff still strange striped strong sunny sweet tall tame tasty thick thin tidy tiny tired tough
-ugly warm weak weird wet white wide wild windy wise wooden yellow young yummy
+ancient awake bad bare big bitter black blue blunt bold bouncy brave breezy bright broad brown bumpy busy calm
+careful cheerful chilly chubby clean clear clever cloudy clumsy coarse cold cool cosy crisp crooked cruel crunchy
+curious curly cute damp dark dear deep dim dizzy drowsy dry dull dusty eager early easy empty faint fair fancy fast
+fat fierce fine firm flat fluffy foggy fond frail fresh friendly frosty full funny furry fuzzy gentle glad gloomy
+glossy golden good graceful grand grateful great greedy green grey grumpy hairy handy happy hard harsh hasty heavy
+helpful high hollow hot huge hungry icy itchy jolly jumpy keen kind large late lazy leafy lean light little lively
+lonely long loose loud lovely lucky lumpy mad mellow merry mighty mild misty moist muddy narrow neat new nice noble
+noisy odd old orange pale pink plain pointy polite poor pretty prickly proud purple quick quiet rapid rare ready red
+rich ripe rosy rough round rude rusty sad safe salty sandy scared scary shaggy sharp shiny short shy silent silly
+silver simple sleek sleepy slim slippery slow sly small smart smooth snug soft solid sour speedy spicy spotty
+sprightly square steep sticky stiff still stout strange striped strong sturdy sudden sunlit sunny sweet tall tame
+tasty tender tense thick thin thirsty thorny tidy tight timid tiny tired tough twisty ugly vast warm wary wavy weak
+weird wet white wide wiggly wild windy wise wobbly wooden woolly worn yellow young yummy
 """
 NOUNS, VERBS, ADJECTIVES = _NOUNS.split(), _VERBS.split(), _ADJECTIVES.split()
 
@@ -111,6 +140,16 @@ TEMPLATES = (
     "{name} never {verbs} without the {adj} {noun}.",
     '"thank you, {name}," said {name}.',
     "{name} is {adjer} than the {noun}, but {name} is the {adjest} of all.",
+    "{name} met {name}.",
+    "{name} ran to {name}, and {name} ran to {name}.",
+    '"{name}!" called {name}.',
+    '"look, {name}," said {name}.',
+    "{name} and {name} like to {verb}.",
+    "{name} took the {noun} from {name}.",
+    "{name} was {adj}, but {name} was not.",
+    '"is it {name}?" asked {name}. "no, it is {name}," said {name}.',
+    "{name} {verbs}, {name} {verbs}, and {name} {verbs}.",
+    "{name} hid from {name} {place}.",
 )
 OPENINGS = (
     "once there was a {adj} child called {name} who had a {noun}.",

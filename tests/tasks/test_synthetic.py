@@ -116,7 +116,7 @@ def test_induction_asks_for_second_letters_of_names_met_before():
 
 def test_stories_keep_to_the_vocabulary():
     words = vocabulary()
-    assert len(words) > 1800
+    assert len(words) >= 2500, "a few thousand"
     for story in itertools.islice(load_task("induction").training_documents(0), 50):
         assert set(re.findall(r"[a-z]+", re.sub(r"\b[A-Z][a-z]\b", "", story))) <= words | {"i"}
 
@@ -125,7 +125,7 @@ def test_names_of_a_users_corpus_are_replaced(tmp_path):
     corpus = tmp_path / "stories.txt"
     corpus.write_text("Lily met Tom. Lily waved, and Tom ran to Lily.\n\nNo one is named here.\n\nTom sat. Tom slept.")
     task = load_task("induction", corpus=corpus, corpus_names=["Lily", "Tom"])
-    assert task.protocol == "induction@stories+stories.txt"
+    assert task.protocol == "induction@stories-2+stories.txt"
     texts = [p.prompt + p.reference for p in task.problems()]
     assert len(texts) == 2 + 1 + 1
     assert not any("Lily" in text or "Tom" in text for text in texts)
