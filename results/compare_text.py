@@ -42,11 +42,12 @@ def comparison_table(
     """A row per comparison; a difference is bold only where the corrected test finds it."""
     numeric = ("problems", "win / tie / loss", "p", "p (Holm)")
     names = ["task", "baseline", "candidate", "k", "problems"]
-    columns = [Column(name, name in numeric or name == "k") for name in names]
+    settings = ("task", "baseline", "k", "problems")
+    columns = [Column(name, name in numeric or name == "k", setting=name in settings) for name in names]
     columns += [Column("baseline (%)", True, ("baseline_score",)), Column("candidate (%)", True, ("candidate_score",))]
     columns += [Column("difference (points)", True, ("difference", "difference_low95", "difference_high95"))]
     columns += [Column("win / tie / loss", True), Column("p", True, ("p",)), Column("p (Holm)", True, ("p_holm",))]
-    columns += [Column("test")]
+    columns += [Column("test", setting=True)]
     rows = []
     for c in comparisons:
         i = c.interval

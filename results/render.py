@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 FORMATS = ("markdown", "csv", "latex", "html")
@@ -27,11 +27,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading. `numeric` aligns it to the right; `parts` names its exact values in the CSV."""
+    """A column's heading. `numeric` aligns it to the right; `parts` names its exact values in the CSV.
+
+    `setting` marks what a number depends on (task, protocol, data): where it is the same in every row, LaTeX says it once,
+    in the caption, since a page of a paper is narrow.
+    """
 
     title: str
     numeric: bool = False
     parts: tuple[str, ...] = ()
+    setting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +153,29 @@ def latex_text(text: str) -> str:
     return "".join(parts)
 
 
+def _settings_in_caption(table: Table) -> Table:
+    """The table without the settings that are the same in every row, which its first note then names."""
+    if table.groups or not table.rows:
+        return table
+    same = [c.setting and len({row[i].text for row in table.rows}) == 1 for i, c in enumerate(table.columns)]
+    stated = zip(table.columns, table.rows[0], same, strict=True)
+    parts = [f"{column.title} {entry.text}" for column, entry, folded in stated if folded and entry.text != NOTHING]
+    kept = [i for i, folded in enumerate(same) if not folded]
+    return replace(
+        table,
+        columns=tuple(table.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
+        notes=((f"{', '.join(parts)}.",) if parts else ()) + table.notes,
+    )
+
+
 def _latex(table: Table) -> str:
-    """A booktabs table; needs \\usepackage{booktabs} and, on engines older than 2018, [utf8]{inputenc}."""
+    """A booktabs table; needs \\usepackage{booktabs,graphicx} and, on engines older than 2018, [utf8]{inputenc}."""
+    table = _settings_in_caption(table)
     alignment = "".join("r" if column.numeric else "l" for column in table.columns)
-    lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+    lines = [r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}"]
+    lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]  # shrinks what is too wide
+    lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
     if table.groups:
         cells, rules, start = [], [], 1
         for name, width in table.groups:
@@ -166,7 +190,7 @@ def _latex(table: Table) -> str:
         # A row that starts with "[" would be read as the optional argument of the line break before it.
         lines.append("{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
     caption = " ".join([f"{table.title}." if table.title else "", *table.notes, table.provenance]).strip()
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{latex_text(caption)}}}", r"\end{table}", ""]
+    lines += [r"\bottomrule", r"\end{tabular}}", rf"\caption{{{latex_text(caption)}}}", r"\end{table}", ""]
     return "\n".join(line for line in lines[:-1] if line) + "\n"
 
 

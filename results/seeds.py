@@ -69,7 +69,7 @@ def pooled_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) ->
         NotComparable: the seeds of a recipe were scored on different problems.
     """
     names = ["recipe", "seeds", "task", "group", "protocol", "problems", "samples", "T", "data"]
-    columns = [Column(name, name in ("seeds", "problems", "samples", "T")) for name in names]
+    columns = [Column(name, name in ("seeds", "problems", "samples", "T"), setting=name != "recipe") for name in names]
     for k in ks:
         columns += [score_column(k, level), Column(f"each seed @{k}")]
     rows = []

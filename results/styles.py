@@ -138,7 +138,8 @@ def _temperature(runs: Sequence[Run], ks: Sequence[int]) -> Table:
                     readings.append(read_temperatures(group, k))
                 except ValueError as error:
                     notes.append(f"pass@{k} is left out: {error}.")
-    columns = [Column("model"), Column("task"), Column("k", True), Column("problems", True)]
+    columns = [Column("model"), Column("task", setting=True), Column("k", True, setting=True)]
+    columns += [Column("problems", True, setting=True)]
     columns += [Column("every T (%)")]
     for name in ("oracle", "fixed", "cross-validated"):
         slug = name.replace("-", "_")

@@ -49,7 +49,7 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
     fixed = ["model", "task", "protocol", "problems", "samples", "T", "top-p", "data"]
     names = [*fixed[:2], *(["group"] if "group" in optional else []), *fixed[2:]]
     names += ["isolation"] if "isolation" in optional else []
-    columns = [Column(name, numeric=name in ("problems", "samples", "T", "top-p")) for name in names]
+    columns = [Column(name, name in ("problems", "samples", "T", "top-p"), setting=name != "model") for name in names]
     columns += [score_column(k, level) for k in ks]
     if "majority" in optional:
         columns.append(Column("majority (%)", True, ("majority", "majority_low", "majority_high")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +15,14 @@ from torch import nn
 from benchmarks.training.setups import configuration, machine, random_batch, step_flops, stepper
 from mtp_eval.harness.training.runtime import measured_matmul_flops
 
-VOCAB = 4096
+WIDTH = {"width": 256, "layers": 6, "heads": 8}
 
 
-def ours(n_future: int, precision: str, shape: dict[str, int]) -> tuple[Callable[[], None], float]:
+def ours(n_future: int, precision: str, shape: dict[str, int], vocab: int) -> tuple[Callable[[], None], float]:
     """A step of this trainer, and its FLOPs."""
     config = configuration(n_future=n_future, precision=precision, device="cpu", **shape)
-    run = stepper(config, VOCAB)
-    tokens, documents = random_batch(config, VOCAB, n_future)
+    run = stepper(config, vocab)
+    tokens, documents = random_batch(config, vocab, n_future)
     step = 0
 
     def once() -> None:
@@ -32,16 +33,16 @@ def ours(n_future: int, precision: str, shape: dict[str, int]) -> tuple[Callable
     return once, step_flops(run.model.config, config)
 
 
-def transformers_llama(precision: str, shape: dict[str, int]) -> Callable[[], None]:
+def transformers_llama(precision: str, shape: dict[str, int], vocab: int) -> Callable[[], None]:
     """The same model, batch, clipping and optimizer around transformers' own forward and loss."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = configuration(n_future=1, precision=precision, device="cpu", **shape)
-    reference = stepper(config, VOCAB)
+    reference = stepper(config, vocab)
     about = reference.model.config
     model: Any = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=VOCAB,
+            vocab_size=vocab,
             hidden_size=about.d_model,
             intermediate_size=about.d_ff,
             num_hidden_layers=about.n_layers,
@@ -52,7 +53,7 @@ def transformers_llama(precision: str, shape: dict[str, int]) -> Callable[[], No
         )
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    tokens, _ = random_batch(config, VOCAB, 1)
+    tokens, _ = random_batch(config, vocab, 1)
     inputs = torch.from_numpy(tokens)[:, : about.context_length]
 
     def once() -> None:
@@ -71,16 +72,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--vocab", type=int, default=4096, help="ids; default %(default)s")
+    parser.add_argument("--length", type=int, default=256, help="tokens a row; default %(default)s")
+    parser.add_argument("--batch", type=int, default=4, help="rows; default %(default)s")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="only this one; default: both, fp32 with --quick")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    shape = {"width": 256, "layers": 6, "heads": 8, "length": 256, "batch": 4}
+    vocab = arguments.vocab
+    shape = {**WIDTH, "length": arguments.length, "batch": arguments.batch}
     rounds = 3 if arguments.quick else arguments.rounds
     results: list[dict[str, Any]] = []
-    for precision in ("fp32",) if arguments.quick else ("fp32", "bf16"):
+    precisions = (arguments.precision,) if arguments.precision else ("fp32",) if arguments.quick else ("fp32", "bf16")
+    for precision in precisions:
         subjects: dict[str, tuple[Callable[[], None], float | None]] = {}
         for n in (1, 4) if arguments.quick else (1, 2, 4):
-            subjects[f"n={n}"] = ours(n, precision, shape)
-        subjects["transformers n=1"] = (transformers_llama(precision, shape), None)
+            subjects[f"n={n}"] = ours(n, precision, shape, vocab)
+        subjects["transformers n=1"] = (transformers_llama(precision, shape, vocab), None)
         for once, _ in subjects.values():
             once()
         wall: dict[str, list[float]] = {name: [] for name in subjects}
@@ -97,7 +104,8 @@ def main() -> None:
         matmul = max(rates)
         base_flops = subjects["n=1"][1] or 1.0
         print(
-            f"{precision}, one thread, d=256 L=6 T=256 B=4 V={VOCAB}, {rounds} interleaved rounds; matmul {matmul / 1e9:.0f} GFLOP/s"
+            f"{precision}, one thread, d=256 L=6 T={arguments.length} B={arguments.batch} V={vocab}, {rounds} interleaved "
+            f"rounds; matmul {matmul / 1e9:.0f} GFLOP/s"
         )
         for name, (_, flops) in subjects.items():
             flops = flops or base_flops
@@ -107,7 +115,7 @@ def main() -> None:
                 "subject": name,
                 "wall_seconds": best,
                 "cpu_seconds": best_cpu,
-                "time_over_n1": best_cpu / min(cpu["n=1"]),
+                "time_over_n1": statistics.median(a / b for a, b in zip(cpu[name], cpu["n=1"], strict=True)),
                 "flops_over_n1": flops / base_flops,
                 "share_of_matmul": flops / best_cpu / matmul,
             }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -64,7 +66,36 @@ def test_latex_is_booktabs_with_everything_escaped(folder: Path) -> None:
     n_columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1])  # type: ignore[index]
     for line in body.splitlines()[1:]:
         assert len(re.findall(r"(?<!\\)&", line)) == n_columns - 1
-    assert not re.search(r"(?<!\\)[%#_]", text)
+    assert not re.search(r"(?<!\\)[%#_]", text.replace("{!}{%\n", ""))
+
+
+def test_latex_says_a_setting_once_when_no_row_differs_in_it(make_run: MakeRun) -> None:
+    verdicts = {name: {f"toy/{p}": [p % 2 == 0] for p in range(60)} for name in ("first", "second")}
+    text = rendered(make_run("run", verdicts, temperature=0.2), "latex")
+    head = text[text.index(r"\toprule") : text.index(r"\midrule")]
+    caption = text[text.index(r"\caption") :]
+    assert "model" in head
+    assert "pass@1" in head
+    assert "protocol" not in head
+    assert "problems" not in head
+    assert re.search(r"task toy, protocol p@1, problems 60, samples 1, T 0\.2", caption)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="NEEDS LATEX: apt-get install texlive-latex-recommended")
+@pytest.mark.parametrize("width", ["16cm", "6cm"])
+def test_latex_compiles_and_fits_the_line(folder: Path, tmp_path: Path, width: str) -> None:
+    (tmp_path / "table.tex").write_text(rendered(folder, "latex"), encoding="utf-8")
+    document = (
+        rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\textwidth {width}"
+        r"\begin{document}\input{table}\end{document}"
+    )
+    (tmp_path / "document.tex").write_text(document, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_latex_text_survives_dashes_and_foreign_scripts() -> None:
