@@ -1,9 +1,9 @@
 """A transformer layer rearranged for decoding: the same function as `models.transformer.Block`, in fewer and larger steps.
 
 Query, key and value projections are one matrix, gate and up another; a norm's weight is folded into the matrix after it;
-keys and values of a step are written with one call; the rotary embedding is a roll and a multiply-add. On a CPU, float32
-matrices from a certain size on are kept in oneDNN's blocked layout, which halves the cost of blocks of a few tokens.
-Results differ from `Block` by rounding only.
+keys and values of a step are written with one call; the rotary embedding is one complex product in place. On a CPU matrices
+are kept in the layouts that read fastest there: transposed for a single token, oneDNN's blocks for several. Results differ
+from `Block` by rounding only.
 
 Shapes: N tokens (B rows times T), D model width, H attention heads, K key-value heads, E head size, F feed-forward
 width, S cache slots.
@@ -21,7 +21,8 @@ from torch import Tensor
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.transformer import Block
 
-_BLOCKED_FROM = 150_000  # elements; below, oneDNN's call overhead of some 10 µs costs more than its kernel gains
+_BLOCKED_FROM = 60_000  # elements; below, oneDNN's call overhead of some 15 µs costs more than its kernel gains
+_BLOCKED_FOR = 8  # rows that oneDNN chooses the layout for
 _ONLY_BLOCKED_FROM = 800_000  # elements; from here on it is no slower for a single token either
 
 
@@ -29,26 +30,28 @@ class Linear:
     """A matrix `(out, in)` applied to `(N, in)`, with the fastest kernel for its size. Deterministic for a given N."""
 
     def __init__(self, weight: Tensor):
-        self.weight: Tensor | None = weight
+        # Products of few rows are bound by reading the matrix, and a CPU reads it faster by input than by output feature.
+        on_cpu = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
+        self.weight_t: Tensor | None = weight.t().contiguous() if on_cpu else weight.t()
         self._blocked: Tensor | None = None
         if _can_block(weight):
-            self._blocked = torch.ops.mkldnn._reorder_linear_weight(weight, 4)
+            self._blocked = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _BLOCKED_FOR)
             if weight.numel() >= _ONLY_BLOCKED_FROM:
-                self.weight = None
+                self.weight_t = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """`(N, in)` to `(N, out)`."""
-        if self._blocked is not None and (self.weight is None or x.shape[0] > 1):
+        if self._blocked is not None and (self.weight_t is None or x.shape[0] > 1):
             return torch.ops.mkldnn._linear_pointwise(x, self._blocked, None, "none", [], "")
-        assert self.weight is not None
-        return F.linear(x, self.weight)
+        assert self.weight_t is not None
+        return x @ self.weight_t
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """The residual plus this matrix applied to x."""
-        if self._blocked is not None and (self.weight is None or x.shape[0] > 1):
-            return self(x).add_(residual)
-        assert self.weight is not None
-        return torch.addmm(residual, x, self.weight.t())
+        if self._blocked is not None and (self.weight_t is None or x.shape[0] > 1):
+            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._blocked, None, "add")
+        assert self.weight_t is not None
+        return torch.addmm(residual, x, self.weight_t)
 
 
 def _can_block(weight: Tensor) -> bool:
@@ -93,25 +96,67 @@ def _folds(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
+Turn = Tensor | tuple[Tensor, Tensor]
+"""The rotary embedding at N positions: complex `(N, 1, E/2)`, or cosines and signed sines `(N, 1, E)` in narrow dtypes."""
+
+
 class Rotary:
-    """Cosines and signed sines by position, for all layers of a model."""
+    """Turns by position, for all layers of a model.
+
+    In wide dtypes a pair of coordinates that turns together stands side by side, as the real and imaginary part of one
+    number; `paired` puts a projection's rows into that order. Keys and queries share it, so their products are the same.
+    """
 
     def __init__(self, config: ModelConfig, positions: int, dtype: torch.dtype, device: torch.device):
         wide = torch.float64 if dtype == torch.float64 else torch.float32
         exponents = torch.arange(0, config.head_size, 2, device=device, dtype=wide) / config.head_size
         angles = torch.arange(positions, device=device, dtype=wide)[:, None] * config.rope_theta**-exponents
-        cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
-        self.table = torch.stack([torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)], dim=1)
+        cos, sin = angles.cos(), angles.sin()
+        if _is_wide(dtype):
+            self.table = torch.complex(cos, sin)
+        else:
+            cos, sin = cos.to(dtype), sin.to(dtype)
+            self.table = torch.stack([torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)], dim=1)
 
-    def at(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Two tensors `(N, 1, E)`."""
-        both = self.table[positions_N]
-        return both[:, :1], both[:, 1:]
+    def at(self, positions_N: Tensor) -> Turn:
+        """The turns at these positions."""
+        found = self.table[positions_N]
+        return found[:, None] if found.is_complex() else (found[:, :1], found[:, 1:])
 
 
-def rotate(x_NHE: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply the rotary embedding, in Llama's half-split layout."""
-    return torch.addcmul(x_NHE * cos_sin[0], x_NHE.roll(x_NHE.shape[-1] // 2, dims=-1), cos_sin[1])
+def turn_of(turn: Turn, rows: Tensor) -> Turn:
+    """The turns of some of the N tokens."""
+    return turn[rows] if isinstance(turn, Tensor) else (turn[0][rows], turn[1][rows])
+
+
+def unsqueezed(turn: Turn) -> Turn:
+    """With a dimension more after N, for tensors `(N, J, H, E)`."""
+    return turn[:, None] if isinstance(turn, Tensor) else (turn[0][:, None], turn[1][:, None])
+
+
+def paired(projection: Tensor, head_size: int) -> Tensor:
+    """The rows of a query or key projection `(heads·E, D)` in the order that `rotate` expects."""
+    if not _is_wide(projection.dtype):
+        return projection
+    return projection.view(-1, 2, head_size // 2, projection.shape[-1]).transpose(1, 2).reshape(projection.shape)
+
+
+def _is_wide(dtype: torch.dtype) -> bool:
+    return dtype in (torch.float32, torch.float64)
+
+
+def rotate(x_NHE: Tensor, turn: Turn) -> Tensor:
+    """Apply the rotary embedding: in place where a pair is one complex number, else in Llama's half-split layout."""
+    if isinstance(turn, Tensor):
+        torch.view_as_complex(x_NHE.unflatten(-1, (-1, 2))).mul_(turn)
+        return x_NHE
+    return torch.addcmul(x_NHE * turn[0], x_NHE.roll(x_NHE.shape[-1] // 2, dims=-1), turn[1])
+
+
+def rotated_keys(kv: Tensor, K: int, turn: Turn) -> Tensor:
+    """Keys and values `(…, 2K, E)` of new tokens, side by side, with their keys rotated."""
+    keys = rotate(kv[..., :K, :], turn)
+    return kv if isinstance(turn, Tensor) else torch.cat([keys, kv[..., K:, :]], dim=-2)
 
 
 @dataclass(slots=True)
@@ -129,7 +174,7 @@ class Place:
     rows: int
     block: int
     positions_N: Tensor
-    rotary: tuple[Tensor, Tensor]
+    rotary: Turn
     writes: Tensor
     slots: int
     mask: Tensor | None
@@ -150,7 +195,11 @@ class FusedLayer:
         self.H, self.K, self.E, self.F = config.n_heads, config.kv_heads, config.head_size, config.d_ff
         norm_1, norm_2 = block.input_layernorm.weight.detach(), block.post_attention_layernorm.weight.detach()
         self.norm_1, self.norm_2 = Norm.of(norm_1, config.norm_eps), Norm.of(norm_2, config.norm_eps)
-        self.qkv = Linear(folded(norm_1, fuse(attention.q_proj, attention.k_proj, attention.v_proj)))
+        fused = fuse(attention.q_proj, attention.k_proj, attention.v_proj)
+        n_turned = (self.H + self.K) * self.E
+        if _is_wide(fused.dtype):
+            fused = torch.cat([paired(fused[:n_turned], self.E), fused[n_turned:]])
+        self.qkv = Linear(folded(norm_1, fused))
         self.out = Linear(attention.o_proj.weight.detach())
         self.gate_up = Linear(folded(norm_2, fuse(mlp.gate_proj, mlp.up_proj)))
         self.down = Linear(mlp.down_proj.weight.detach())
@@ -160,8 +209,9 @@ class FusedLayer:
         H, K, E = self.H, self.K, self.E
         qkv_NHE = self.qkv(self.norm_1(x_ND)).view(-1, H + 2 * K, E)
         turned_NHE = rotate(qkv_NHE[:, : H + K], place.rotary)
-        new_kv = torch.cat([turned_NHE[:, H:], qkv_NHE[:, H + K :]], dim=1)
-        kv_B2KSE.view(-1, E).index_copy_(0, place.writes, new_kv.view(-1, E))
+        in_place = isinstance(place.rotary, Tensor)
+        new_kv = qkv_NHE[:, H:] if in_place else torch.cat([turned_NHE[:, H:], qkv_NHE[:, H + K :]], dim=1)
+        kv_B2KSE.view(-1, E).index_copy_(0, place.writes, new_kv.reshape(-1, E))
         q_BHTE = turned_NHE[:, :H].view(place.rows, place.block, H, E).transpose(1, 2)
         seen_BHTE = attend(q_BHTE, kv_B2KSE, place.slots, place.mask)
         x_ND = self.out.added_to(x_ND, seen_BHTE.transpose(1, 2).reshape(-1, H * E))

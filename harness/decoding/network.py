@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtp_eval.harness.decoding.fused import FusedLayer, Linear, Place
+from mtp_eval.harness.decoding.fused import FusedLayer, Linear, Place, turn_of
 from mtp_eval.harness.decoding.weights import PackedModel
 
 _PREFILL_TOKENS = 8192  # run together at most, padding included, unless one prompt is longer
@@ -129,7 +129,7 @@ class Network:
                 verified.z_ND[at_B],
                 verified.normed_ND[at_B],
                 self.J,
-                (place.rotary[0][at_B], place.rotary[1][at_B]),
+                turn_of(place.rotary, at_B),
                 kv[self.first_stacked :],
                 place.slots,
                 self._mask(place.positions_N[at_B][:, None], place.slots),

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtp_eval.harness.decoding.fused import Linear, Norm, attend, rotate
+from mtp_eval.harness.decoding.fused import Linear, Norm, Turn, attend, paired, rotate, rotated_keys, unsqueezed
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.transformer import Block
 
@@ -35,8 +35,9 @@ class StackedHeads:
             attention, mlp = head.self_attn, head.mlp
             scale_1 = head.input_layernorm.weight.detach() * scale
             scale_2 = head.post_attention_layernorm.weight.detach() * scale
-            q.append(attention.q_proj.weight.detach() * scale_1)
-            kv.append(torch.cat([attention.k_proj.weight.detach(), attention.v_proj.weight.detach()]) * scale_1)
+            q.append(paired(attention.q_proj.weight.detach(), E) * scale_1)
+            keys = paired(attention.k_proj.weight.detach(), E)
+            kv.append(torch.cat([keys, attention.v_proj.weight.detach()]) * scale_1)
             out.append(attention.o_proj.weight.detach().t())
             gate_up.append((torch.cat([mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()]) * scale_2).t())
             down.append(mlp.down_proj.weight.detach().t())
@@ -48,7 +49,7 @@ class StackedHeads:
         self._q_of: dict[int, Linear] = {}
         self.H, self.K, self.E, self.F = H, K, E, config.d_ff
 
-    def remember(self, z_ND: Tensor, J: int, rotary: tuple[Tensor, Tensor], writes: Tensor, kv_all: Tensor) -> Tensor:
+    def remember(self, z_ND: Tensor, J: int, rotary: Turn, writes: Tensor, kv_all: Tensor) -> Tensor:
         """Store keys and values of the block for J heads; returns the normed block for `hidden`.
 
         `writes` is `(N·J·2K,)`, into `kv_all`, the J layers' caches as `(…, E)`.
@@ -58,9 +59,7 @@ class StackedHeads:
             self._q_of[J] = Linear(self.q[: J * self.H * self.E])
         normed_ND = self.norm(z_ND)
         kv = self._kv_of[J](normed_ND).view(-1, J, 2 * self.K, self.E)
-        cos, sin = rotary
-        turned = rotate(kv[:, :, : self.K], (cos[:, None], sin[:, None]))
-        new = torch.cat([turned, kv[:, :, self.K :]], dim=2)
+        new = rotated_keys(kv, self.K, unsqueezed(rotary))
         kv_all.view(-1, self.E).index_copy_(0, writes, new.view(-1, self.E))
         return normed_ND
 
@@ -69,15 +68,14 @@ class StackedHeads:
         z_BD: Tensor,
         normed_BD: Tensor,
         J: int,
-        rotary: tuple[Tensor, Tensor],
+        rotary: Turn,
         kv_JB2KSE: Tensor,
         slots: int,
         mask_B11S: Tensor,
     ) -> Tensor:
         """`(J, B, D)`: the J heads' outputs at one token a row."""
         B, H, E = z_BD.shape[0], self.H, self.E
-        cos, sin = rotary
-        q_BJHE = rotate(self._q_of[J](normed_BD).view(B, J, H, E), (cos[:, None], sin[:, None]))
+        q_BJHE = rotate(self._q_of[J](normed_BD).view(B, J, H, E), unsqueezed(rotary))
         q_JBH1E = q_BJHE.transpose(0, 1).reshape(J * B, H, 1, E)
         seen = attend(q_JBH1E, kv_JB2KSE.flatten(0, 1), slots, mask_B11S.repeat(J, 1, 1, 1))
         x_JBD = torch.bmm(seen.view(J, B, H * E), self.out_JID[:J]).add_(z_BD)
