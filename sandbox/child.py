@@ -4,7 +4,7 @@ Everything here shares an interpreter with hostile code and is trusted for nothi
 than that some process sent these bytes. Functions are bound early only so that a program which patches a module by
 accident does not break its own answers.
 
-Requests:  exec, call, batch (of calls), next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
+Requests:  exec (with calls to make ahead), call, next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
 Answers:   ready, ok, raise, exit, syntax, done
 """
 
@@ -38,34 +38,52 @@ _FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 _BASES = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset)
 
 
-def serve(fd: int) -> None:
-    """Handle requests on `fd` until the other side closes it. Never returns."""
+def serve(fd: int, answerer: Answerer, request: list[Any] | None) -> None:
+    """Handle a first request, where it is at hand, and all that come on `fd` until the other side closes it.
+
+    Never returns.
+    """
     try:
-        answerer = Answerer()
+        if request is not None:
+            handle(fd, answerer, request)
         while True:
             request = _receive(fd)
             if request is None:
                 _exit(0)
-            if request[0] == "batch":
-                for number, (target, packed, packed_names) in enumerate(request[2], request[1]):
-                    _send(fd, answerer.answer(["call", number, target, packed, packed_names]))
-            else:
-                _send(fd, answerer.answer(request))
+            handle(fd, answerer, request)
     except BaseException:
         _exit(70)
 
 
+def handle(fd: int, answerer: Answerer, request: list[Any]) -> None:
+    """Answer one request. An `exec` may bring calls to make if the names have turned out to be the handles it says."""
+    if len(request) == 4 or request[0] != "exec":
+        _send(fd, answerer.answer(request))
+        return
+    number, handles, calls = request[1], request[4], request[5]
+    answer = answerer.answer(request[:4])
+    _send(fd, answer)
+    if answer[0] == "ready" and answerer.handles(answer[2]) == handles:
+        for call in calls:
+            number += 1
+            _send(fd, answerer.answer(["call", number, *call]))
+
+
 def _receive(fd: int) -> list[Any] | None:
     """The next request, or None at the end. A request comes only after the last one was answered."""
-    chunk = _read(fd, 65536)
-    size = int.from_bytes(chunk[:4], "big")
-    if len(chunk) == size + 4 and size:
-        return from_bytes(chunk[4:])
-    parts = bytearray(chunk)
-    while chunk and len(parts) < max(4, int.from_bytes(parts[:4], "big") + 4):
-        chunk = _read(fd, 1 << 20)
+    head = _read(fd, 4)  # in most runs nothing comes, and the child ends here: no more memory than that is touched
+    while 0 < len(head) < 4:
+        head += _read(fd, 4 - len(head))
+    if not head:
+        return None
+    left, parts = int.from_bytes(head, "big"), bytearray()
+    while left:
+        chunk = _read(fd, min(left, 1 << 20))
+        if not chunk:
+            return None
         parts += chunk
-    return from_bytes(parts[4:]) if chunk else None
+        left -= len(chunk)
+    return from_bytes(parts)
 
 
 def _send(fd: int, frame: list[Any]) -> None:
@@ -81,7 +99,7 @@ class Answerer:
     """Holds the program's module and answers requests about it."""
 
     def __init__(self) -> None:
-        self.module = types.ModuleType("program")
+        self.module = sys.modules["program"] = types.ModuleType("program")
         self.knows_rare_types = False
         self.kept: list[Any] = []
         self.kept_ids: dict[int, int] = {}
@@ -108,6 +126,14 @@ class Answerer:
         except BaseException as error:
             return _raised(seq, error)
 
+    def handles(self, described: dict[str, list[Any]]) -> dict[str, int]:
+        """The callables among the names of a `ready`."""
+        found = {}
+        for name, (kind, detail) in described.items():
+            if kind == "call":
+                found[name] = detail
+        return found
+
     # --- requests ---
 
     def _exec(self, seq: int, source: str, wanted: list[str]) -> list[Any]:
@@ -115,9 +141,8 @@ class Answerer:
             code = compile(source, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
             return ["syntax", seq, _message(error)]
-        sys.modules["program"] = self.module
-        exec(code, self.module.__dict__)
         found = self.module.__dict__
+        exec(code, found)
         return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
 
     def _describe(self, value: Any) -> list[Any]:
@@ -131,17 +156,22 @@ class Answerer:
             return ["missing", str(error)]
 
     def _call(self, seq: int, target: int, packed: list[Any], packed_names: dict[str, Any]) -> list[Any]:
-        args = [self._decode(arg) for arg in packed]
-        kwargs = {name: self._decode(arg) for name, arg in packed_names.items()}
-        before = containers(args) if any(type(arg) is list for arg in packed) else []
+        args, before = [], None
+        for arg in packed:
+            if type(arg) is list:
+                arg, before = self._decode(arg), True
+            args.append(arg)
+        kwargs = {name: self._decode(arg) for name, arg in packed_names.items()} if packed_names else packed_names
+        changeable = containers(args) if before else before
         try:
-            answer = ["ok", seq, self._encode(self.kept[target](*args, **kwargs)), None]
+            value = self.kept[target](*args, **kwargs)
+            answer = ["ok", seq, encode(value, self._encode_other), None]
         except SystemExit:
             raise
         except BaseException as error:
             answer = [*_raised(seq, error), None]
-        if before:
-            answer[-1] = self._changed(packed, args, before)
+        if changeable:
+            answer[-1] = self._changed(packed, args, changeable)
         return answer
 
     def _changed(self, packed: list[Any], args: list[Any], before: list[Any]) -> list[Any] | None:

@@ -50,10 +50,6 @@ def encode(value: Any, keep: Keep, depth: int = 0) -> Any:
     Raises:
         NotEncodable: nested too deeply, or a type that neither this file nor `keep` knows.
     """
-    return _encode(value, keep, depth)
-
-
-def _encode(value: Any, keep: Keep, depth: int) -> Any:
     kind = type(value)
     if kind is int:
         return value if -_BIG < value < _BIG else ["i", hex(value)]
@@ -90,7 +86,7 @@ def _items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]
     kinds = set(map(type, values))
     if kinds <= _SCALARS or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
         return [tag, *values]
-    return [tag, *[_encode(value, keep, depth) for value in values]]
+    return [tag, *[encode(value, keep, depth) for value in values]]
 
 
 def _pairs(tag: str, value: dict[Any, Any], keep: Keep, depth: int) -> list[Any]:
@@ -133,7 +129,7 @@ _WRITERS: dict[type, Callable[[Any, Keep, int], list[Any]]] = {
     bytes: lambda v, keep, depth: ["b", v.hex()],
     bytearray: lambda v, keep, depth: ["B", v.hex()],
     complex: lambda v, keep, depth: ["c", v.real, v.imag],
-    range: lambda v, keep, depth: ["r", *[_encode(n, keep, depth) for n in (v.start, v.stop, v.step)]],
+    range: lambda v, keep, depth: ["r", *[encode(n, keep, depth) for n in (v.start, v.stop, v.step)]],
     slice: lambda v, keep, depth: _items("sl", (v.start, v.stop, v.step), keep, depth),
     type(Ellipsis): lambda v, keep, depth: ["..."],
     type: lambda v, keep, depth: _builtin(v, keep, depth),
@@ -327,28 +323,48 @@ _SEQUENCES: set[type] = {list, tuple}
 _CHANGEABLE: set[type] = {list, dict, set, bytearray}
 
 
+def _make_encoder() -> Callable[[Any], str]:
+    """json.dumps without spaces, its C encoder made once: a value here is a tree and needs no look-out for cycles."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+    chunks = make(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    join = "".join
+    return lambda value: join(chunks(value, 0))
+
+
+def _refuse(value: Any) -> Any:
+    raise NotEncodable(f"a value of type {type(value).__name__}")
+
+
+to_json = _make_encoder()
+"""A JSON-able value as text, in ASCII."""
+_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
+
+
 def to_bytes(frame: list[Any]) -> bytes:
     """One frame on the wire: four bytes of length, then JSON.
 
     Raises:
         TooLarge: larger than a frame may be.
     """
-    body = json.dumps(frame, separators=(",", ":")).encode("ascii")
+    body = to_json(frame).encode("ascii")
     if len(body) > MAX_FRAME_BYTES:
         raise TooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
     return len(body).to_bytes(4, "big") + body
 
 
-def from_bytes(body: bytes | bytearray | memoryview) -> list[Any]:
+def from_bytes(body: bytes | bytearray) -> list[Any]:
     """The frame that a body holds.
 
     Raises:
         BadFrame: not JSON, or not a list that begins with a string.
     """
     try:
-        frame = json.loads(bytes(body))
-    except (ValueError, RecursionError) as error:
+        text = str(body, "utf-8")
+        frame, end = _scan(text, 0)
+    except (ValueError, RecursionError, StopIteration) as error:
         raise BadFrame(f"not a frame: {type(error).__name__}"[:200]) from None
-    if type(frame) is not list or not frame or type(frame[0]) is not str:
+    if end != len(text) or type(frame) is not list or not frame or type(frame[0]) is not str:
         raise BadFrame("not a frame: a list that begins with a word was expected")
     return frame

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
-from mtp_eval.sandbox.zygote import HELLO_BYTES, RUN, USAGE
+from mtp_eval.sandbox.zygote import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
 
 START_TIMEOUT_SECONDS = 60.0
 _BOOT = """\
@@ -131,6 +132,8 @@ class Jail:
             "tmp_inodes": config.tmp_inodes,
             "open_files": config.open_files,
             "processes": config.processes,
+            "memory_bytes": config.memory_bytes,
+            "output_bytes": config.output_bytes,
             "preload": list(config.preload),
         }
 
@@ -152,21 +155,26 @@ class Jail:
             self.host_pid = self.host_pid or self._process.pid
             return
 
-    def start(self, cpu_seconds: int, files: Sequence[int] = ()) -> socket.socket:
-        """Fork a child for one program and return the socket it answers on.
+    def start(self, cpu_seconds: int, first: bytes, files: Sequence[int] = ()) -> tuple[socket.socket, bytes]:
+        """Fork a child for one program; the socket it answers on, and what of `first` is still to be sent there.
 
         Args:
+            first: the first request's frame. It goes with the command that forks, so that the child has it at once.
             files: descriptors for its standard input and output; none leaves both at /dev/null.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            message = RUN.pack(b"R", cpu_seconds, self.config.memory_bytes, self.config.output_bytes)
-            try:
-                socket.send_fds(self._commands, [message], [theirs.fileno(), *files])
-            except OSError as error:
-                ours.close()
-                raise JailDied(f"the zygote is gone: {error}") from None
-        return ours
+        message = RUN.pack(b"R", cpu_seconds)
+        if len(message) + len(first) <= MAX_RUN_BYTES:
+            message, first = message + first[4:], b""
+        descriptors = struct.pack(f"@{1 + len(files)}i", theirs.fileno(), *files)
+        try:
+            self._commands.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        except OSError as error:
+            ours.close()
+            raise JailDied(f"the zygote is gone: {error}") from None
+        finally:
+            theirs.close()
+        return ours, first
 
     def end(self) -> Usage:
         """Kill the program and everything it left behind, wait for it, and say what it used."""
@@ -219,6 +227,7 @@ def _environment() -> dict[str, str]:
     environment = {
         "HOME": "/nonexistent", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0",
         "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
+        "LD_BIND_NOW": "1",  # the zygote forgets it; without it every child resolves its first calls itself
     }  # fmt: skip
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):  # some Pythons do not start without; the zygote forgets it
         if name in os.environ:

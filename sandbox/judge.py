@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable, TooLarge
+from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable, TooLarge, to_bytes
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.remote import FROM_PROGRAM, Link, Mispredicted, Script, one_line
+from mtp_eval.sandbox.remote import FROM_PROGRAM, Link, Mispredicted, Script, one_line, opening
 from mtp_eval.sandbox.session import Ended, Session
 
 
@@ -58,12 +58,13 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
 
 
 def _judged(program: Program, trusted: Compiled | None, jail: Jail, timeout_seconds: float) -> Outcome:
-    session = Session(jail, timeout_seconds)
+    first = opening(program.source, trusted.wanted, trusted.script) if trusted else opening(program.source, ())
+    session = Session(jail, timeout_seconds, first)
     try:
         if trusted is None:
             _run_same_interpreter(session, program)
         else:
-            _run_split(session, program.source, trusted)
+            _run_split(session, trusted)
         ended = session.ended or Ended(Verdict.PASSED)
     except Ended as over:
         ended = session.ended or over
@@ -90,10 +91,9 @@ def _outcome(ended: Ended, wall: float, usage: Usage, jail: Jail, *, same_interp
 # --- split ---
 
 
-def _run_split(session: Session, source: str, trusted: Compiled) -> None:
+def _run_split(session: Session, trusted: Compiled) -> None:
     link = Link(session, trusted.script)
-    namespace: dict[str, Any] = {"__name__": "tests", **link.load(source, list(trusted.wanted))}
-    link.begin()
+    namespace: dict[str, Any] = {"__name__": "tests", **link.load(trusted.wanted)}
     try:
         exec(trusted.prelude, namespace)
         exec(trusted.tests, namespace)
@@ -200,7 +200,7 @@ def _run_same_interpreter(session: Session, program: Program) -> None:
     left behind in its interpreter could forge it.
     """
     link = Link(session)
-    link.load(program.source, [])
+    link.load(())
     token = secrets.token_hex(16)
     answer = session.request("tests", program.prelude, program.tests, token)
     if answer[0] == "ok" and answer[2] == token:
@@ -234,9 +234,9 @@ def _run_case(source: str, given: str, expected: str, jail: Jail, timeout_second
     with _unnamed_file() as standard_in, _unnamed_file() as standard_out:
         os.write(standard_in, given.encode("utf-8", "surrogatepass")) if given else 0
         os.lseek(standard_in, 0, os.SEEK_SET)
-        session = Session(jail, timeout_seconds, (standard_in, standard_out))
+        session = Session(jail, timeout_seconds, to_bytes(["main", 1, source]), (standard_in, standard_out))
         try:
-            answer = session.request("main", source)
+            answer = session.answer()
             if answer[0] == "syntax":
                 session.end(Verdict.SYNTAX_ERROR, str(answer[2])[:300])
             elif answer[0] != "done":

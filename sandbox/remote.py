@@ -7,12 +7,11 @@ of the same name, or as a fresh class with the same builtin bases.
 from __future__ import annotations
 
 import builtins
-import json
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.sandbox.codec import BadFrame, NotEncodable, containers, decode, encode, replace_content
+from mtp_eval.sandbox.codec import BadFrame, NotEncodable, containers, decode, encode, replace_content, to_json
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.session import Ended, Session
 
@@ -42,10 +41,17 @@ class Script:
     calls: tuple[str, ...]
     handles: dict[str, int]
 
-    def frame(self, first: int) -> bytes:
-        """The request for all of them; `first` is the number of the first answer."""
-        body = f'["batch",{first},[{",".join(self.calls)}]]'.encode("ascii")
-        return len(body).to_bytes(4, "big") + body
+
+def opening(source: str, wanted: tuple[str, ...], script: Script | None = None) -> bytes:
+    """The frame that begins a program's run: its source, the names wanted from it, and calls to make ahead.
+
+    The calls are made only if the names have turned out to be the handles of the script.
+    """
+    parts = [to_json(source), to_json(wanted)]
+    if script is not None:
+        parts += [to_json(script.handles), f"[{','.join(script.calls)}]"]
+    body = f'["exec",1,{",".join(parts)}]'.encode("ascii")
+    return len(body).to_bytes(4, "big") + body
 
 
 class Link:
@@ -59,12 +65,6 @@ class Link:
         self._handles: dict[str, int] = {}
         self._can_be_script = True
 
-    def begin(self) -> None:
-        """Send the calls of the script, if the program has the functions that it calls."""
-        if self._script is not None and self._script.handles == self._handles:
-            self.session.send_ahead(self._script.frame(self.session.n_answers + 1))
-            self._ahead.extend(self._script.calls)
-
     def script(self) -> Script | None:
         """The calls that the tests made, for the next program; None where they cannot be made ahead."""
         if not self._can_be_script or not 2 <= len(self._calls) <= MAX_SCRIPT_CALLS:
@@ -73,13 +73,13 @@ class Link:
             return None
         return Script(tuple(self._calls), dict(self._handles))
 
-    def load(self, source: str, wanted: list[str]) -> dict[str, Any]:
-        """Have the program executed; what it then holds under the wanted names, as values or proxies.
+    def load(self, wanted: tuple[str, ...]) -> dict[str, Any]:
+        """What the program, once executed, holds under the wanted names, as values or proxies.
 
         Raises:
             Ended: it does not compile, raised, exited or ran into a limit.
         """
-        answer = self.session.request("exec", source, wanted)
+        answer = self.session.answer()
         kind = answer[0]
         if kind == "syntax":
             raise self.session.end(Verdict.SYNTAX_ERROR, _text(answer[2]))
@@ -88,6 +88,8 @@ class Link:
                 found = {name: self._name(answer[2][name], name) for name in wanted if name in answer[2]}
             except (BadFrame, TypeError, IndexError, ValueError) as error:
                 raise self._nonsense(error) from None
+            if self._script is not None and self._script.handles == self._handles:
+                self._ahead.extend(self._script.calls)
             return {name: value for name, value in found.items() if value is not _ABSENT}
         raise self.session.end(*self.verdict(answer))
 
@@ -108,7 +110,7 @@ class Link:
         """Call something in the jail; arguments that it changed in place are changed here too."""
         packed = [encode(arg, _encode_remote) for arg in args]
         packed_names = {name: encode(arg, _encode_remote) for name, arg in kwargs.items()}
-        call = json.dumps([target, packed, packed_names], separators=(",", ":"))
+        call = to_json([target, packed, packed_names])
         self._calls.append(call)
         if '["h",' in call or target not in self._handles.values():
             self._can_be_script = False

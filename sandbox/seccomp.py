@@ -16,7 +16,7 @@ import errno
 import platform
 import struct
 
-from mtp_eval.sandbox.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, quick_prctl
+from mtp_eval.sandbox.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
 
 # name: (x86_64, aarch64); -1 where the architecture has no such call.
 ALLOWED: dict[str, tuple[int, int]] = {
@@ -97,16 +97,18 @@ class Filter:
 
     def install_for_zygote(self) -> None:
         """The long part, on this process and all it will fork, for good. Needs no_new_privs to be set."""
-        self._long.install()
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._long.address)
 
-    def install_for_program(self, pid: int) -> None:
-        """The short part, on the process whose pid this is."""
-        self._short.set_pid(pid)
-        self._short.install()
+    def for_program(self) -> tuple[int, memoryview]:
+        """The short part: the address to give to prctl, and the cell in which the program's pid must stand by then.
+
+        No method does this: a forked child pays for every object that it touches.
+        """
+        return self._short.address, self._short.pid_cell()
 
 
 class _Code:
-    """Instructions in memory at a fixed address, so that installing them in a forked child touches few pages."""
+    """Instructions in memory at a fixed address."""
 
     def __init__(self, program: list[tuple[int, int, int, int]]) -> None:
         self._pid_offsets = [8 * i + 4 for i, (_, _, _, k) in enumerate(program) if k == _OWN_PID]
@@ -114,14 +116,11 @@ class _Code:
         self._code = ctypes.create_string_buffer(packed, len(packed))
         header = struct.pack("@HP", len(program), ctypes.addressof(self._code))
         self._header = ctypes.create_string_buffer(header, len(header))
-        self._address = ctypes.addressof(self._header)
+        self.address = ctypes.addressof(self._header)
 
-    def set_pid(self, pid: int) -> None:
-        for offset in self._pid_offsets:
-            struct.pack_into("=I", self._code, offset, pid)
-
-    def install(self) -> None:
-        quick_prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._address)
+    def pid_cell(self) -> memoryview:
+        (offset,) = self._pid_offsets
+        return memoryview(self._code).cast("B")[offset : offset + 4].cast("I")
 
 
 def _prologue(machine: str) -> list[tuple[int, int, int, int]]:
@@ -163,8 +162,13 @@ def _for_program(machine: str) -> list[tuple[int, int, int, int]]:
         (_RET, 0, 0, _ALLOW),
         (_RET, 0, 0, _DENY),
     ]
-    steps += _only_with(_KILL[machine], _ARG0_LOW, (_OWN_PID,))
-    steps += _only_with(_TGKILL[machine], _ARG0_LOW, (_OWN_PID,))
+    own_only = [
+        (_LD, 0, 0, _ARG0_LOW),
+        (_JEQ, 0, 1, _OWN_PID),
+        (_RET, 0, 0, _ALLOW),
+        (_RET, 0, 0, _DENY),
+    ]
+    steps += [(_JEQ, 1, 0, _KILL[machine]), (_JEQ, 0, len(own_only), _TGKILL[machine]), *own_only]
     steps += _only_with(_PRCTL[machine], _ARG0_LOW, _PRCTL_OPTIONS)
     return [*steps, (_RET, 0, 0, _ALLOW)]
 

@@ -35,10 +35,11 @@ class Ended(BaseException):
 class Session:
     """A program's process from fork to kill.
 
-    `ended` holds the verdict that ended it, once there is one: tests that swallow the exception do not change it.
+    It begins with the frame of a first request, whose answer is to be fetched with `answer`. `ended` holds the verdict
+    that ended it, once there is one: tests that swallow the exception do not change it.
     """
 
-    def __init__(self, jail: Jail, timeout_seconds: float, files: tuple[int, ...] = ()) -> None:
+    def __init__(self, jail: Jail, timeout_seconds: float, first: bytes, files: tuple[int, ...] = ()) -> None:
         self.jail = jail
         self.ended: Ended | None = None
         self.usage: Usage | None = None
@@ -51,7 +52,7 @@ class Session:
         self._last_deadline = self.started + WALL_FACTOR * timeout_seconds + WALL_EXTRA_SECONDS
         self._granted = 0.0
         self._set_at = 0.0
-        self._socket = jail.start(math.ceil(timeout_seconds) + 1, files)
+        self._socket, self._unsent = jail.start(math.ceil(timeout_seconds) + 1, first, files)
 
     def request(self, name: str, *arguments: Any) -> list[Any]:
         """Send one request and return its answer, a frame whose first two items are its kind and our number.
@@ -60,21 +61,20 @@ class Session:
             Ended: the program is over: it died, ran out of time, sent too much or sent nonsense.
             TooLarge: the request itself is larger than a frame may be.
         """
-        self.send_ahead(to_bytes([name, self.n_answers + 1, *arguments]))
-        return self.answer()
-
-    def send_ahead(self, data: bytes) -> None:
-        """Send a frame whose answers are fetched with `answer`, one after another."""
+        data = to_bytes([name, self.n_answers + 1, *arguments])
         if self.ended is not None:
             raise self.ended
         if self._unread:
             raise self.end(Verdict.ERROR, "ProtocolError: the program sent more than one answer")
         self._send(data)
+        return self.answer()
 
     def answer(self) -> list[Any]:
-        """The next answer to what was sent."""
+        """The next answer to what was sent: one to each request and to each call that was sent ahead."""
         if self.ended is not None:
             raise self.ended
+        if self._unsent:
+            self._unsent = self._send(self._unsent)
         self.n_answers += 1
         try:
             answer = from_bytes(self._receive())
@@ -101,7 +101,8 @@ class Session:
             self.usage = self.jail.end()
         return self.usage
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> bytes:
+        """Send all of it; what is left, which is nothing."""
         view = memoryview(data)
         while view:
             self._wait_at_most()
@@ -111,6 +112,7 @@ class Session:
                 self._set_at = 0.0
             except OSError:
                 raise self._gone() from None
+        return b""
 
     def _receive(self) -> bytes:
         chunk = self._unread or self._chunk(65536)

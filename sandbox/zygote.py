@@ -2,14 +2,15 @@
 
 Started by `jail.Jail` as `python -c BOOT CONFIG`, never forked from the harness. One command socket comes with it:
 
-    R limits + the program's socket (+ stdin, stdout)  ->  fork a child that serves on that socket
-    K                                                  ->  kill whatever is left, reap, clean up, answer with the usage
+    R CPU limit, first request + the program's socket (+ stdin, stdout)  ->  fork a child that serves on that socket
+    K                                       ->  kill whatever is left, reap, clean up, answer with the usage
 
 When the command socket closes, everything ends. Only the standard library is imported here.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -20,13 +21,16 @@ import signal
 import socket
 import struct
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from mtp_eval.sandbox import child, landlock, linux, namespaces, seccomp
 from mtp_eval.sandbox.codec import from_bytes, register_collections, to_bytes
 
-RUN = struct.Struct("=cIQQ")
-"""R, CPU seconds, memory bytes, output bytes."""
+RUN = struct.Struct("=cI")
+"""R, CPU seconds; the first request's frame body follows, or nothing where it comes on the program's socket."""
+MAX_RUN_BYTES = 64 << 10 if sys.platform == "linux" else RUN.size
+"""Whole messages: Linux takes some 200 KiB on a local socket, others next to nothing."""
 USAGE = struct.Struct("=cidQ")
 """X, wait status, CPU seconds, peak bytes."""
 HELLO_BYTES = 65536
@@ -40,6 +44,8 @@ with shared objects of its own makes every fork dearer."""
 def main() -> None:
     """Read the configuration from the command line, enter the jail, then serve commands for ever."""
     config = json.loads(sys.argv[1])
+    if sys.platform == "linux":
+        linux.keep_page_tables_in_forks()
     commands = socket.socket(fileno=config["fd"])
     os.closerange(3, commands.fileno())
     os.closerange(commands.fileno() + 1, 1024)
@@ -57,7 +63,7 @@ def main() -> None:
     warm_up()
     if filter_ is not None:
         filter_.install_for_zygote()
-    commands.send(json.dumps({"layers": layers, "pid": config.get("host_pid", os.getpid())}).encode())
+    commands.send(json.dumps({"layers": layers}).encode())
     serve(commands, filter_, private=config["isolation"] == "full", scratch=config["scratch"])
 
 
@@ -137,12 +143,12 @@ def warm_up() -> None:
     has its inline caches filled and does not change its pages again; free blocks that are taken now make the child's
     own objects lie together on fresh pages instead of between the zygote's.
     """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    call = [0, [["l", 1.0, 2.5, 3], 0.5], {}]
     for _ in range(8):
-        answerer = child.Answerer()
-        answer = answerer.answer(["exec", 1, _SAMPLE, ["sample", "Point"]])
-        for number in range(2, 8):
-            answer = answerer.answer(["call", number, 0, [["l", 1.0, 2.5, 3], 0.5], {}])
-            from_bytes(to_bytes(answer)[4:])
+        request = ["exec", 1, _SAMPLE, ["sample", "Point"], {"sample": 0, "Point": 1}, [call] * 6]
+        child.handle(nowhere, child.Answerer(), from_bytes(to_bytes(request)[4:]))
+    os.close(nowhere)
     sys.modules.pop("program", None)
     gc.collect()
     _settled.extend(_fill_free_blocks())
@@ -153,18 +159,29 @@ _settled: list[Any] = []
 
 
 def _fill_free_blocks() -> list[Any]:
-    """Objects of each size class, as many as fill its half-used pools."""
+    """Objects that fill what is free between others, so that a child's own lie together on fresh pages.
+
+    First the interpreter's pools, one size class after another until a pool is new, then libc's heap until a block
+    comes from its upper end.
+    """
     filling: list[Any] = []
-    for size in range(512, 47, -16):
-        filling.extend(bytes(size - 33) for _ in range(_PER_CLASS[size]))
-    filling.extend(float(n) for n in range(256))
-    filling.extend(object() for n in range(1000))
+    for size in range(16, 513, 16):
+        for _ in range(_POOL_BYTES // size * 8):
+            block = object() if size == 16 else float(size) if size == 32 else bytes(size - _BYTES_OVERHEAD)
+            if (id(block) - _POOL_HEADER_BYTES) % _POOL_BYTES == 0:
+                break
+            filling.append(block)
+    end = id(bytes(96 << 10))
+    for size in (*range(64 << 10, 4 << 10, -(2 << 10)), *range(4 << 10, 528, -64)):
+        for _ in range(200):
+            block = bytes(size)
+            if id(block) >= end:
+                break
+            filling.append(block)
     return filling
 
 
-_PER_CLASS = {
-    size: 1500 if size <= 64 else 240 if size <= 112 else 128 if size <= 160 else 48 for size in range(48, 513, 16)
-}
+_BYTES_OVERHEAD, _POOL_BYTES, _POOL_HEADER_BYTES = 33, 16 << 10, 48
 
 
 def _why_not(config: dict[str, Any]) -> dict[str, str]:
@@ -180,6 +197,8 @@ def _limit_for_good(config: dict[str, Any]) -> None:
     """Limits that are the same for every program; children cannot raise them."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, config["open_files"])
+    _lower(resource.RLIMIT_AS, config["memory_bytes"])
+    _lower(resource.RLIMIT_FSIZE, config["output_bytes"])
     if config["isolation"] == "full":
         _lower(resource.RLIMIT_NPROC, config["processes"])
 
@@ -194,21 +213,31 @@ def _lower(kind: int, value: int) -> None:
 
 def serve(commands: socket.socket, filter_: seccomp.Filter | None, *, private: bool, scratch: str) -> None:
     """Fork, kill, reap and clean, as told, until the command socket closes."""
+    prepared = _prepare(commands.fileno(), filter_, private=private)
+    fork = prepared.quick.fork if sys.platform == "linux" else os.fork
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    most_cpu_seconds = 1 << 40 if hard == resource.RLIM_INFINITY else hard
+    receive, send, close, parse, unpack = commands.recvmsg, commands.send, os.close, from_bytes, RUN.unpack_from
+    space = socket.CMSG_SPACE(3 * _FD_BYTES)
     pid = 0
-    fork = linux.quick_fork if sys.platform == "linux" else os.fork
     while True:
-        message, fds, _, _ = socket.recv_fds(commands, RUN.size, 3)
-        if message[:1] == b"R" and not pid:
+        message, ancillary, _, _ = receive(MAX_RUN_BYTES, space)
+        fds = [fd for _, _, data in ancillary for (fd,) in _FD.iter_unpack(data)]
+        if message[:1] == b"R" and not pid and fds:
+            prepared.limit[:] = [min(unpack(message)[1], most_cpu_seconds)] * 2
+            request = parse(message[RUN.size :]) if len(message) > RUN.size else None
             pid = fork()
             if pid == 0:
-                _become_program(commands, filter_, message, fds)
+                _become_program(prepared, fds, request)
             for fd in fds:
-                os.close(fd)
+                close(fd)
+            if pid < 0:
+                break
         elif message == b"K" and pid:
             usage = _end(pid, private=private)
             pid = 0
             is_clean = _clean(scratch)  # before the answer: this program's rubbish must not cost the next one time
-            commands.send(usage)
+            send(usage)
             if not is_clean:
                 break
         else:
@@ -217,29 +246,62 @@ def serve(commands: socket.socket, filter_: seccomp.Filter | None, *, private: b
     os._exit(0)
 
 
-def _become_program(commands: socket.socket, filter_: seccomp.Filter | None, message: bytes, fds: list[int]) -> None:
+@dataclass(slots=True)
+class _Prepared:
+    """What a child needs at once, made before the fork.
+
+    In the child a call through ctypes, whose pages the fork has touched already, costs half of what the same call
+    costs through the modules `resource` and `os`.
+    """
+
+    command_fd: int
+    private: bool
+    answerer: child.Answerer
+    quick: linux.Quick
+    filter_address: int
+    pid_cell: memoryview
+    limit: Any
+    limit_address: int
+
+
+def _prepare(command_fd: int, filter_: seccomp.Filter | None, *, private: bool) -> _Prepared:
+    address, cell = filter_.for_program() if filter_ is not None else (0, memoryview(b""))
+    limit = (ctypes.c_ulong * 2)()
+    return _Prepared(
+        command_fd, private, child.Answerer(), linux.Quick(), address, cell, limit, ctypes.addressof(limit)
+    )
+
+
+def _become_program(prepared: _Prepared, fds: list[int], request: list[Any] | None) -> None:
     """In the child: only its own descriptors, its limits, the filter; then serve. Never returns."""
     try:
-        os.close(commands.fileno())
-        commands.detach()
+        os.close(prepared.command_fd)
         if len(fds) == 3:
             os.dup2(fds[1], 0)
             os.dup2(fds[2], 1)
             os.close(fds[1])
             os.close(fds[2])
-        _, cpu_seconds, memory_bytes, output_bytes = RUN.unpack(message)
-        _lower(resource.RLIMIT_CPU, cpu_seconds)
-        _lower(resource.RLIMIT_AS, memory_bytes)
-        _lower(resource.RLIMIT_FSIZE, output_bytes)
-        if sys.platform == "linux":
-            linux.quick_prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL, 0)
-        else:
+        quick, filter_address = prepared.quick, prepared.filter_address
+        failed = quick.setrlimit(_RLIMIT_CPU, prepared.limit_address)
+        if sys.platform != "linux":
             os.setsid()
-        if filter_ is not None:
-            filter_.install_for_program(os.getpid())
+        elif not prepared.private:  # else the kernel sees to it that it ends with PID 1 of its namespace
+            failed |= quick.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        if filter_address:
+            prepared.pid_cell[0] = os.getpid()
+            failed |= quick.prctl(_PR_SET_SECCOMP, _MODE_FILTER, filter_address, 0, 0)
+        if failed:
+            os._exit(71)
     except BaseException:
         os._exit(71)
-    child.serve(fds[0])
+    child.serve(fds[0], prepared.answerer, request)
+
+
+_RLIMIT_CPU, _SIGKILL = int(resource.RLIMIT_CPU), int(signal.SIGKILL)
+_PR_SET_SECCOMP, _MODE_FILTER = linux.PR_SET_SECCOMP, linux.SECCOMP_MODE_FILTER
+_PR_SET_PDEATHSIG = linux.PR_SET_PDEATHSIG
+_FD = struct.Struct("@i")
+_FD_BYTES = _FD.size
 
 
 def _end(pid: int, *, private: bool) -> bytes:
