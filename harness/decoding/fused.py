@@ -23,6 +23,7 @@ from mtp_eval.harness.models.transformer import Block
 
 _BLOCKED_FROM = 60_000  # elements; below, oneDNN's call overhead of some 15 µs costs more than its kernel gains
 _BLOCKED_FOR = 8  # rows that oneDNN chooses the layout for
+_STREAMED = 100_000, 500_000  # elements of keys: more than calls cost, and products that stay in the cache
 _ONLY_BLOCKED_FROM = 800_000  # elements; from here on it is no slower for a single token either
 
 
@@ -148,7 +149,7 @@ def _is_wide(dtype: torch.dtype) -> bool:
 def rotate(x_NHE: Tensor, turn: Turn) -> Tensor:
     """Apply the rotary embedding: in place where a pair is one complex number, else in Llama's half-split layout."""
     if isinstance(turn, Tensor):
-        torch.view_as_complex(x_NHE.unflatten(-1, (-1, 2))).mul_(turn)
+        torch.view_as_complex(x_NHE.view(*x_NHE.shape[:-1], -1, 2)).mul_(turn)
         return x_NHE
     return torch.addcmul(x_NHE * turn[0], x_NHE.roll(x_NHE.shape[-1] // 2, dims=-1), turn[1])
 
@@ -184,7 +185,21 @@ def attend(q_BHTE: Tensor, kv_B2KSE: Tensor, slots: int, mask: Tensor | None) ->
     """Attention over cached keys and values."""
     k, v = kv_B2KSE[:, :, :slots].chunk(2, dim=1)
     grouped = k.shape[1] != q_BHTE.shape[1]
+    if mask is not None and q_BHTE.shape[2] == 1 and not grouped and _streams(k):
+        return _attend_streaming(q_BHTE, k, v, mask)
     return F.scaled_dot_product_attention(q_BHTE, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
+
+
+def _streams(k: Tensor) -> bool:
+    """Whether one query per row against these keys is better done as element-wise products: measured on a CPU."""
+    return k.device.type == "cpu" and k.dtype == torch.float32 and _STREAMED[0] <= k.numel() <= _STREAMED[1]
+
+
+def _attend_streaming(q_BH1E: Tensor, k_BHSE: Tensor, v_BHSE: Tensor, mask_B11S: Tensor) -> Tensor:
+    """The same for one query a row: every cache line is read once, in order, instead of by many tiny matrix products."""
+    scores_BHS = (k_BHSE * (q_BH1E * q_BH1E.shape[-1] ** -0.5)).sum(dim=-1)
+    weights_BHS = scores_BHS.add_(mask_B11S[:, :, 0]).softmax(dim=-1)
+    return (v_BHSE * weights_BHS[..., None]).sum(dim=2, keepdim=True)
 
 
 class FusedLayer:

@@ -193,7 +193,25 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
             vocabulary = _json(folder / "tokenizer.json")
             by_id = {token["id"]: token["content"] for token in vocabulary.get("added_tokens", [])}
             names = {"bos_token": by_id.get(tokenizer.bos_id, "<s>"), "eos_token": by_id.get(tokenizer.eos_id, "</s>")}
+    if (folder / "tokenizer.json").is_file():
+        _begin_with_mark(folder / "tokenizer.json", tokenizer.bos_id)
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **names})
+
+
+def _begin_with_mark(file: Path, bos_id: int) -> None:
+    """Let `tokenizer(text)` give what our decoding feeds the model: the mark that begins a document, then the text."""
+    from tokenizers import Tokenizer as RawTokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    raw = RawTokenizer.from_file(str(file))
+    plain = raw.encode("x", add_special_tokens=False).ids
+    if raw.encode("x").ids == [bos_id, *plain]:
+        return  # it does already; the file stays as it is, byte for byte
+    mark = raw.id_to_token(bos_id)
+    raw.post_processor = TemplateProcessing(
+        single=[mark, "$A"], pair=[mark, "$A", "$B:1"], special_tokens=[(mark, bos_id)]
+    )
+    raw.save(str(file))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -67,6 +67,23 @@ def test_exported_models_give_the_same_logits_in_transformers(kind: HeadKind, ti
         assert torch.equal(back.model.state_dict()[name], tensor), name
 
 
+def test_exported_pieces_begin_with_the_mark_and_read_back_the_same(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    text = "def f(x):\n    return x  # ok\n"
+    tokenizer = trained_bpe([text * 20, "while True:\n    pass\n" * 20], 300)
+    save_checkpoint(tmp_path / "ours", model(vocab_size=300), tokenizer, {})
+    convert(tmp_path / "ours", tmp_path / "hf")
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    fed = [tokenizer.bos_id, *tokenizer.encode(text)]
+    assert theirs(text).input_ids == fed
+    convert(tmp_path / "hf", tmp_path / "back")
+    back = load_checkpoint(tmp_path / "back").tokenizer
+    assert [back.bos_id, *back.encode(text)] == fed
+    convert(tmp_path / "back", tmp_path / "again")
+    names = ("tokenizer.json", "tokenizer_config.json")
+    assert all((tmp_path / "hf" / n).read_bytes() == (tmp_path / "again" / n).read_bytes() for n in names)
+
+
 def test_exported_byte_tokenizer_is_the_same_in_transformers(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     save_checkpoint(tmp_path / "ours", model(), ByteTokenizer(), {})
@@ -76,6 +93,7 @@ def test_exported_byte_tokenizer_is_the_same_in_transformers(tmp_path: Path) -> 
     assert theirs.encode(text, add_special_tokens=False) == ByteTokenizer().encode(text)
     assert theirs.decode(ByteTokenizer().encode(text)) == text
     assert (theirs.bos_token_id, theirs.eos_token_id) == (256, 257)
+    assert theirs(text).input_ids == [256, *ByteTokenizer().encode(text)]  # what our decoding feeds the model
 
 
 @pytest.mark.parametrize("tied", [False, True])
