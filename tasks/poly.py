@@ -6,7 +6,8 @@ One line a problem; the answer is its coefficients, constant first, one digit ea
 
 The paper gives no format beyond "question, equality sign, coefficients". This one is fully bracketed infix: (-F),
 (F+G), (F*G), and (F@G) for the composition f(g). Pause tokens, where a protocol has them, are that many dots before the
-equality sign. Training draws m, the number of operations, uniformly from 1 to 5; the test has m = 1 to 10.
+equality sign. Training draws m, the number of operations, uniformly from 1 to 5; the test has m = 1 to 10 (where a
+protocol's name does not say otherwise).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
@@ -22,14 +24,29 @@ from mtp_eval.tasks.polynomials import OPERATIONS, Ring, digits, draw_expression
 from mtp_eval.tasks.problem import Problem
 
 TEST_SEED = 20240419
-PROTOCOLS: dict[str, tuple[int, int, tuple[str, ...], int]] = {
-    "f7x5": (7, 5, OPERATIONS, 0),
-    "f7x5-pause5": (7, 5, OPERATIONS, 5),
-    "f7x5-pause10": (7, 5, OPERATIONS, 10),
-    "f3x2": (3, 2, OPERATIONS, 0),
-    "f2x3": (2, 3, OPERATIONS, 0),
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a protocol fixes: the ring F_p[X]/(X^d), pause tokens, and how many operations training and test have."""
+
+    p: int
+    d: int
+    pause: int = 0
+    operations: tuple[str, ...] = OPERATIONS
+    train_m: tuple[int, int] = (1, 5)
+    test_m: tuple[int, int] = (1, 10)
+
+
+PROTOCOLS: dict[str, Setting] = {
+    "f7x5": Setting(7, 5),
+    "f7x5-pause5": Setting(7, 5, pause=5),
+    "f7x5-pause10": Setting(7, 5, pause=10),
+    "f3x2": Setting(3, 2),
+    "f2x3": Setting(2, 3),
+    "f2x3-m3": Setting(2, 3, train_m=(1, 3), test_m=(1, 6)),
 }
-"""p, d, operations, pause tokens. The paper's ring is f7x5; the small rings can be learnt in minutes on a CPU."""
+"""The paper's ring is f7x5; `f2x3-m3`, with at most three operations in training, is learnt in minutes on a CPU."""
 
 
 class PolyTask(ExactMatchTask):
@@ -37,9 +54,9 @@ class PolyTask(ExactMatchTask):
 
     Args:
         protocol: a key of `PROTOCOLS`.
-        p, d, operations, pause: instead of the protocol's.
+        p, d, operations, pause, train_m, test_m: instead of the protocol's; the last two are ranges of the number of
+            operations.
         seed: of the test problems.
-        train_m, test_m: ranges of the number of operations.
         per_m: test problems for each m, the paper's 2,000 by default; never more than a fifth of the different
             questions of m = 1, so that a small ring leaves some for training.
     """
@@ -55,8 +72,8 @@ class PolyTask(ExactMatchTask):
         operations: Sequence[str] | None = None,
         pause: int | None = None,
         seed: int = TEST_SEED,
-        train_m: tuple[int, int] = (1, 5),
-        test_m: tuple[int, int] = (1, 10),
+        train_m: tuple[int, int] | None = None,
+        test_m: tuple[int, int] | None = None,
         per_m: int = 2000,
         report_by: str = "m",
         data_dir: Path | None = None,
@@ -64,12 +81,13 @@ class PolyTask(ExactMatchTask):
     ):
         chosen = choose_protocol("poly", protocol, tuple(PROTOCOLS))
         of_protocol = PROTOCOLS[chosen]
-        self.ring = Ring(p or of_protocol[0], d or of_protocol[1])
-        self._operations = tuple(operations or of_protocol[2])
+        self.ring = Ring(p or of_protocol.p, d or of_protocol.d)
+        self._operations = tuple(operations or of_protocol.operations)
         if unknown := set(self._operations) - set(OPERATIONS):
             raise ValueError(f"poly has no operation {', '.join(sorted(unknown))}; expected some of {OPERATIONS}")
-        self._pause = of_protocol[3] if pause is None else pause
-        self._train_m, self.report_by = train_m, report_by
+        self._pause = of_protocol.pause if pause is None else pause
+        self._train_m, test_m = train_m or of_protocol.train_m, test_m or of_protocol.test_m
+        self.report_by = report_by
         rng = random.Random(f"poly test {seed} {self.ring.p} {self.ring.d}")
         self._questions: set[str] = set()
         problems = [
@@ -78,7 +96,8 @@ class PolyTask(ExactMatchTask):
             for m in range(test_m[0], test_m[1] + 1)
             if m > 1 or index < self._n_questions() // 5
         ]
-        changed = (self.ring.p, self.ring.d, self._operations, self._pause) != of_protocol or train_m != (1, 5)
+        used = Setting(self.ring.p, self.ring.d, self._pause, self._operations, self._train_m, test_m)
+        changed = replace(used, test_m=of_protocol.test_m) != of_protocol
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
         super().__init__("poly", f"{chosen}+changed" if changed else chosen, sha256, problems, extract)
 

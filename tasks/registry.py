@@ -219,7 +219,7 @@ _TASKS = (
     TaskInfo(
         "poly",
         "mtp_eval.tasks.poly:PolyTask",
-        ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3"),
+        ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3", "f2x3-m3"),
         20_000,
         "polynomial arithmetic with m operations, in and out of domain",
         "Apache-2.0",
@@ -228,7 +228,7 @@ _TASKS = (
     TaskInfo(
         "induction",
         "mtp_eval.tasks.induction:InductionTask",
-        ("stories-2",),
+        ("stories-2", "meetings-2"),
         856,
         "the second token of a name met before, in stories with random names",
         "Apache-2.0",

@@ -151,6 +151,20 @@ TEMPLATES = (
     "{name} {verbs}, {name} {verbs}, and {name} {verbs}.",
     "{name} hid from {name} {place}.",
 )
+MEETINGS = (
+    "{name} met {name}.",
+    "{name} ran to {name}, and {name} ran to {name}.",
+    '"{name}!" called {name}.',
+    '"look, {name}," said {name}.',
+    '"thank you, {name}," said {name}.',
+    "{name} saw {name}, and {name} saw {name}.",
+    "{name} and {name} like to {verb}.",
+    "{name} was {adj}, but {name} was not.",
+    '"is it {name}?" asked {name}. "no, it is {name}," said {name}.',
+    "{name} {verbs}, {name} {verbs}, and {name} {verbs}.",
+    "{name}, {name} and {name} are {adj}.",
+)
+"""Sentences of little but names, in which a small model can learn in minutes what a name does."""
 OPENINGS = (
     "once there was a {adj} child called {name} who had a {noun}.",
     "{name} lived {place} with {name}, a {adj} {noun}.",
@@ -195,7 +209,7 @@ def superlative(adjective: str) -> str:
 
 def vocabulary() -> set[str]:
     """Every word form that a story can contain, names apart."""
-    phrases = " ".join([*PLACES, *TIMES, *TEMPLATES, *OPENINGS])
+    phrases = " ".join([*PLACES, *TIMES, *TEMPLATES, *MEETINGS, *OPENINGS])
     fixed = {word.strip('.,?"') for word in phrases.split() if "{" not in word}
     forms = {*NOUNS, *map(plural, NOUNS), *VERBS, *map(third_person, VERBS), *map(ing, VERBS)}
     of_adjectives = (ADJECTIVES, *(map(form, ADJECTIVES) for form in (adverb, comparative, superlative)))

@@ -39,7 +39,7 @@ class Study:
 
 STUDIES = {
     "listops": Study("listops", 4, group="m", limit=65),
-    "stargraph": Study("stargraph@d2l4", 4),
-    "poly": Study("poly@f3x2", 2, group="m", limit=200),
-    "induction": Study("induction", 2),
+    "stargraph": Study("stargraph@d2l3", 2),
+    "poly": Study("poly@f2x3-m3", 2, group="m", limit=200),
+    "induction": Study("induction@meetings-2", 2, group="domain"),
 }

@@ -10,10 +10,21 @@ import pytest
 from mtp_eval.tasks.registry import load_task
 from mtp_eval.tasks.story_words import vocabulary
 
-TRAINABLE = ["listops", "listops@0shot-long", "stringops", "poly@f3x2", "induction", "stargraph", "stargraph@d5l5"]
+TRAINABLE = [
+    "listops",
+    "listops@0shot-long",
+    "stringops",
+    "poly@f3x2",
+    "poly@f2x3-m3",
+    "induction",
+    "induction@meetings-2",
+    "stargraph",
+    "stargraph@d5l5",
+    "stargraph@d2l3",
+]
 
 
-SMALLER = {"poly@f3x2": {"per_m": 150}}
+SMALLER = {"poly@f3x2": {"per_m": 150}, "poly@f2x3-m3": {"per_m": 150}}
 """Options that make a task quick to generate."""
 
 
@@ -32,7 +43,7 @@ def test_training_text_never_holds_a_test_problem_and_follows_its_seed(name):
     assert first[:50] != other[:50]
     tests = {problem.prompt + problem.reference for problem in task.problems()}
     assert not tests & set(first)
-    if name != "induction":  # there a problem is a part of a story
+    if not name.startswith("induction"):  # there a problem is a part of a story
         prompts = [problem.prompt for problem in task.problems()]
         assert not any(document.startswith(prompt) for prompt in prompts[:40] for document in first)
 
@@ -99,11 +110,10 @@ def test_a_star_graphs_answer_is_the_only_path():
             assert problem.reference == path + "\n"
 
 
-def test_induction_asks_for_second_letters_of_names_met_before():
-    problems = load_task("induction").problems()
-    trained = set(
-        re.findall(r"[A-Z][a-z]", " ".join(itertools.islice(load_task("induction").training_documents(0), 500)))
-    )
+@pytest.mark.parametrize("name", ["induction", "induction@meetings-2"])
+def test_induction_asks_for_second_letters_of_names_met_before(name):
+    problems = load_task(name).problems()
+    trained = set(re.findall(r"[A-Z][a-z]", " ".join(itertools.islice(load_task(name).training_documents(0), 500))))
     for problem in problems:
         name = problem.prompt[-1] + problem.reference
         assert re.fullmatch(r"[A-Z][a-z]", name)
@@ -114,10 +124,33 @@ def test_induction_asks_for_second_letters_of_names_met_before():
         assert problem.max_new_tokens == 1
 
 
-def test_stories_keep_to_the_vocabulary():
+def test_meetings_are_short_and_their_out_of_domain_stories_are_of_the_other_templates():
+    task = load_task("induction@meetings-2")
+    texts = {d: " ".join(p.prompt for p in task.problems() if p.tags["domain"] == d) for d in ("in", "out")}
+    assert task.report_by == "domain"
+    of_the_others = {"wanted", "looked", "told", "gave", "found"}
+    assert of_the_others & set(texts["out"].split())
+    assert not of_the_others & set(texts["in"].split())
+    assert set(re.findall(r"[A-Z]", texts["in"] + texts["out"])) == set("ABCDEFGH")
+    assert max(len(p.prompt) for p in task.problems()) < 220, "fits into the presets' context"
+
+
+def test_poly_with_few_operations_says_so_in_its_name():
+    task = load_task("poly@f2x3-m3", per_m=20)
+    assert {(p.tags["m"], p.tags["domain"]) for p in task.problems()} == {
+        *((f"0{m}", "in") for m in (1, 2, 3)),
+        *((f"0{m}", "out") for m in (4, 5, 6)),
+    }
+    documents = list(itertools.islice(task.training_documents(0), 500))
+    assert {len(re.findall(r"\(", document)) for document in documents} == {1, 2, 3}
+    assert load_task("poly@f2x3-m3", per_m=20, train_m=(1, 2)).protocol == "poly@f2x3-m3+changed"
+
+
+@pytest.mark.parametrize("name", ["induction", "induction@meetings-2"])
+def test_stories_keep_to_the_vocabulary(name):
     words = vocabulary()
     assert len(words) >= 2500, "a few thousand"
-    for story in itertools.islice(load_task("induction").training_documents(0), 50):
+    for story in itertools.islice(load_task(name).training_documents(0), 50):
         assert set(re.findall(r"[a-z]+", re.sub(r"\b[A-Z][a-z]\b", "", story))) <= words | {"i"}
 
 
