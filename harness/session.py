@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mtp_eval.harness.config import Isolation
 from mtp_eval.harness.errors import InputError, IsolationError
@@ -14,12 +14,15 @@ from mtp_eval.sandbox.errors import IsolationUnavailable
 from mtp_eval.sandbox.pool import Pool
 
 
-def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: Isolation) -> Pool:
+def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: str) -> Pool:
     """The sandbox's pool.
 
     Raises:
+        InputError: there is no such isolation.
         IsolationError: a layer of the isolation asked for is missing here.
     """
+    if isolation not in get_args(Isolation):
+        raise InputError(f"--isolation takes {' or '.join(get_args(Isolation))}, got {isolation!r}")
     try:
         return Pool(workers=workers, timeout_seconds=timeout, memory_bytes=memory_bytes, isolation=isolation)
     except IsolationUnavailable as error:

@@ -40,16 +40,14 @@ def check(
     isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
 ) -> None:
     """Run references and cheats through the sandbox; exit code 1 if a check fails."""
-    from mtp_eval.harness.errors import InputError, MtpEvalError
+    from mtp_eval.harness.errors import MtpEvalError
     from mtp_eval.harness.session import open_pool
     from mtp_eval.harness.task_check import check_task
     from mtp_eval.tasks.known_issues import known_issues
     from mtp_eval.tasks.registry import load_task, task_names
 
-    if isolation not in ("full", "process"):
-        raise InputError(f"--isolation takes full or process, got {isolation!r}")
     failed: list[str] = []
-    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:  # type: ignore[arg-type]
+    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:
         for name in names or task_names():
             try:
                 task = load_task(name, data_dir=data_dir)
@@ -78,14 +76,11 @@ def extract(
     isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
 ) -> None:
     """Show what each extraction rule makes of a run's raw completions, and the score under it."""
-    from mtp_eval.harness.errors import InputError
     from mtp_eval.harness.extraction_report import report_rules, rule_table
     from mtp_eval.harness.session import open_pool
 
-    if isolation not in ("full", "process"):
-        raise InputError(f"--isolation takes full or process, got {isolation!r}")
     if not execute:
         print(rule_table(list(report_rules(run, data_dir, None))))
         return
-    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:  # type: ignore[arg-type]
+    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:
         print(rule_table(list(report_rules(run, data_dir, pool))))
