@@ -10,31 +10,17 @@ Answers:   ready, ok, raise, exit, syntax, done
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from mtp_eval.sandbox.codec import (
-    RARE_MODULES,
-    RARE_TAGS,
-    BadFrame,
-    NotEncodable,
-    TooLarge,
-    containers,
-    content,
-    decode,
-    encode,
-    from_bytes,
-    register_rare_types,
-    to_bytes,
-)
+from mtp_eval.sandbox.codec import RARE_MODULES, RARE_TAGS, containers, content, decode, encode, register_rare_types
+from mtp_eval.sandbox.describe import as_base, exit_code, kind_of, message_of, raised, truth_of
+from mtp_eval.sandbox.wire import BadFrame, NotEncodable, TooLarge, from_bytes, to_bytes
 
-MAX_MESSAGE_CHARS = 200
 _read, _write, _exit = os.read, os.write, os._exit
-_FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 _BASES = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset)
 
 
@@ -90,7 +76,7 @@ def _send(fd: int, frame: list[Any]) -> None:
     try:
         data = to_bytes(frame)
     except (TooLarge, MemoryError) as error:
-        data = to_bytes([*_raised(frame[1], error), None])
+        data = to_bytes([*raised(frame[1], error), None])
     while data:
         data = data[_write(fd, data) :]
 
@@ -122,9 +108,9 @@ class Answerer:
         try:
             return self.handlers[request[0]](*request[1:])
         except SystemExit as error:
-            return ["exit", seq, _exit_code(error)]
+            return ["exit", seq, exit_code(error)]
         except BaseException as error:
-            return _raised(seq, error)
+            return raised(seq, error)
 
     def handles(self, described: dict[str, list[Any]]) -> dict[str, int]:
         """The callables among the names of a `ready`."""
@@ -140,7 +126,7 @@ class Answerer:
         try:
             code = compile(source, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
-            return ["syntax", seq, _message(error)]
+            return ["syntax", seq, message_of(error)]
         found = self.module.__dict__
         exec(code, found)
         return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
@@ -169,7 +155,7 @@ class Answerer:
         except SystemExit:
             raise
         except BaseException as error:
-            answer = [*_raised(seq, error), None]
+            answer = [*raised(seq, error), None]
         if changeable:
             answer[-1] = self._changed(packed, args, changeable)
         return answer
@@ -219,7 +205,7 @@ class Answerer:
         try:
             code = compile(source, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
-            return ["syntax", seq, _message(error)]
+            return ["syntax", seq, message_of(error)]
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
@@ -228,9 +214,9 @@ class Answerer:
             exec(code, main.__dict__)
             answer = ["done", seq, 0]
         except SystemExit as error:
-            answer = ["done", seq, _exit_code(error)]
+            answer = ["done", seq, exit_code(error)]
         except BaseException as error:
-            answer = _raised(seq, error)
+            answer = raised(seq, error)
         _finish_like_the_interpreter()
         return answer
 
@@ -262,8 +248,8 @@ class Answerer:
             return self._encode_numpy(value, depth)
         for base in _BASES:
             if isinstance(value, base):
-                return self._encode(_as_base(base, value), depth)
-        return ["h", self._keep(value), _kind_of(value), _truth_of(value), kind.__name__[:100]]
+                return self._encode(as_base(base, value), depth)
+        return ["h", self._keep(value), kind_of(value), truth_of(value), kind.__name__[:100]]
 
     def _learn_rare_types(self) -> None:
         self.knows_rare_types = True
@@ -291,64 +277,6 @@ class _Raiser:
 
     def __next__(self) -> Any:
         raise self.error or StopIteration
-
-
-def _as_base(base: type, value: Any) -> Any:
-    """The plain builtin inside an instance of its subclass, read past whatever the subclass overrides."""
-    if base is dict:
-        return dict(dict.items(value))
-    if base in (list, tuple, set, frozenset):
-        return base(base.__iter__(value))
-    if base is int:
-        return int.__index__(value)
-    if base is float:
-        return float.__float__(value)
-    if base is complex:
-        return complex.__complex__(value)
-    if base is str:
-        return str.__str__(value)
-    return base(memoryview(value))
-
-
-def _kind_of(value: Any) -> str:
-    if hasattr(type(value), "__next__"):
-        return "iterator"
-    return "callable" if callable(value) else "object"
-
-
-def _truth_of(value: Any) -> bool | None:
-    try:
-        return bool(value)
-    except Exception:
-        return None
-
-
-def _raised(seq: int, error: BaseException) -> list[Any]:
-    """type name, names of all its bases, message, and what limit it speaks of."""
-    limit = ""
-    if isinstance(error, MemoryError):
-        limit = "memory"
-    elif isinstance(error, TooLarge) or (isinstance(error, OSError) and error.errno in _FULL):
-        limit = "output"
-    names = [kind.__name__[:100] for kind in type(error).__mro__[1:20]]
-    return ["raise", seq, type(error).__name__[:100], names, _message(error), limit]
-
-
-def _message(error: BaseException) -> str:
-    """The last line of the exception's text, capped, whatever its `__str__` does."""
-    try:
-        lines = str(error).strip().splitlines()
-        text = lines[-1] if lines else ""
-        return text[:MAX_MESSAGE_CHARS].encode("utf-8", "backslashreplace").decode()
-    except BaseException:
-        return ""
-
-
-def _exit_code(error: SystemExit) -> int:
-    code = error.code
-    if code is None:
-        return 0
-    return code & 0xFF if isinstance(code, int) else 1
 
 
 def _finish_like_the_interpreter() -> None:

@@ -13,31 +13,14 @@ Not covered: object identity (two references to one list arrive as two lists) an
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mtp_eval.sandbox.wire import MAX_FRAME_BYTES, BadFrame, NestedTooDeeply, NotEncodable, TooLarge
+
 MAX_DEPTH = 200
 """Nesting beyond this does not encode: the JSON reader and both recursions stay far from the interpreter's limit."""
-MAX_FRAME_BYTES = 16 << 20
-"""One call or one reply; more is an `output_limit`."""
 _BIG = 1 << 63
-
-
-class NotEncodable(Exception):  # noqa: N818
-    """A value that this encoding does not carry; the message names its type."""
-
-
-class NestedTooDeeply(NotEncodable):
-    """Deeper than `MAX_DEPTH`, or a cycle."""
-
-
-class TooLarge(NotEncodable):
-    """More than a frame holds."""
-
-
-class BadFrame(Exception):  # noqa: N818
-    """Bytes that are no valid encoding: the other side is broken or hostile."""
 
 
 Keep = Callable[[Any, int], Any]
@@ -321,50 +304,3 @@ def replace_content(container: Any, items: list[Any]) -> None:
 _DICTS: set[type] = {dict}
 _SEQUENCES: set[type] = {list, tuple}
 _CHANGEABLE: set[type] = {list, dict, set, bytearray}
-
-
-def _make_encoder() -> Callable[[Any], str]:
-    """json.dumps without spaces, its C encoder made once: a value here is a tree and needs no look-out for cycles."""
-    make: Any = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-    chunks = make(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
-    join = "".join
-    return lambda value: join(chunks(value, 0))
-
-
-def _refuse(value: Any) -> Any:
-    raise NotEncodable(f"a value of type {type(value).__name__}")
-
-
-to_json = _make_encoder()
-"""A JSON-able value as text, in ASCII."""
-_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
-
-
-def to_bytes(frame: list[Any]) -> bytes:
-    """One frame on the wire: four bytes of length, then JSON.
-
-    Raises:
-        TooLarge: larger than a frame may be.
-    """
-    body = to_json(frame).encode("ascii")
-    if len(body) > MAX_FRAME_BYTES:
-        raise TooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
-    return len(body).to_bytes(4, "big") + body
-
-
-def from_bytes(body: bytes | bytearray) -> list[Any]:
-    """The frame that a body holds.
-
-    Raises:
-        BadFrame: not JSON, or not a list that begins with a string.
-    """
-    try:
-        text = str(body, "utf-8")
-        frame, end = _scan(text, 0)
-    except (ValueError, RecursionError, StopIteration) as error:
-        raise BadFrame(f"not a frame: {type(error).__name__}"[:200]) from None
-    if end != len(text) or type(frame) is not list or not frame or type(frame[0]) is not str:
-        raise BadFrame("not a frame: a list that begins with a word was expected")
-    return frame

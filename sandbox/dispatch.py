@@ -80,6 +80,7 @@ class Dispatcher:
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()
         self._running_alone = False
+        self._hungry = True
         self._workers: list[_Worker] = []
         self._n_failed_starts = 0
         self._refused, self._broken = "", ""
@@ -119,7 +120,8 @@ class Dispatcher:
     def add(self, job: Job) -> None:
         """Queue a job; the caller holds the condition."""
         self._waiting.append(job)
-        self._wake()
+        if self._hungry:  # else every worker has enough, and the next outcome will make the thread look here
+            self._wake()
 
     def forget_waiting(self) -> None:
         """Give up the jobs that have not begun."""
@@ -177,6 +179,7 @@ class Dispatcher:
 
     def _hand_out(self) -> None:
         """Give every worker something to do; the condition is held."""
+        self._hungry = True
         if self._broken:
             self._give_up()
             return
@@ -205,6 +208,7 @@ class Dispatcher:
                 small = depth == 1 or _size(self._waiting[0].item) < _PREFETCH_BYTES
                 if len(worker.jobs) < depth and small:
                     self._give(worker, self._waiting.popleft())
+        self._hungry = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
         self._changed.notify_all()
 
     def _give(self, worker: _Worker, job: Job) -> None:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
-from mtp_eval.sandbox.zygote import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
+from mtp_eval.sandbox.wire import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
 
 START_TIMEOUT_SECONDS = 60.0
 _BOOT = """\

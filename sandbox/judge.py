@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import dis
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from mtp_eval.sandbox.codec import NestedTooDeeply, NotEncodable, TooLarge, to_bytes
+from mtp_eval.sandbox.exceptions import FROM_PROGRAM, one_line
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.remote import FROM_PROGRAM, Link, Mispredicted, Script, one_line, opening
+from mtp_eval.sandbox.remote import Link, Mispredicted, Script, opening
 from mtp_eval.sandbox.session import Ended, Session
+from mtp_eval.sandbox.wire import NestedTooDeeply, NotEncodable, TooLarge, to_bytes
 
 
 @dataclass(slots=True)
@@ -201,7 +201,7 @@ def _run_same_interpreter(session: Session, program: Program) -> None:
     """
     link = Link(session)
     link.load(())
-    token = secrets.token_hex(16)
+    token = os.urandom(16).hex()
     answer = session.request("tests", program.prelude, program.tests, token)
     if answer[0] == "ok" and answer[2] == token:
         return

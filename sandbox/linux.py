@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import sys
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -45,9 +44,9 @@ def _check(result: int, name: str) -> int:
 
 def syscall(name: str, *args: object) -> int:
     """A system call that libc does not wrap."""
-    numbers = _NUMBERS.get(platform.machine())
+    numbers = _NUMBERS.get(os.uname().machine)
     if numbers is None:
-        raise OSError(38, f"{name}: not known on {platform.machine()}")
+        raise OSError(38, f"{name}: not known on {os.uname().machine}")
     words = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args]
     return _check(_libc.syscall(ctypes.c_long(numbers[name]), *words), name)
 

@@ -8,7 +8,6 @@ written, and one tmpfs of limited size and inodes at /tmp.
 from __future__ import annotations
 
 import ctypes
-import glob
 import os
 from collections.abc import Mapping
 
@@ -140,8 +139,11 @@ def _bind(fd: int, target: str, *, is_device: bool) -> None:
 def _hide_other_packages(root: str, inside: list[str]) -> None:
     """Cover installed third-party packages, among them the benchmarks' own answers, with empty folders."""
     for folder in inside:
-        for pattern in ("site-packages", "dist-packages", "python*/site-packages", "python*/dist-packages"):
-            for path in glob.glob(f"{root}{folder}/{pattern}"):
+        parents = [root + folder]
+        if os.path.isdir(parents[0]):
+            parents += [entry.path for entry in os.scandir(parents[0]) if entry.name.startswith("python")]
+        for path in (f"{parent}/{name}" for parent in parents for name in ("site-packages", "dist-packages")):
+            if os.path.isdir(path):
                 linux.mount("empty", path, "tmpfs", linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV, "mode=755")
 
 

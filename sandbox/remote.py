@@ -1,26 +1,20 @@
-"""The program as the trusted tests see it: proxies whose calls are answered from inside the jail.
+"""The link between trusted tests and one program: loads it, makes calls in it, brings back what they changed.
 
-A proxy compares equal to itself only, whatever the program's objects claim. Exceptions come back as the builtin class
-of the same name, or as a fresh class with the same builtin bases.
+What stands for the program's own objects is in `proxies`, what for its exceptions in `exceptions`.
 """
 
 from __future__ import annotations
 
-import builtins
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.sandbox.codec import BadFrame, NotEncodable, containers, decode, encode, replace_content, to_json
+from mtp_eval.sandbox.codec import containers, decode, encode, replace_content
+from mtp_eval.sandbox.exceptions import exception_from, one_line
 from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.proxies import Remote, RemoteCallable, RemoteIterator, encode_remote
 from mtp_eval.sandbox.session import Ended, Session
-
-FROM_PROGRAM = "__raised_by_the_program__"
-"""Attribute on exceptions that came out of the jail, so that the program's own `assert` is not taken for a test's."""
-_FIRST_BATCH, _LARGEST_BATCH = 16, 1024
-_NEVER_RAISED = (StopIteration, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemExit)
-"""These steer the interpreter: a StopIteration out of a call would end the tests' own loops early, and pass."""
-
+from mtp_eval.sandbox.wire import BadFrame, to_json
 
 MAX_SCRIPT_CALLS, MAX_SCRIPT_CHARS = 200, 64 << 10
 
@@ -108,8 +102,8 @@ class Link:
 
     def call(self, target: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call something in the jail; arguments that it changed in place are changed here too."""
-        packed = [encode(arg, _encode_remote) for arg in args]
-        packed_names = {name: encode(arg, _encode_remote) for name, arg in kwargs.items()}
+        packed = [encode(arg, encode_remote) for arg in args]
+        packed_names = {name: encode(arg, encode_remote) for name, arg in kwargs.items()}
         call = to_json([target, packed, packed_names])
         self._calls.append(call)
         if '["h",' in call or target not in self._handles.values():
@@ -178,7 +172,7 @@ class Link:
         verdict, error = self.verdict(answer)
         if answer[0] != "raise" or verdict is not Verdict.ERROR:
             raise self.session.end(verdict, error)
-        raise _exception(_text(answer[2]), answer[3], _text(answer[4]))
+        raise exception_from(_text(answer[2]), answer[3], _text(answer[4]))
 
     def verdict(self, answer: list[Any]) -> tuple[Verdict, str]:
         """What an answer other than a value means when nothing handles it."""
@@ -210,83 +204,6 @@ class Link:
             raise self._nonsense(error) from None
 
 
-class Remote:
-    """An object of the program's that has no encoding. Only the program can look inside."""
-
-    __slots__ = ("_link", "_target", "_truth", "_type_name")
-
-    def __init__(self, link: Link, target: int, truth: bool | None, type_name: str) -> None:
-        for name, value in (("_link", link), ("_target", target), ("_truth", truth), ("_type_name", type_name)):
-            object.__setattr__(self, name, value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and other._link is self._link and other._target == self._target
-
-    def __hash__(self) -> int:
-        return hash(self._target)
-
-    def __bool__(self) -> bool:
-        if self._truth is None:
-            raise TypeError(f"the truth of a {self._type_name} cannot be told")
-        return self._truth
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return self._link.ask("get", self._target, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._link.ask("set", self._target, name, encode(value, _encode_remote))
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._link.ask("item", self._target, encode(key, _encode_remote))
-
-    def __len__(self) -> int:
-        length = self._link.ask("len", self._target)
-        return length if type(length) is int else 0
-
-    def __str__(self) -> str:
-        text = self._link.ask("str", self._target)
-        return text if type(text) is str else ""
-
-    def __repr__(self) -> str:
-        return f"<{self._type_name} in the jail>"
-
-
-class RemoteCallable(Remote):
-    """A function or class of the program's."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it in the jail."""
-        return self._link.call(self._target, args, kwargs)
-
-
-class RemoteIterator(Remote):
-    """A generator or iterator of the program's; items are fetched in growing batches, ahead of need."""
-
-    __slots__ = ("_batch", "_done", "_ready")
-
-    def __init__(self, link: Link, target: int, truth: bool | None, type_name: str) -> None:
-        super().__init__(link, target, truth, type_name)
-        for name, value in (("_ready", deque()), ("_batch", _FIRST_BATCH), ("_done", False)):
-            object.__setattr__(self, name, value)
-
-    def __iter__(self) -> RemoteIterator:
-        return self
-
-    def __next__(self) -> Any:
-        if not self._ready and not self._done:
-            items, done = self._link.next_items(self._target, self._batch)
-            self._ready.extend(items)
-            object.__setattr__(self, "_done", done or not items)
-            object.__setattr__(self, "_batch", min(2 * self._batch, _LARGEST_BATCH))
-        if not self._ready:
-            raise StopIteration
-        return self._ready.popleft()
-
-
 class _Absent:
     pass
 
@@ -294,25 +211,8 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def one_line(type_name: str, message: str) -> str:
-    """An exception as a traceback's last line would have it, capped."""
-    return f"{type_name}: {message}"[:300] if message else type_name[:300]
-
-
 def _text(value: Any) -> str:
     return value[:300] if type(value) is str else str(value)[:300]
-
-
-def _encode_remote(value: Any, depth: int) -> Any:
-    if isinstance(value, Remote):
-        return ["h", value._target]
-    bases: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
-    for base in bases:
-        if isinstance(value, base):
-            return encode(base(value), _encode_remote, depth)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return encode(value.tolist(), _encode_remote, depth)
-    raise NotEncodable(f"the tests pass a value of type {type(value).__name__}, which cannot be sent to the program")
 
 
 def _own_module(name: str, claimed: Any) -> Any:
@@ -335,29 +235,3 @@ def _numpy_array(dtype: Any, shape: Any, flat: Any) -> Any:
     if numpy.dtype(dtype).kind not in "biufcUS" or numpy.dtype(dtype).itemsize * len(flat) > 1 << 28:
         raise BadFrame("a numpy array of a type that is not carried")
     return numpy.array(flat, dtype=dtype).reshape([int(n) for n in shape])
-
-
-def _exception(type_name: str, base_names: Any, message: str) -> BaseException:
-    """The exception to raise here for one raised there."""
-    own = _builtin_exception(type_name)
-    if own is None:
-        bases = [_builtin_exception(name) for name in base_names] if type(base_names) is list else []
-        base = next((kind for kind in bases if kind is not None), Exception)
-        own = type(type_name if type_name.isidentifier() else "ProgramError", (base,), {})
-    if issubclass(own, UnicodeDecodeError):
-        error: BaseException = own("utf-8", b"", 0, 1, message)
-    elif issubclass(own, UnicodeEncodeError):
-        error = own("utf-8", "", 0, 1, message)
-    elif issubclass(own, (UnicodeTranslateError, BaseExceptionGroup)):
-        error = Exception(message)
-    else:
-        error = own(message)
-    setattr(error, FROM_PROGRAM, one_line(type_name, message))
-    return error
-
-
-def _builtin_exception(name: Any) -> type[BaseException] | None:
-    found = getattr(builtins, name, None) if type(name) is str else None
-    if not isinstance(found, type) or not issubclass(found, BaseException) or issubclass(found, _NEVER_RAISED):
-        return None
-    return None if found in (BaseException, BaseExceptionGroup) else found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
+import os
 import struct
 
 from mtp_eval.sandbox.linux import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
@@ -89,7 +89,7 @@ class Filter:
     """
 
     def __init__(self) -> None:
-        machine = platform.machine()
+        machine = os.uname().machine
         if machine not in _AUDIT_ARCH:
             raise OSError(errno.ENOSYS, f"seccomp: no system call table for {machine}")
         self._long = _Code(_for_zygote(machine))

@@ -14,9 +14,9 @@ import time
 from functools import cache
 from typing import Any
 
-from mtp_eval.sandbox.codec import MAX_FRAME_BYTES, BadFrame, from_bytes, to_bytes
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.wire import MAX_FRAME_BYTES, BadFrame, from_bytes, to_bytes
 
 _SLACK_SECONDS = 0.05
 """How far the kernel's idea of the deadline may be off."""

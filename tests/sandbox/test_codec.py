@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtp_eval.sandbox import codec
+from mtp_eval.sandbox import codec, wire
 
 codec.register_collections()
 codec.register_rare_types()
@@ -24,13 +24,13 @@ def refuse(*_: object) -> None:
 
 
 def unknown(data: list[Any]) -> Any:
-    raise codec.BadFrame(f"unknown {data[0]!r}")
+    raise wire.BadFrame(f"unknown {data[0]!r}")
 
 
 def there_and_back(value: Any) -> Any:
-    frame = codec.to_bytes(["ok", codec.encode(value, refuse)])
+    frame = wire.to_bytes(["ok", codec.encode(value, refuse)])
     assert int.from_bytes(frame[:4], "big") == len(frame) - 4
-    return codec.decode(codec.from_bytes(frame[4:])[1], unknown)
+    return codec.decode(wire.from_bytes(frame[4:])[1], unknown)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -109,7 +109,7 @@ class Sub(int):
     "value", [object(), Sub(3), lambda: 0, open, type("T", (), {}), [object()], {1: {2: object()}}]
 )
 def test_what_is_not_carried_is_refused(value: Any) -> None:
-    with pytest.raises(codec.NotEncodable):
+    with pytest.raises(wire.NotEncodable):
         codec.encode(value, refuse)
 
 
@@ -120,12 +120,12 @@ def test_limits() -> None:
     assert there_and_back(deep) == deep
     for _ in range(5):
         deep = [deep]
-    with pytest.raises(codec.NestedTooDeeply):
+    with pytest.raises(wire.NestedTooDeeply):
         codec.encode(deep, refuse)
-    with pytest.raises(codec.TooLarge):
-        codec.encode("x" * (codec.MAX_FRAME_BYTES + 1), refuse)
-    with pytest.raises(codec.TooLarge):
-        codec.to_bytes(["ok", "\n" * (codec.MAX_FRAME_BYTES - 5)])
+    with pytest.raises(wire.TooLarge):
+        codec.encode("x" * (wire.MAX_FRAME_BYTES + 1), refuse)
+    with pytest.raises(wire.TooLarge):
+        wire.to_bytes(["ok", "\n" * (wire.MAX_FRAME_BYTES - 5)])
 
 
 json_values = st.recursive(
@@ -145,7 +145,7 @@ json_values = st.recursive(
 def test_forged_data_gives_a_plain_value_or_bad_frame(data: Any) -> None:
     try:
         value = codec.decode(json.loads(json.dumps(data)), unknown)
-    except codec.BadFrame:
+    except wire.BadFrame:
         return
     assert type(value).__module__ in {"builtins", "collections", "fractions", "decimal", "datetime"}
 
@@ -155,8 +155,8 @@ def test_forged_data_gives_a_plain_value_or_bad_frame(data: Any) -> None:
     [b"", b"{}", b"[]", b"[1]", b"null", b"[" * 100_000, b'["a"', b"\xff", b'["ok",' + b"9" * 5000 + b"]", b"NaN"],
 )
 def test_forged_frames_are_refused(body: bytes) -> None:
-    with pytest.raises(codec.BadFrame):
-        codec.from_bytes(body)
+    with pytest.raises(wire.BadFrame):
+        wire.from_bytes(body)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_forged_frames_are_refused(body: bytes) -> None:
     ],
 )
 def test_forged_values_are_refused(data: Any) -> None:
-    with pytest.raises(codec.BadFrame):
+    with pytest.raises(wire.BadFrame):
         codec.decode(data, unknown)
 
 
