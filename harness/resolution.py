@@ -1,4 +1,5 @@
-"""`--decode auto` is decided once for a model, task and temperature, by timing, and the decision is kept in the run's folder.
+"""`--decode auto` is decided once for a model, task and temperature, by timing, and the decision is kept in the run's folder,
+with what was measured for it.
 
 Completions are the same whichever number of heads is used, but tokens per forward are not: a resumed run must go on with what it
 began with.
@@ -7,10 +8,10 @@ began with.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mtp_eval.harness.config import RunConfig
 from mtp_eval.harness.models.backend import Backend, DecodingSettings
@@ -35,7 +36,7 @@ class Resolution:
 
     def __init__(self, folder: Path):
         self.path = folder / FILE
-        self.choices: dict[str, dict[str, object]] = {}
+        self.choices: dict[str, dict[str, Any]] = {}
         if self.path.exists():
             self.choices = json.loads(self.path.read_text("utf-8"))
 
@@ -44,12 +45,31 @@ class Resolution:
         wanted = settings_of(config, shard.temperature)
         if wanted.decode != "auto" or not isinstance(backend, ResolvingBackend):
             return wanted
-        key = f"{shard.model} on {shard.task.name} at {shard.temperature:g}"
+        key = _key(shard.model, shard.task.name, shard.temperature)
         if key not in self.choices:
             chosen = backend.resolve(requests_of(shard.task, config, shard.temperature), wanted)
-            self.choices[key] = asdict(chosen)
+            self.choices[key] = {**asdict(chosen), "measured": _measured(backend)}
             write_atomically(self.path, json.dumps(self.choices, indent=2) + "\n")
-        return DecodingSettings(**self.choices[key])  # type: ignore[arg-type]
+        return _settings(self.choices[key])
+
+    def made(self, model: str, task: str, config: RunConfig, temperature: float) -> DecodingSettings:
+        """The settings that a finished run was made with."""
+        choice = self.choices.get(_key(model, task, temperature))
+        return settings_of(config, temperature) if choice is None else _settings(choice)
+
+
+def _key(model: str, task: str, temperature: float) -> str:
+    return f"{model} on {task} at {temperature:g}"
+
+
+def _settings(choice: Mapping[str, Any]) -> DecodingSettings:
+    return DecodingSettings(**{name: value for name, value in choice.items() if name != "measured"})
+
+
+def _measured(backend: object) -> list[Any]:
+    """What "auto" has measured so far: costs, acceptance and the speed-up it expects, by number of heads."""
+    facts: Mapping[str, Any] = backend.decoding_facts() if hasattr(backend, "decoding_facts") else {}
+    return list(facts.get("plans", []))
 
 
 def settings_of(config: RunConfig, temperature: float) -> DecodingSettings:

@@ -100,8 +100,9 @@ def run(config: RunConfig) -> RunResult:
                 timing.reference_check_seconds = check_references(tasks, pool)
                 run_shards(missing, backends, config, pool, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
+            verified = verify_decoding(config, backends, tasks, store)  # before the table, which shows its speed-up
             table = store.finish(config.k, asdict(timing))
-            remarks = [*notes(store.records()), *verify_decoding(config, backends, tasks, store)]
+            remarks = [*notes(store.records()), *verified]
             return RunResult(folder, table, timing, remarks)
 
 

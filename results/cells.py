@@ -8,10 +8,12 @@ Cells and the problems inside them have a fixed order, whatever order the journa
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mtp_eval.results.store import RunStore
 
 INFRASTRUCTURE_ERROR = "infrastructure_error"
+VERIFICATION_FILE = "verification.json"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class Cell:
     same_interpreter: int = 0
     generation_seconds: float = 0.0
     """Wall seconds of generation, measured; never part of metrics.json."""
+
+    speed_up: tuple[float, int] | None = None
+    """Measured rate over plain decoding of the same model, and on how many completions; None where it was not measured.
+    A measured time, so never part of metrics.json."""
 
     majority: FloatArray | None = None
     """Per problem whether the most frequent answer is right; None for tasks whose programs are executed."""
@@ -121,7 +128,30 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 
 def read_cells(store: RunStore) -> list[Cell]:
     """All cells of a run, in the order of its models and tasks, then of groups and temperatures."""
-    return count_cells(store.header, store.records())
+    measured = read_speed_ups(store.folder)
+    return [
+        replace(cell, speed_up=measured.get((cell.model, cell.task, cell.temperature)))
+        for cell in count_cells(store.header, store.records())
+    ]
+
+
+def read_speed_ups(folder: Path) -> dict[tuple[str, str, float | None], tuple[float, int]]:
+    """What `--verify-decoding` measured in this run, by model, task and temperature: rate over plain, completions."""
+    path = folder / VERIFICATION_FILE
+    if not path.is_file():
+        return {}
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+        return {
+            (entry["model"], entry["task"], float(entry["temperature"])): (
+                float(entry["speed_up"]["wall"]),
+                int(entry["speed_up"]["n_completions"]),
+            )
+            for entry in entries
+            if "speed_up" in entry
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, or verify the run again") from None
 
 
 def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | None = None) -> list[Cell]:
@@ -205,7 +235,7 @@ class _Tally:
             tuple(self.accepted[head] for head in range(len(self.accepted))),
             self.same_interpreter,
             self.generation_seconds,
-            self._majority(names),
+            majority=self._majority(names),
         )
 
     def _majority(self, names: Sequence[str]) -> FloatArray | None:

@@ -55,6 +55,8 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
         columns.append(Column("majority (%)", True, ("majority", "majority_low", "majority_high")))
     if "tokens/forward" in optional:
         columns.append(Column("tokens/forward", True, ("tokens_per_forward",)))
+    if "speed-up" in optional:
+        columns.append(Column("speed-up (n)", True, ("speed_up", "speed_up_completions")))
     notes: list[str] = []
     rows = []
     for header, cell in flat:
@@ -73,9 +75,23 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
         if "tokens/forward" in optional:
             tpf = cell.tokens_per_forward
             row.append(Entry(NOTHING if math.isnan(tpf) else f"{tpf:.2f}", values=(None if math.isnan(tpf) else tpf,)))
+        if "speed-up" in optional:
+            row.append(_speed_up(cell))
         rows.append(tuple(row))
+    if "speed-up" in optional:
+        notes.append(
+            "speed-up: tokens per second over those of plain decoding of the same model on the same n completions, timed "
+            "in turns; – where it was not measured."
+        )
     notes = [*warnings(runs), *dict.fromkeys(notes)]
     return Table(tuple(columns), tuple(rows), provenance([header for header, _ in runs], level), tuple(notes))
+
+
+def _speed_up(cell: Cell) -> Entry:
+    if cell.speed_up is None:
+        return Entry(NOTHING, values=(None, None))
+    rate, n_completions = cell.speed_up
+    return Entry(f"{rate:.2f} ({n_completions})", values=(rate, n_completions))
 
 
 def warnings(runs: Sequence[Run]) -> list[str]:
@@ -148,6 +164,8 @@ def _optional_columns(flat: Sequence[tuple[Mapping[str, Any], Cell]]) -> set[str
         shown.add("isolation")
     if any(cell.n_drafted or (cell.n_forwards and cell.n_tokens > cell.n_forwards * 1.5) for _, cell in flat):
         shown.add("tokens/forward")
+    if any(cell.speed_up is not None for _, cell in flat):
+        shown.add("speed-up")
     if any(cell.majority is not None and int(cell.n.min()) >= MAJORITY_FROM for _, cell in flat):
         shown.add("majority")
     return shown

@@ -15,9 +15,10 @@ from mtp_eval.harness.decoding.devices import choose_device, choose_dtype
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.fitting import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.network import Network
-from mtp_eval.harness.decoding.plan import Plan, candidates, measure, measuring_steps
+from mtp_eval.harness.decoding.plan import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.scoring import LogLikelihood, score
+from mtp_eval.harness.decoding.speed import SpeedUp, measure_speed_up
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.decoding.verify import Verification, verify_decoding
 from mtp_eval.harness.decoding.verifying import Coupled, Rejection, Rule
@@ -31,7 +32,6 @@ from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
-_WORTH_MEASURING = 20  # times the forwards that measuring takes
 _TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
 
@@ -129,11 +129,12 @@ class NativeBackend:
         key = (bucket, settings.temperature, settings.top_p, settings.top_k, settings.acceptance)
         if key not in self.plans:
             self._unplanned[key] = self._unplanned.get(key, 0) + sum(r.max_new_tokens for r in requests) / batch
-            if self._unplanned[key] < _WORTH_MEASURING * measuring_steps(self.config.n_future):
+            forwards = self._unplanned[key]
+            if not worth_measuring(forwards, batch, self._device):
                 return 1
             jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
             networks = {k: self._network(k) for k in candidates(self.config.n_future)}
-            plan = self.plans[key] = measure(networks, _rule(settings), jobs)
+            plan = self.plans[key] = measure(networks, _rule(settings), jobs, forwards)
             log.info(
                 "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",
                 self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],
@@ -151,6 +152,17 @@ class NativeBackend:
     ) -> Verification:
         """Compare completions with plain decoding; see `harness.decoding.verify`."""
         return verify_decoding(self, requests, completions, settings)
+
+    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
+        """The measured rate over plain decoding on these requests; None where the settings are plain decoding."""
+        settings = self.resolve(requests, settings)
+        if settings.draft_heads == 1 or not requests:
+            return None
+        rule, jobs = _rule(settings), self._jobs(requests)[0]
+        heads = settings.draft_heads or self.config.n_future
+        room = self._cache_bytes() // 2  # there are two of them
+        drafting, plain = (Engine(self._network(k), rule, settings.batch_size, room) for k in (heads, 1))
+        return measure_speed_up(drafting, plain, jobs, settings.batch_size)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely each (context, continuation) pair's continuation is, in order."""

@@ -1,8 +1,13 @@
 """How many heads to use: measured for this model, device and batch, on the first prompts of the work itself.
 
-Acceptance is counted in a few steps with all heads: what k heads would confirm follows from how often the first k − 1 drafts
-were all kept. The time of a step is measured for every k, in turns, so that a busy machine slows all of them alike. The
-fastest k wins; drafting must promise a gain to be used at all.
+In two stages, so that little work can pay for the first:
+
+1. Some forwards with all heads, in turns with plain ones at the same places. They count how often each draft is kept, and
+   what a forward costs with all heads and with one.
+2. Where drafting promises a gain, or where there is work enough, the same turns with the numbers of heads between.
+
+A cost is the least of its turns: whatever else the machine does only adds to a turn. With one thread it is CPU time, which
+other processes do not enter. The fastest number wins; drafting must promise a gain to be used at all.
 
 Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to
 floating-point rounding); `NativeBackend.resolve` gives the choice as fixed settings, to be stored and repeated.
@@ -10,7 +15,6 @@ floating-point rounding); `NativeBackend.resolve` gives the choice as fixed sett
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,9 +28,13 @@ from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.rows import Rows
 from mtp_eval.harness.decoding.verifying import Rule
 
-COUNTED_STEPS = 12
-_ROUNDS, _STEPS_A_ROUND, _WARM_UP = 3, 2, 1
-LEAST_GAIN = 1.05  # below, a promised gain is within what the measurement can be wrong by
+LEAST_GAIN = 1.05
+"""Below, a promised gain is within what the measurement can be wrong by."""
+_OBSERVATIONS, _LEAST_STEPS, _MOST_STEPS = 24, 3, 12  # of whether drafts are kept: rows times forwards with all heads
+_TURNS = 2  # of each number of heads in stage 2
+_GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
+_SHARE = 0.05  # of the work's plain forwards that measuring may cost, if drafting turns out not to pay
+_COST = 2.0  # of a forward with drafts, in plain ones, before anything is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +56,8 @@ class Plan:
     speedup: Mapping[int, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """For run.json."""
+        """For decoding.json."""
         return asdict(self)
-
-
-def measuring_steps(n_future: int) -> int:
-    """Forwards that `measure` spends."""
-    return COUNTED_STEPS + len(candidates(n_future)) * (_WARM_UP + _ROUNDS * _STEPS_A_ROUND)
 
 
 def candidates(n_future: int) -> list[int]:
@@ -62,57 +65,101 @@ def candidates(n_future: int) -> list[int]:
     return sorted({k for k in range(1, n_future + 1) if k <= 4 or k % 2 == 0} | {n_future})
 
 
+def worth_measuring(forwards: float, batch: int, device: torch.device) -> bool:
+    """Whether so many plain forwards of this many rows can pay for the first stage, even if it finds nothing."""
+    steps = _counted_steps(batch)
+    cost = (steps + 1) * _COST + steps + 2 * _graph_steps(device)
+    return forwards * _SHARE * 1.5 >= cost  # most of the time drafting pays, and then the stage costs nothing
+
+
 @torch.inference_mode()
-def measure(networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]) -> Plan:
-    """Measure every number of heads on these jobs, all in one batch."""
-    most = max(networks)
-    prompts = [job.prompt for job in jobs]
-    longest = max(map(len, prompts))
-    steps = max(COUNTED_STEPS, _WARM_UP + _ROUNDS * _STEPS_A_ROUND)
-    capacity = longest + (steps + 1) * most
-    unique = list(dict.fromkeys(prompts))
-    prefixes = dict(zip(unique, networks[most].prefill([prompt[:-1] for prompt in unique]), strict=True))
-    keys = [row_key(job.seed) for job in jobs]
-
-    def started(network: Network, kv: torch.Tensor | None) -> Rows:
-        rows = Rows(network, rule, len(jobs), capacity, kv)
-        cut = [prefixes[prompt].of_first(network) for prompt in prompts]
-        rows.start(list(range(len(jobs))), prompts, keys, cut)
-        return rows
-
-    rows = started(networks[most], None)
-    kept = torch.cat([_kept_after_step(rows, longest + i * most) for i in range(COUNTED_STEPS)])
-    confirmed = {k: 1 + sum((kept >= j).double().mean().item() for j in range(1, k)) for k in networks}
-    by_heads = {k: started(network, rows.kv) for k, network in networks.items()}
-    times: dict[int, list[float]] = {k: [] for k in networks}
-    for turn in range(-1, _ROUNDS):
-        for k, these in by_heads.items():
-            n_steps = _WARM_UP if turn < 0 else _STEPS_A_ROUND
-            seconds = _time_steps(these, n_steps, longest + steps * most)
-            if turn >= 0:
-                times[k] += seconds
-    cost = {k: statistics.median(seconds) for k, seconds in times.items()}
-    speedup = {k: confirmed[k] / confirmed[1] * cost[1] / cost[k] for k in networks}
+def measure(networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float) -> Plan:
+    """Measure on these jobs, all in one batch; the work they stand for takes `forwards` plain forwards in all."""
+    most, batch = max(networks), len(jobs)
+    stage = _Stage(networks, rule, jobs)
+    seconds: dict[int, list[float]] = {1: [], most: []}
+    kept = []
+    for _ in range(_counted_steps(batch)):
+        seconds[1].append(stage.aside(1))
+        seconds[most].append(stage.ahead())
+        kept.append(stage.rows.kept_B.clone())
+    confirmed = _confirmed(torch.cat(kept), networks)
+    between = [k for k in networks if k not in seconds]
+    gain = confirmed[most] * min(seconds[1]) / min(seconds[most])
+    cost = len(between) * (_TURNS * _COST + _graph_steps(stage.device))
+    # A gain that is promised pays for looking further; so does work against which the looking is nothing.
+    if cost <= 0.25 * forwards * (1 - 1 / max(gain, 1.0)) or cost <= 0.5 * _SHARE * forwards:
+        for _ in range(_TURNS):
+            for k in between:
+                seconds.setdefault(k, []).append(stage.aside(k))
+    least = {k: min(seconds[k]) for k in sorted(seconds)}
+    speedup = {k: confirmed[k] * least[1] / least[k] for k in least}
     best = max(speedup, key=lambda k: speedup[k])
-    return Plan(len(jobs), best if speedup[best] >= LEAST_GAIN else 1, cost, confirmed, speedup)
+    return Plan(batch, best if speedup[best] >= LEAST_GAIN else 1, least, {k: confirmed[k] for k in least}, speedup)
 
 
-def _kept_after_step(rows: Rows, longest: int) -> torch.Tensor:
-    rows.step(longest)
-    return rows.kept_B.clone()
+def _counted_steps(batch: int) -> int:
+    return min(max(-(-_OBSERVATIONS // batch), _LEAST_STEPS), _MOST_STEPS)
 
 
-def _time_steps(rows: Rows, n_steps: int, longest: int) -> list[float]:
-    seconds = []
-    for _ in range(n_steps):
-        _synchronize(rows)
-        start = time.perf_counter()
-        rows.step(longest)
-        _synchronize(rows)
-        seconds.append(time.perf_counter() - start)
-    return seconds
+def _graph_steps(device: torch.device) -> int:
+    return _GRAPH_STEPS if device.type == "cuda" else 0
 
 
-def _synchronize(rows: Rows) -> None:
-    if rows.lengths_B.device.type == "cuda":
-        torch.cuda.synchronize()
+def _confirmed(kept: torch.Tensor, networks: Mapping[int, Network]) -> dict[int, float]:
+    """Expected tokens of a forward with k heads: 1, and for each draft how often it and all before it were kept."""
+    return {k: 1 + sum((kept >= j).double().mean().item() for j in range(1, k)) for k in networks}
+
+
+class _Stage:
+    """A batch that goes ahead with all heads, and beside which others may be timed at the same places."""
+
+    def __init__(self, networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]):
+        network = networks[max(networks)]
+        self.networks, self.device, self.most = networks, network.device, network.draft_heads
+        prompts = [job.prompt for job in jobs]
+        self.longest = max(map(len, prompts))
+        unique = list(dict.fromkeys(prompts))
+        prefixes = dict(zip(unique, network.prefill([prompt[:-1] for prompt in unique]), strict=True))
+        self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 3) * self.most)
+        keys = [row_key(job.seed) for job in jobs]
+        self.rows.start(list(range(len(jobs))), prompts, keys, [prefixes[prompt] for prompt in prompts])
+        self._beside: dict[int, Rows] = {}
+        self._timed(self.rows)  # allocates; on a GPU records the graph
+        self.longest += self.most
+
+    def ahead(self) -> float:
+        """Seconds of a forward with all heads, after which every row stands further on."""
+        seconds = self._timed(self.rows)
+        self.longest += self.most
+        return seconds
+
+    def aside(self, heads: int) -> float:
+        """Seconds of a forward with so many heads that is then forgotten.
+
+        It writes keys and values of tokens that the next forward with all heads writes again, and nothing else.
+        """
+        first = heads not in self._beside
+        if first:
+            self._beside[heads] = self.rows.with_network(self.networks[heads])
+        beside = self._beside[heads]
+        beside.follow(self.rows)
+        if first and self.device.type == "cuda":
+            self._timed(beside)
+            beside.follow(self.rows)
+        return self._timed(beside)
+
+    def _timed(self, rows: Rows) -> float:
+        clock = time.process_time if self._one_thread() else time.perf_counter
+        self._synchronize()
+        start = clock()
+        rows.step(self.longest)
+        self._synchronize()
+        return clock() - start
+
+    def _one_thread(self) -> bool:
+        return self.device.type == "cpu" and torch.get_num_threads() == 1
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()

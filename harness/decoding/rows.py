@@ -16,12 +16,12 @@ from __future__ import annotations
 import logging
 
 import torch
-from torch import Tensor
 
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.verifying import Drafts, Rule
 
 log = logging.getLogger(__name__)
+_STATE = ("tokens_BS", "lengths_B", "starts_B", "keys_B", "kept_B")  # of a row, beside its drafts and its cache
 _SLOT_STEP = {"cpu": 16, "cuda": 256}  # attention looks at a multiple of this many slots; on a GPU each is a graph
 
 
@@ -32,14 +32,14 @@ def rounded_capacity(tokens: int, device: torch.device) -> int:
 
 
 class Rows:
-    """A batch of `batch` rows with room for `capacity` tokens each; `kv` lends it another's cache to write over."""
+    """A batch of `batch` rows with room for `capacity` tokens each."""
 
-    def __init__(self, network: Network, rule: Rule, batch: int, capacity: int, kv: Tensor | None = None):
+    def __init__(self, network: Network, rule: Rule, batch: int, capacity: int):
         self.network, self.rule = network, rule
         self.J, device = network.J, network.device
         self.slot_step = _SLOT_STEP.get(device.type, 256)
         self.capacity = rounded_capacity(capacity, device)
-        self.kv = network.new_cache(batch, self.capacity) if kv is None else kv[: network.n_layers]
+        self.kv = network.new_cache(batch, self.capacity)
         self.tokens_BS = torch.zeros(batch, self.capacity, dtype=torch.long, device=device)
         self.lengths_B = torch.ones(batch, dtype=torch.long, device=device)
         self.starts_B = torch.ones(batch, dtype=torch.long, device=device)
@@ -148,8 +148,33 @@ class Rows:
         small = object.__new__(Rows)
         rows_R = torch.tensor(rows, device=self.lengths_B.device)
         small.__dict__.update(self.__dict__, kv=self.kv[:, rows_R], _graphs={})
-        for name in ("tokens_BS", "lengths_B", "starts_B", "keys_B", "kept_B"):
+        for name in _STATE:
             setattr(small, name, getattr(self, name)[rows_R])
         q_BJV = self.drafts.q_BJV
         small.drafts = Drafts(self.drafts.tokens_BJ[rows_R], None if q_BJV is None else q_BJV[rows_R])
         return small
+
+    def with_network(self, network: Network) -> Rows:
+        """These rows as a network with as many heads or fewer would go on with them; steps of it leave these rows alone.
+
+        Both write into one cache, the same values at the same places.
+        """
+        other = object.__new__(Rows)
+        other.__dict__.update(self.__dict__, network=network, J=network.J, _graphs={})
+        other.kv, other.ahead_T = self.kv[: network.n_layers], self.ahead_T[: network.J + 1]
+        if self._pool is not None:
+            other._pool = torch.cuda.graph_pool_handle()
+        for name in _STATE:
+            setattr(other, name, getattr(self, name).clone())
+        q_BJV = self.drafts.q_BJV
+        drafts_BJ = self.drafts.tokens_BJ[:, : network.J].clone()
+        other.drafts = Drafts(drafts_BJ, None if q_BJV is None else q_BJV[:, : network.J].clone())
+        return other
+
+    def follow(self, other: Rows) -> None:
+        """Stand where the rows stand that these were made from."""
+        for name in _STATE:
+            getattr(self, name).copy_(getattr(other, name))
+        self.drafts.tokens_BJ.copy_(other.drafts.tokens_BJ[:, : self.J])
+        if self.drafts.q_BJV is not None and other.drafts.q_BJV is not None:
+            self.drafts.q_BJV.copy_(other.drafts.q_BJV[:, : self.J])

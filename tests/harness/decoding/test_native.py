@@ -12,7 +12,9 @@ import torch
 from mtp_eval.harness.decoding.engine import Engine
 from mtp_eval.harness.decoding.native import NativeBackend
 from mtp_eval.harness.decoding.network import Network
-from mtp_eval.harness.decoding.plan import measuring_steps
+from mtp_eval.harness.decoding.plan import _Stage
+from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.verifying import Coupled
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.backend import DecodingSettings
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
@@ -116,17 +118,10 @@ def test_memory_for_keys_and_values_bounds_the_batch(backend: NativeBackend, mon
     network = Network(backend._network(4).packed, 4)
     room = network.cache_bytes(3, 128)
     monkeypatch.setattr(Network, "new_cache", noting)
-    engine = Engine(network, backend_rule(), 16, room)
+    engine = Engine(network, Coupled(Sampler()), 16, room)
     jobs, _ = backend._jobs(requests())
     assert len(list(engine.run(jobs))) == len(jobs)
     assert max(sizes) <= room
-
-
-def backend_rule() -> object:
-    from mtp_eval.harness.decoding.sampling import Sampler
-    from mtp_eval.harness.decoding.verifying import Coupled
-
-    return Coupled(Sampler())
 
 
 def test_long_prompts_are_cut_on_the_left_and_say_so(trained: Trained, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,7 +160,7 @@ def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None
     few = requests(1)
     assert backend.resolve(few, settings).draft_heads == 1  # too little work to measure
     assert backend.plans == {}
-    many = [replace(request, max_new_tokens=200) for request in requests(1) * (measuring_steps(4) // 10 + 1)]
+    many = [replace(request, max_new_tokens=200) for request in requests(1) * 6]
     chosen = backend.resolve(many, settings)
     (plan,) = backend.plans.values()
     assert chosen.draft_heads == plan.draft_heads
@@ -174,6 +169,34 @@ def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None
     assert 1 < plan.tokens_per_forward[2] <= plan.tokens_per_forward[4] <= 4
     assert backend.resolve(few, settings).draft_heads == plan.draft_heads  # known by now
     assert backend.resolve(few, replace(settings, decode="self-speculative")).draft_heads == 4
+
+
+def test_timing_other_numbers_of_heads_beside_a_batch_leaves_it_alone(backend: NativeBackend) -> None:
+    jobs, _ = backend._jobs(requests(1))
+    networks = {k: backend._network(k) for k in (1, 2, 4)}
+    rule = Coupled(Sampler(0.9))
+
+    def kept(beside: Sequence[int]) -> list[list[int]]:
+        stage = _Stage(networks, rule, jobs)
+        for _ in range(6):
+            for k in beside:
+                stage.aside(k)
+            stage.ahead()
+        return stage.rows.tokens_BS.tolist()
+
+    assert kept(()) == kept((2, 1)) == kept((4,))
+
+
+def test_the_speed_up_is_measured_where_there_is_drafting(backend: NativeBackend) -> None:
+    wanted = requests(1)
+    assert backend.speed_up(wanted, DecodingSettings(decode="autoregressive")) is None
+    found = backend.speed_up(wanted, DecodingSettings(decode="self-speculative", draft_heads=2, batch_size=3))
+    assert found is not None
+    done = list(backend.generate(wanted, DecodingSettings(decode="autoregressive")))
+    assert (found.n_completions, found.draft_heads, found.batch_size) == (5, 2, 3)
+    assert found.n_tokens == sum(c.n_tokens for c in done)
+    # Both ratios are of the same passes; a median of two is between them, so this holds up to how far rounds differ.
+    assert found.cpu == pytest.approx(found.plain_cpu_seconds / found.cpu_seconds, rel=0.5)
 
 
 def test_verification_accepts_the_truth_and_finds_a_planted_error(backend: NativeBackend) -> None:
