@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,33 @@ class Study:
         n_future: the second of the pair; the first is always 1. The presets are NAME-n1 and NAME-nN.
         group: the tag by which accuracies are given; empty for one figure.
         limit: test problems of each group.
+        guess: accuracy without the skill that is tested; None is the share of the commonest answer in each group.
     """
 
     task: str
     n_future: int
     group: str = ""
     limit: int = 1000
+    guess: float | None = None
+
+    def problems(self, task: Any) -> dict[str, list[Any]]:
+        """The test problems by group, the first ones of each."""
+        chosen: dict[str, list[Any]] = {}
+        for problem in task.problems():
+            of_group = chosen.setdefault(problem.tags.get(self.group, "all"), [])
+            if len(of_group) < self.limit:
+                of_group.append(problem)
+        return chosen
+
+    def guesses(self) -> dict[str, float]:
+        """What a model without the skill reaches, by group."""
+        from mtp_eval.tasks.registry import load_task
+
+        chosen = self.problems(load_task(self.task))
+        if self.guess is not None:
+            return dict.fromkeys(chosen, self.guess)
+        commonest = {g: Counter(p.reference for p in problems).most_common(1)[0][1] for g, problems in chosen.items()}
+        return {group: commonest[group] / len(problems) for group, problems in chosen.items()}
 
     def config(self, preset: dict[str, Any], seed: int, factor: float, batch_factor: int) -> dict[str, Any]:
         """The preset with the seed and, for a quick look or a GPU, another budget."""
@@ -38,8 +60,10 @@ class Study:
 
 
 STUDIES = {
-    "listops": Study("listops", 4, group="m", limit=65),
-    "stargraph": Study("stargraph@d2l3", 2),
+    "listops": Study("listops", 4, group="m", limit=65, guess=0.0),
+    # one of two paths, once nodes are copied
+    "stargraph": Study("stargraph@d2l3", 2, guess=0.5),
     "poly": Study("poly@f2x3-m3", 2, group="m", limit=200),
-    "induction": Study("induction@meetings-2", 2, group="domain"),
+    # any of the story's three names
+    "induction": Study("induction@meetings-2", 2, group="domain", guess=1 / 3),
 }

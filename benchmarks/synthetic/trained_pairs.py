@@ -11,7 +11,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,8 @@ def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
     from mtp_eval.harness.models.backend import DecodingSettings
     from mtp_eval.tasks.problem import Request, kind_of
 
-    chosen = defaultdict(list)
-    for problem in task.problems():
-        group = problem.tags.get(study.group, "all")
-        if len(chosen[group]) < study.limit:
-            chosen[group].append(problem)
-    hits: dict[str, list[bool]] = defaultdict(list)
-    for group, problems in chosen.items():
+    hits: dict[str, list[bool]] = {}
+    for group, problems in study.problems(task).items():
         requests = [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 256) for p in problems]
         texts = {c.problem_id: c.text for c in backend.generate(requests, DecodingSettings(batch_size=100))}
         if kind_of(task) == "exact_match":
@@ -86,33 +80,36 @@ def read(file: Path) -> list[Row]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean over seeds with the 95 % t interval."""
+def interval(values: list[float], lowest: float) -> tuple[float, float, float]:
+    """Mean over seeds with the 95 % t interval, cut to what is possible: `lowest` to 1."""
     from scipy import stats
 
     mean = sum(values) / len(values)
     if len(values) < 2:
         return mean, float("nan"), float("nan")
     half = float(stats.t.ppf(0.975, len(values) - 1)) * float(stats.sem(values))
-    return mean, mean - half, mean + half
+    return mean, max(lowest, mean - half), min(1.0, mean + half)
 
 
 def table(rows: list[Row]) -> str:
     """Mean accuracy over seeds by study, group and n, with 95 % t intervals, and the paired difference."""
     lines = [
-        "| task | group | n | n=1 | n>1 | difference (paired by seed) | seeds |",
-        "|---|---|---|---|---|---|---|",
+        "| task | group | guessing | n | n=1 | n>1 | difference (paired by seed) | seeds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, study in STUDIES.items():
         found = {(row["n_future"], row["seed"]): row["accuracy"] for row in rows if row["study"] == name}
         seeds = sorted(s for n, s in found if n == 1 and (study.n_future, s) in found)
         if not seeds:
             continue
+        guesses = study.guesses()
         for group in found[(1, seeds[0])]:
             pair = [[found[(n, s)][group] for s in seeds] for n in (1, study.n_future)]
             differences = [b - a for a, b in zip(*pair, strict=True)]
-            cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*interval(values)) for values in (*pair, differences)]
-            lines.append(f"| {study.task} | {group} | {study.n_future} | {' | '.join(cells)} | {len(seeds)} |")
+            intervals = [*(interval(values, 0.0) for values in pair), interval(differences, -1.0)]
+            cells = " | ".join("{:.3f} [{:.3f}, {:.3f}]".format(*around) for around in intervals)
+            start = f"| {study.task} | {group} | {guesses[group]:.2f} | {study.n_future}"
+            lines.append(f"{start} | {cells} | {len(seeds)} |")
     return "\n".join(lines)
 
 
@@ -140,6 +137,9 @@ def plot(rows: list[Row], file: Path) -> None:
                 [i + shift for i in range(len(groups))], means, "_-", color=colour, label=f"n={n}", markersize=12
             )
             panel.set_xticks(range(len(groups)), groups)
+        guesses = list(STUDIES[name].guesses().values())
+        panel.plot(range(len(guesses)), guesses, "_:", color="grey", label="guessing", markersize=20, linewidth=0.8)
+        panel.set_xlim(-0.6, len(guesses) - 0.4)
         panel.set_ylim(-0.03, 1.03)
         panel.set_title(STUDIES[name].task)
         panel.set_ylabel("accuracy")
