@@ -1,15 +1,20 @@
 """How often drafting changes a token: divergences from plain decoding over 10,000 tokens, by dtype, each with its logit gap.
 
     python -m benchmarks.decoding.exactness --model CKPT [--dtype float32 bfloat16] [--tokens 10000]
+    python -m benchmarks.decoding.exactness --grid
 
 Plain decoding runs row by row; drafting runs in batches. Both paths round differently, so near-ties may fall either way:
-the gap says how near. In float64 there is nothing to report, and the tests insist on that.
+the gap says how near. In float64 there is nothing to report; `--grid` demands that of n = 2, 4, 8, every kind of heads,
+every number of them, batches of 1, 3 and 8 unequal prompts, with and without stop strings. Its oracle is the model's
+forward without a cache, token by token.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,8 @@ from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
 from mtp_eval.harness.decoding.native import NativeBackend
 from mtp_eval.harness.models.backend import DecodingSettings
+from mtp_eval.harness.models.config import HeadKind
+from mtp_eval.tasks.problem import Request
 
 
 def study(backend: NativeBackend, n_tokens: int, batch: int, new_tokens: int) -> list[dict[str, Any]]:
@@ -42,6 +49,57 @@ def study(backend: NativeBackend, n_tokens: int, batch: int, new_tokens: int) ->
     return rows
 
 
+KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated")
+STOPS = ("\n\n", "):", "self")
+
+
+def grid(new_tokens: int = 32) -> list[dict[str, Any]]:
+    """One row per n and kind of heads: completions compared, and how many differ."""
+    rows = []
+    for n_future in (2, 4, 8):
+        for kind in KINDS:
+            backend = quick_model(80, n_future, head_kind=kind, d_model=32, trunk=2)
+            backend = NativeBackend.of_model(backend.model.double(), backend.tokenizer)
+            prompts = requests(backend.tokenizer, "code", 8, 80, new_tokens)
+            wanted = [
+                replace(r, problem_id=f"{i} {bool(stop)}", prompt=r.prompt[: 7 * i * i % 79], stop=stop)
+                for i, r in enumerate(prompts)
+                for stop in ((), STOPS)
+            ]
+            expected = {r.problem_id: plainly(backend, r) for r in wanted}
+            compared, wrong, tokens, forwards = 0, 0, 0, 0
+            for heads in range(1, n_future + 1):
+                for batch in (1, 3, 8):
+                    settings = DecodingSettings(decode="self-speculative", draft_heads=heads, batch_size=batch)
+                    for c in backend.generate(wanted, settings):
+                        compared += 1
+                        wrong += (c.text, c.n_tokens, c.stop_reason) != expected[c.problem_id]
+                        if heads == n_future:
+                            tokens, forwards = tokens + c.n_tokens, forwards + c.n_forwards
+            ends = Counter(reason for _, _, reason in expected.values())
+            rows.append(
+                {"n": n_future, "kind": kind, "compared": compared, "differ": wrong, "ends": dict(ends),
+                 "tokens_per_forward": tokens / forwards}
+            )  # fmt: skip
+    return rows
+
+
+@torch.inference_mode()
+def plainly(backend: NativeBackend, request: Request) -> tuple[str, int, str]:
+    """Text, number of tokens and stop reason of greedy decoding, written the slow way."""
+    tokenizer = backend.tokenizer
+    prompt, new = [tokenizer.bos_id, *tokenizer.encode(request.prompt)], list[int]()
+    while len(new) < request.max_new_tokens:
+        new.append(int(backend.model(torch.tensor([prompt + new]))[0][0, -1].argmax()))
+        if new[-1] == tokenizer.eos_id:
+            return tokenizer.decode(new[:-1]), len(new), "eos"
+        text = tokenizer.decode(new)
+        if places := [at for at in (text.find(stop) for stop in request.stop) if at >= 0]:
+            return text[: min(places)], len(new), "stop"
+    whole = bytes(new).decode("utf-8", "ignore") if max(new) < 256 else tokenizer.decode(new)
+    return whole, len(new), "length"
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,11 +109,25 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=10_000)
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--grid", action="store_true", help="the float64 grid instead")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.quick:
         args.tokens, args.new_tokens, args.dtype = 600, 48, ["float32"]
+    if args.grid:
+        found = grid()
+        print("| n | heads | compared | differ | ended | tokens per forward |")
+        print("|---|---|---|---|---|---|")
+        for row in found:
+            ends = ", ".join(f"{reason} {count}" for reason, count in sorted(row["ends"].items()))
+            print(
+                f"| {row['n']} | {row['kind']} | {row['compared']} | {row['differ']} | {ends} | "
+                f"{row['tokens_per_forward']:.2f} |"
+            )
+        if args.json:
+            args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        raise SystemExit(any(row["differ"] for row in found))
     results = []
     print("| model | dtype | decoding | tokens | completions | diverged | largest logit gap | tokens per forward |")
     print("|---|---|---|---|---|---|---|---|")

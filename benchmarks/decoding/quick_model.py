@@ -7,19 +7,22 @@ import torch.nn.functional as F
 
 from benchmarks.decoding.prompts import HELD_OUT_SHARE
 from mtp_eval.harness.decoding.native import NativeBackend
-from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.config import HeadKind, ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.documents import held_out, stdlib_files
 
 
 @torch.enable_grad()
-def quick_model(steps: int = 150, n_future: int = 4) -> NativeBackend:
+def quick_model(
+    steps: int = 150, n_future: int = 4, *, head_kind: HeadKind = "parallel", d_model: int = 96, trunk: int = 6
+) -> NativeBackend:
     """Trained on the standard library's sources, held-out files left out."""
     torch.manual_seed(0)
     config = ModelConfig(
-        vocab_size=264, d_model=96, n_layers=6 + n_future, n_heads=4, d_ff=256, context_length=256, n_future=n_future
-    )
+        vocab_size=264, d_model=d_model, n_layers=trunk + n_future, n_heads=4, d_ff=8 * d_model // 3, context_length=256,
+        n_future=n_future, head_kind=head_kind,
+    )  # fmt: skip
     model = MTPModel(config)
     for parameter in model.parameters():
         if parameter.ndim > 1:
@@ -40,4 +43,5 @@ def quick_model(steps: int = 150, n_future: int = 4) -> NativeBackend:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    return NativeBackend.of_model(model.requires_grad_(False), ByteTokenizer(), "quick (6 + 4 layers, d = 96)")
+    name = f"quick ({trunk} + {n_future} layers, d = {d_model})"
+    return NativeBackend.of_model(model.requires_grad_(False), ByteTokenizer(), name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -94,8 +94,9 @@ class Engine:
         self._prefixes: dict[tuple[int, ...], Prefix] = {}
         self._rows: Rows | None = None  # kept between runs on a GPU, with the graphs recorded for them
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Decoded]:
-        """Every job once, each as soon as it is finished."""
+    def run(self, jobs: Sequence[Job], prefixes: Mapping[tuple[int, ...], Prefix] | None = None) -> Iterator[Decoded]:
+        """Every job once, each as soon as it is finished; `prefixes` are prompts that have been run with more heads."""
+        self._prefixes |= {prompt: prefix.of_first(self.network) for prompt, prefix in (prefixes or {}).items()}
         # Long jobs first: the cache is as large as it gets at once, and no long row is left alone at the end.
         queue = deque(sorted(jobs, key=lambda job: (-len(job.prompt) - job.max_new_tokens, job.prompt)))
         while queue:

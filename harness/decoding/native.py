@@ -14,7 +14,7 @@ import torch
 from mtp_eval.harness.decoding.devices import choose_device, choose_dtype
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.fitting import completion, fit, warn_of_cuts
-from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.plan import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.scoring import LogLikelihood, score
@@ -67,6 +67,7 @@ class NativeBackend:
         self._engine: tuple[DecodingSettings, Engine] | None = None
         self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
         self.plans: dict[tuple[Any, ...], Plan] = {}
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}  # of prompts that were run to measure
 
     @property
     def _device(self) -> torch.device:
@@ -98,7 +99,9 @@ class NativeBackend:
         settings = self.resolve(requests, settings)
         jobs, cuts = self._jobs(requests)
         warn_of_cuts(cuts, self.config.context_length, self.name)
-        for decoded in self._engine_for(settings).run(jobs):
+        engine, prefixes = self._engine_for(settings), self._prefixes
+        self._prefixes = {}
+        for decoded in engine.run(jobs, prefixes):
             index = decoded.job.index
             yield completion(requests[index], decoded, cuts[index])
 
@@ -130,11 +133,12 @@ class NativeBackend:
         if key not in self.plans:
             self._unplanned[key] = self._unplanned.get(key, 0) + sum(r.max_new_tokens for r in requests) / batch
             forwards = self._unplanned[key]
-            if not worth_measuring(forwards, batch, self._device):
+            if not worth_measuring(forwards, batch, self.config.n_future, self._device):
                 return 1
             jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
             networks = {k: self._network(k) for k in candidates(self.config.n_future)}
-            plan = self.plans[key] = measure(networks, _rule(settings), jobs, forwards)
+            plan, self._prefixes = measure(networks, _rule(settings), jobs, forwards)
+            self.plans[key] = plan
             log.info(
                 "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",
                 self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],

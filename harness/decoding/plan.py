@@ -23,18 +23,18 @@ from typing import Any
 import torch
 
 from mtp_eval.harness.decoding.engine import Job
-from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.rows import Rows
 from mtp_eval.harness.decoding.verifying import Rule
 
 LEAST_GAIN = 1.05
 """Below, a promised gain is within what the measurement can be wrong by."""
-_OBSERVATIONS, _LEAST_STEPS, _MOST_STEPS = 24, 3, 12  # of whether drafts are kept: rows times forwards with all heads
-_TURNS = 2  # of each number of heads in stage 2
+_SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
+_OBSERVATIONS = 16, 48  # of whether drafts are kept, rows times forwards: at least, and where there is work enough
+_MOST_STEPS = 12
+_TURNS = 2  # of every number of heads but the largest
 _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
-_SHARE = 0.05  # of the work's plain forwards that measuring may cost, if drafting turns out not to pay
-_COST = 2.0  # of a forward with drafts, in plain ones, before anything is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +65,32 @@ def candidates(n_future: int) -> list[int]:
     return sorted({k for k in range(1, n_future + 1) if k <= 4 or k % 2 == 0} | {n_future})
 
 
-def worth_measuring(forwards: float, batch: int, device: torch.device) -> bool:
+def worth_measuring(forwards: float, batch: int, n_future: int, device: torch.device) -> bool:
     """Whether so many plain forwards of this many rows can pay for the first stage, even if it finds nothing."""
-    steps = _counted_steps(batch)
-    cost = (steps + 1) * _COST + steps + 2 * _graph_steps(device)
-    return forwards * _SHARE * 1.5 >= cost  # most of the time drafting pays, and then the stage costs nothing
+    return _cost(_counted_steps(batch, n_future, 0), n_future, device) <= _SHARE * forwards
 
 
 @torch.inference_mode()
-def measure(networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float) -> Plan:
-    """Measure on these jobs, all in one batch; the work they stand for takes `forwards` plain forwards in all."""
+def measure(
+    networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float
+) -> tuple[Plan, dict[tuple[int, ...], Prefix]]:
+    """Measure on these jobs, all in one batch; the work they stand for takes `forwards` plain forwards in all.
+
+    Returns the plan, and the prompts' prefixes with all heads, so that nobody has to run them again.
+    """
     most, batch = max(networks), len(jobs)
     stage = _Stage(networks, rule, jobs)
     seconds: dict[int, list[float]] = {1: [], most: []}
     kept = []
-    for _ in range(_counted_steps(batch)):
-        seconds[1].append(stage.aside(1))
+    for turn in range(_counted_steps(batch, most, forwards)):
+        if turn < _TURNS:
+            seconds[1].append(stage.aside(1))
         seconds[most].append(stage.ahead())
         kept.append(stage.rows.kept_B.clone())
     confirmed = _confirmed(torch.cat(kept), networks)
     between = [k for k in networks if k not in seconds]
     gain = confirmed[most] * min(seconds[1]) / min(seconds[most])
-    cost = len(between) * (_TURNS * _COST + _graph_steps(stage.device))
+    cost = sum(_TURNS * _forward_cost(k) + _graph_steps(stage.device) for k in between)
     # A gain that is promised pays for looking further; so does work against which the looking is nothing.
     if cost <= 0.25 * forwards * (1 - 1 / max(gain, 1.0)) or cost <= 0.5 * _SHARE * forwards:
         for _ in range(_TURNS):
@@ -95,11 +99,23 @@ def measure(networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], fo
     least = {k: min(seconds[k]) for k in sorted(seconds)}
     speedup = {k: confirmed[k] * least[1] / least[k] for k in least}
     best = max(speedup, key=lambda k: speedup[k])
-    return Plan(batch, best if speedup[best] >= LEAST_GAIN else 1, least, {k: confirmed[k] for k in least}, speedup)
+    chosen = best if speedup[best] >= LEAST_GAIN else 1
+    return Plan(batch, chosen, least, {k: confirmed[k] for k in least}, speedup), stage.prefixes
 
 
-def _counted_steps(batch: int) -> int:
-    return min(max(-(-_OBSERVATIONS // batch), _LEAST_STEPS), _MOST_STEPS)
+def _counted_steps(batch: int, n_future: int, forwards: float) -> int:
+    least, wanted = (min(max(-(-n // batch), 2), _MOST_STEPS) for n in _OBSERVATIONS)
+    affordable = int((0.5 * _SHARE * forwards - _TURNS) / _forward_cost(n_future))
+    return min(wanted, max(least, affordable))
+
+
+def _forward_cost(heads: int) -> float:
+    """Of a forward with drafts, in plain ones, before anything is known: on the high side."""
+    return 1 + heads / 4
+
+
+def _cost(steps: int, n_future: int, device: torch.device) -> float:
+    return steps * _forward_cost(n_future) + _TURNS + 2 * _graph_steps(device)
 
 
 def _graph_steps(device: torch.device) -> int:
@@ -120,13 +136,14 @@ class _Stage:
         prompts = [job.prompt for job in jobs]
         self.longest = max(map(len, prompts))
         unique = list(dict.fromkeys(prompts))
-        prefixes = dict(zip(unique, network.prefill([prompt[:-1] for prompt in unique]), strict=True))
-        self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 3) * self.most)
+        self.prefixes = dict(zip(unique, network.prefill([prompt[:-1] for prompt in unique]), strict=True))
+        self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 2) * self.most)
         keys = [row_key(job.seed) for job in jobs]
-        self.rows.start(list(range(len(jobs))), prompts, keys, [prefixes[prompt] for prompt in prompts])
+        self.rows.start(list(range(len(jobs))), prompts, keys, [self.prefixes[prompt] for prompt in prompts])
         self._beside: dict[int, Rows] = {}
-        self._timed(self.rows)  # allocates; on a GPU records the graph
-        self.longest += self.most
+        if self.device.type == "cuda":
+            self._timed(self.rows)  # records the graph
+            self.longest += self.most
 
     def ahead(self) -> float:
         """Seconds of a forward with all heads, after which every row stands further on."""
