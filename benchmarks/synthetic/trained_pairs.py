@@ -121,8 +121,15 @@ def plot(rows: list[Row], file: Path) -> None:
     from matplotlib import pyplot
 
     names = [name for name in STUDIES if any(row["study"] == name for row in rows)]
-    figure, panels = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3.4), squeeze=False, layout="constrained")
-    for panel, name in zip(panels[0], names, strict=True):
+    columns = min(2, len(names))
+    lines = -(-len(names) // columns)
+    figure, grid = pyplot.subplots(
+        lines, columns, figsize=(5 * columns, 3.2 * lines), squeeze=False, layout="constrained"
+    )
+    panels = list(grid.flat)
+    for unused in panels[len(names) :]:
+        unused.set_axis_off()
+    for panel, name in zip(panels, names, strict=False):
         for n, colour, shift in ((1, "#3b6fb6", -0.08), (STUDIES[name].n_future, "#d1662b", 0.08)):
             of_n = [row["accuracy"] for row in rows if row["study"] == name and row["n_future"] == n]
             if not of_n:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def presets() -> None:
-    """List the training presets with their sizes."""
+    """List the training presets with their sizes, and what the small ones reach."""
     from mtp_eval.harness.models.size import model_size
     from mtp_eval.harness.training.matching import matched
-    from mtp_eval.harness.training.presets import PRESETS, preset
+    from mtp_eval.harness.training.presets import PRESETS, REACHES, preset
 
     print(f"{'preset':<23} {'parameters':>14} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
     for name in PRESETS:
@@ -20,3 +20,6 @@ def presets() -> None:
             f"{name:<23} {size.n_parameters:>14,} {f'{model.n_trunk_layers}+{model.n_future}':>11} {model.d_model:>5} "
             f"{model.context_length:>7} {tokens:>10.2e}  {', '.join(config.data.sources)}"
         )
+    print("\nWhat a model of each family reaches:")
+    for family, reached in REACHES.items():
+        print(f"{family:<23} {reached}")

@@ -12,7 +12,7 @@ from typing import Any
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.config import TrainConfig, make_config
 from mtp_eval.harness.training.paper_presets import paper_presets
-from mtp_eval.harness.training.synthetic_presets import synthetic_presets
+from mtp_eval.harness.training.synthetic_presets import SYNTHETIC_REACHES, synthetic_presets
 
 Values = Mapping[str, Any]
 
@@ -82,6 +82,17 @@ PRESETS: Mapping[str, Values] = {
     **dict(synthetic_presets()),
     **dict(paper_presets()),
 }
+
+
+REACHES: Mapping[str, str] = {
+    "listops": "2.5 minutes of a core: programs of 1 to 3 operations, all of them with some seeds, few with others; no longer one",
+    "code-tiny": "minutes, to try commands out: no benchmark problem is solved",
+    "code-small": "half an hour on two cores (estimated): 1.5 bits per byte of held-out code with n=1, 1.7 with n=4",
+    "bytes": "a quarter of an hour on two cores (estimated): 2.5 bits per byte of held-out code with n=8",
+    **SYNTHETIC_REACHES,
+    "paper": "shapes and budgets of arXiv 2404.19737, for GPUs; not trained here",
+}
+"""By family, measured unless it says otherwise: docs/benchmarks/synthetic.md and docs/benchmarks/training.md."""
 
 
 def preset_values(name: str) -> Values:

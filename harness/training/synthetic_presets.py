@@ -52,6 +52,13 @@ PAIRS: Mapping[str, _Pair] = {
     "stargraph": _Pair("stargraph@d2l3", 2, layers=4, context=20, steps=2000, batch=32),
 }
 
+SYNTHETIC_REACHES: Mapping[str, str] = {
+    "poly": "2 minutes of a core: m = 1 to 3 of a small ring, well above guessing and far from all; m = 4 to 6 stay at guessing",
+    "induction": "2 minutes of a core: names copied in short stories of little but names, most of them",
+    "stargraph": "1 minute of a core: nodes copied always; the right path of two with most seeds, one in two with the others",
+}
+"""Over five seeds; the figures are in docs/benchmarks/synthetic.md."""
+
 
 def synthetic_presets() -> Iterator[tuple[str, Values]]:
     """All of them by name."""

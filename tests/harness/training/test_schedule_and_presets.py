@@ -11,7 +11,7 @@ from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import LossConfig, OptimizerConfig
 from mtp_eval.harness.training.matching import matched
 from mtp_eval.harness.training.overlap import OverlapIndex, summarise
-from mtp_eval.harness.training.presets import PRESETS, preset
+from mtp_eval.harness.training.presets import PRESETS, REACHES, preset
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
 
 
@@ -47,7 +47,13 @@ def test_every_preset_is_a_valid_config_of_a_model_that_exists(name: str) -> Non
     assert matched(config.model, 264).n_future == config.model.n_future
 
 
-@pytest.mark.parametrize("pair", [("listops", 4), ("code-tiny", 4), ("code-small", 4), ("bytes", 8), ("paper-6.7B", 4)])
+PAIRS = [
+    *[("listops", 4), ("code-tiny", 4), ("code-small", 4), ("bytes", 8), ("paper-6.7B", 4)],
+    *[("poly", 2), ("induction", 2), ("stargraph", 2)],
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_presets_of_one_name_differ_in_n_future_only(pair: tuple[str, int]) -> None:
     name, n = pair
     one, many = preset(f"{name}-n1"), preset(f"{name}-n{n}")
@@ -55,6 +61,11 @@ def test_presets_of_one_name_differ_in_n_future_only(pair: tuple[str, int]) -> N
     assert one.model.model_copy(update={"n_future": n}) == many.model
     sizes = [model_size(matched(config.model, 264)).n_parameters for config in (one, many)]
     assert sizes[0] == sizes[1]
+
+
+def test_what_is_reached_is_said_of_every_family() -> None:
+    families = {name.rpartition("-n")[0] for name in PRESETS if not name.startswith("paper-")}
+    assert set(REACHES) == families | {"paper"}
 
 
 # Tables S13 and S14 of the paper: total parameters in units of a billion, tokens in units of a billion
