@@ -4,8 +4,10 @@
 
 Every number of heads decodes the same prompts in turns, `--rounds` times; a speed-up is the median over the rounds of the
 ratio of rates within a round, so that a busy machine disturbs it little. Plain decoding is that of the same model and skips
-heads 2..n; `--baseline` adds the rate of another model (the matched n = 1 model) as a column. Every completion is compared
-with the plain one. Without --model a small model is trained first (half a minute).
+heads 2..n; `--baseline` decodes with another model (the matched n = 1 model) in the same rounds. Every completion is compared
+with the plain one. "Break-even" is what a forward costs in plain ones, without prompts: the tokens per forward from which drafting
+gains; "limit" is what it would be if weights were read, or products computed, as fast as this machine can. Without --model a small
+model is trained first (half a minute).
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
 from mtp_eval.harness.decoding.native import NativeBackend
+from mtp_eval.harness.decoding.plan import measure
+from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.verifying import Coupled
 from mtp_eval.harness.models.backend import DecodingSettings
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.tasks.problem import Completion, Request
@@ -50,9 +55,14 @@ def decode(backend: NativeBackend, wanted: list[Request], settings: DecodingSett
 
 
 def sweep(
-    backend: NativeBackend, wanted: list[Request], batch: int, heads: list[int], rounds: int, args: argparse.Namespace
+    backend: NativeBackend,
+    wanted: list[Request],
+    batch: int,
+    heads: list[int],
+    baseline: NativeBackend | None,
+    args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """One row per number of heads, then one for "auto"."""
+    """One row per number of heads, one for "auto", one for the baseline."""
     base = DecodingSettings(
         batch_size=batch, temperature=args.temperature, top_p=args.top_p, acceptance=args.acceptance
     )
@@ -61,15 +71,18 @@ def sweep(
     }
     chosen = backend.resolve(wanted, base)
     settings["auto"] = chosen
+    if baseline is not None:
+        settings["baseline"] = DecodingSettings(**{**_fields(base), "decode": "autoregressive"})
     passes: dict[int | str, list[dict[str, Any]]] = {k: [] for k in settings}
-    for turn in range(rounds + 1):
+    for turn in range(args.rounds + 1):
         for k, setting in settings.items():
+            model = baseline if k == "baseline" and baseline is not None else backend
             if turn == 0:
-                decode(backend, wanted[: max(batch, 2)], setting)  # allocates, records graphs
+                decode(model, wanted[: max(batch, 2)], setting)  # allocates, records graphs
             else:
                 if backend.model.embed_tokens.weight.device.type == "cuda":
-                    decode(backend, wanted[:batch], setting)  # the engine was another: its graphs are recorded anew
-                passes[k].append(decode(backend, wanted, setting))
+                    decode(model, wanted[:batch], setting)  # the engine was another: its graphs are recorded anew
+                passes[k].append(decode(model, wanted, setting))
     plain = passes[1]
     rows = []
     for k, runs in passes.items():
@@ -78,17 +91,19 @@ def sweep(
         ratios = [run["tokens"] / run["wall"] / (p["tokens"] / p["wall"]) for run, p in zip(runs, plain, strict=True)]
         cpu = [run["tokens"] / run["cpu"] / (p["tokens"] / p["cpu"]) for run, p in zip(runs, plain, strict=True)]
         tpf = runs[0]["tokens_per_forward"]
+        names = {"auto": f"auto ({chosen.draft_heads})"}
+        if baseline is not None:
+            names["baseline"] = baseline.name
         rows.append(
             {
-                "heads": k if k != "auto" else f"auto ({chosen.draft_heads})",
+                "heads": names.get(str(k), k),
                 "speedup": statistics.median(ratios),
                 "speedup_range": (min(ratios), max(ratios)),
                 "speedup_cpu": statistics.median(cpu),
                 "tokens_per_forward": tpf,
-                "break_even": tpf / statistics.median(ratios),  # cost of a forward against a plain one
                 "tokens_per_second": rate,
                 "acceptance": runs[0]["acceptance"],
-                "identical": f"{same}/{len(wanted)}",
+                "identical": f"{same}/{len(wanted)}" if k != "baseline" else "–",
             }
         )
     return rows
@@ -106,6 +121,32 @@ def floor(backend: NativeBackend, batch: int, bounds: dict[str, float]) -> dict[
     return {"read_seconds": read, "arithmetic_seconds": work, "tokens_per_second": batch / max(read, work)}
 
 
+def break_even(backend: NativeBackend, wanted: list[Request], batch: int, heads: list[int]) -> dict[int, float]:
+    """Cost of a forward with so many heads in plain ones, timed in turns at the same places: the least of a few turns."""
+    networks = {k: backend._network(k) for k in sorted({1, *heads})}
+    jobs = backend._jobs(wanted[:batch])[0]
+    least: dict[int, float] = {}
+    for _ in range(3):
+        plan, _ = measure(networks, Coupled(Sampler()), jobs, forwards=1e6)
+        least = {k: min(seconds, least.get(k, seconds)) for k, seconds in plan.step_seconds.items()}
+    return {k: seconds / least[1] for k, seconds in least.items()}
+
+
+def limit(backend: NativeBackend, batch: int, heads: int, bounds: dict[str, float]) -> float:
+    """The least that a forward with so many heads could cost in plain ones on this machine: weights read, products done."""
+    size = model_size(backend.config)
+    n = backend.config.n_future
+    head = (size.n_parameters - size.n_parameters_next_token) / max(n - 1, 1)
+    itemsize = backend.model.embed_tokens.weight.itemsize
+
+    def seconds(k: int) -> float:
+        read = (size.n_parameters_next_token + (k - 1) * head) * itemsize / bounds["bytes_per_second"]
+        work = batch * (k * size.decode_flops_per_token + (k - 1) * 2 * head) / bounds["flops_per_second"]
+        return max(read, work)
+
+    return seconds(heads) / seconds(1)
+
+
 def markdown(study: dict[str, Any]) -> str:
     """Tables as in the paper: speed-up, with tokens per forward in brackets."""
     about = study["machine"]
@@ -114,17 +155,18 @@ def markdown(study: dict[str, Any]) -> str:
         lines += [
             f"**{block['model']}**, batch {block['batch']}, {block['source']}: {block['n_prompts']} prompts of "
             f"{block['prompt_tokens']} tokens, {block['new_tokens']} new; plain {block['plain_rate']:.0f} tokens/s, "
-            f"floor of this machine {block['floor']['tokens_per_second']:.0f} tokens/s"
-            + (f", baseline {block['baseline']}" if block.get("baseline") else ""),
+            f"floor of this machine {block['floor']['tokens_per_second']:.0f} tokens/s",
             "",
-            "| heads | speed-up (tokens per forward) | range over rounds | CPU time | break-even | tokens/s | acceptance | identical |",
+            "| heads | speed-up (tokens per forward) | range over rounds | CPU time | break-even (limit) | tokens/s | acceptance "
+            "| identical |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for row in block["rows"]:
             low, high = row["speedup_range"]
+            cost = f"{row['break_even']:.2f} ({row['limit']:.2f})" if "limit" in row else ""
             lines.append(
                 f"| {row['heads']} | {row['speedup']:.2f} ({row['tokens_per_forward']:.2f}) | {low:.2f} to {high:.2f} | "
-                f"{row['speedup_cpu']:.2f} | {row['break_even']:.2f} | {row['tokens_per_second']:.0f} | "
+                f"{row['speedup_cpu']:.2f} | {cost} | {row['tokens_per_second']:.0f} | "
                 f"{' '.join(f'{a:.2f}' for a in row['acceptance'])} | {row['identical']} |"
             )
         lines.append("")
@@ -132,7 +174,7 @@ def markdown(study: dict[str, Any]) -> str:
 
 
 def plot(study: dict[str, Any], path: Path) -> None:
-    """Speed-up and tokens per forward by number of heads; skipped where matplotlib is not installed."""
+    """Speed-up by number of heads, a panel for each model and source; skipped where matplotlib is not installed."""
     try:
         import matplotlib
 
@@ -142,19 +184,34 @@ def plot(study: dict[str, Any], path: Path) -> None:
         print("no plot: matplotlib is not installed")
         return
     # On a shared CPU the time that the process itself used is the steadier figure.
-    measure = "speedup" if "threads" not in study["machine"]["device"] else "speedup_cpu"
-    figure, axis = plt.subplots(figsize=(7, 4.5))
-    for block in study["blocks"]:
-        rows = [row for row in block["rows"] if isinstance(row["heads"], int)]
-        label = f"{block['model']}, batch {block['batch']}, {block['source']}"
-        (line,) = axis.plot([r["heads"] for r in rows], [r[measure] for r in rows], marker="o", label=label)
-        tokens = [r["tokens_per_forward"] for r in rows]
-        axis.plot([r["heads"] for r in rows], tokens, linestyle=":", color=line.get_color(), linewidth=1)
-    axis.axhline(1, color="grey", linewidth=0.8)
-    axis.set_xlabel("heads used")
-    what = "rate" if measure == "speedup" else "tokens per CPU second"
-    axis.set_ylabel(f"{what} / plain; dotted: tokens per forward")
-    axis.legend(fontsize=7)
+    on_gpu = "threads" not in study["machine"]["device"]
+    measure, what = ("speedup", "rate") if on_gpu else ("speedup_cpu", "tokens per CPU second")
+    models = list(dict.fromkeys(block["model"] for block in study["blocks"]))
+    sources = list(dict.fromkeys(block["source"] for block in study["blocks"]))
+    size = (3.4 * len(sources) + 0.6, 3.0 * len(models) + 0.4)
+    figure, axes = plt.subplots(len(models), len(sources), figsize=size, squeeze=False, sharey="row", sharex="row")
+    for i, model in enumerate(models):
+        for j, source in enumerate(sources):
+            axis = axes[i][j]
+            for block in study["blocks"]:
+                if (block["model"], block["source"]) != (model, source):
+                    continue
+                rows = [row for row in block["rows"] if isinstance(row["heads"], int)]
+                heads = [row["heads"] for row in rows]
+                axis.plot(
+                    heads, [row[measure] for row in rows], marker="o", markersize=4, label=f"batch {block['batch']}"
+                )
+            axis.plot(
+                heads, [row["tokens_per_forward"] for row in rows], ":", color="black", label="tokens per forward"
+            )
+            axis.axhline(1, color="grey", linewidth=0.8)
+            axis.set_xticks(heads)
+            axis.set_title(f"{model}, {source}", fontsize=9)
+            if i == len(models) - 1:
+                axis.set_xlabel("heads used")
+            if j == 0:
+                axis.set_ylabel(f"{what} / plain", fontsize=9)
+    axes[0][0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -181,7 +238,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument(
+        "--replot", type=Path, nargs="+", help="draw the plot of studies written with --json, run nothing"
+    )
     args = parser.parse_args()
+    if args.replot:
+        studies = [json.loads(file.read_text("utf-8")) for file in args.replot]
+        plot({**studies[0], "blocks": [block for study in studies for block in study["blocks"]]}, args.plot)
+        return
     if args.quick:
         args.n_prompts, args.new_tokens, args.prompt_tokens, args.rounds, args.batch = 4, 48, 64, 1, [1, 4]
     backends = [NativeBackend(path, device=args.device, dtype=args.dtype) for path in args.model] or [quick_model()]
@@ -202,7 +266,12 @@ def main() -> None:
             for batch in args.batch:
                 n_prompts = max(args.n_prompts, batch)
                 wanted = requests(backend.tokenizer, source, n_prompts, args.prompt_tokens, args.new_tokens)
-                rows = sweep(backend, wanted, batch, [k for k in heads if k <= n], args.rounds, args)
+                rows = sweep(backend, wanted, batch, [k for k in heads if k <= n], baseline, args)
+                costs = break_even(backend, wanted, batch, [k for k in heads if k <= n])
+                for row in rows:
+                    if isinstance(row["heads"], int):
+                        row["break_even"] = costs[row["heads"]]
+                        row["limit"] = limit(backend, batch, row["heads"], bounds)
                 block = {
                     "model": backend.name,
                     "batch": batch,
@@ -214,11 +283,6 @@ def main() -> None:
                     "floor": floor(backend, batch, bounds),
                     "rows": rows,
                 }
-                if baseline is not None:
-                    plain = DecodingSettings(decode="autoregressive", batch_size=batch)
-                    decode(baseline, wanted[:batch], plain)
-                    run = decode(baseline, wanted, plain)
-                    block["baseline"] = f"{baseline.name} {run['tokens'] / run['wall']:.0f} tokens/s"
                 study["blocks"].append(block)
                 print(markdown({**study, "blocks": [block]}), flush=True)
     if args.json:
