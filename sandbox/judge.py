@@ -20,6 +20,7 @@ from mtp_eval.sandbox.exceptions import FROM_PROGRAM, one_line
 from mtp_eval.sandbox.jail import Jail, Usage
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.proxies import Unsendable
 from mtp_eval.sandbox.remote import Link, Mispredicted, Script, opening
 from mtp_eval.sandbox.session import Ended, Session
 from mtp_eval.sandbox.wire import NestedTooDeeply, NotEncodable, TooLarge, to_bytes
@@ -51,10 +52,15 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
         return _judged(program, None, jail, timeout_seconds)
     trusted = compile_trusted(program.prelude, program.tests)
     try:
-        return _judged(program, trusted, jail, timeout_seconds)
-    except Mispredicted:
-        trusted.script, trusted.has_script = None, False
-        return _judged(program, trusted, jail, timeout_seconds)
+        try:
+            return _judged(program, trusted, jail, timeout_seconds)
+        except Mispredicted:
+            trusted.script, trusted.has_script = None, False
+            return _judged(program, trusted, jail, timeout_seconds)
+    except (
+        Unsendable
+    ):  # the tests give the program a function or object of their own: that works in one interpreter only
+        return _judged(program, None, jail, timeout_seconds)
 
 
 def _judged(program: Program, trusted: Compiled | None, jail: Jail, timeout_seconds: float) -> Outcome:
@@ -68,7 +74,7 @@ def _judged(program: Program, trusted: Compiled | None, jail: Jail, timeout_seco
         ended = session.ended or Ended(Verdict.PASSED)
     except Ended as over:
         ended = session.ended or over
-    except Mispredicted:
+    except (Mispredicted, Unsendable):
         session.close()
         raise
     wall_seconds = time.monotonic() - session.started
@@ -97,20 +103,22 @@ def _run_split(session: Session, trusted: Compiled) -> None:
     try:
         exec(trusted.prelude, namespace)
         exec(trusted.tests, namespace)
-    except Ended:
-        if link.mispredicted:
-            raise Mispredicted from None
-        raise
-    except (NestedTooDeeply, TooLarge) as error:
-        raise session.end(Verdict.ERROR, str(error)) from None
-    except NotEncodable as error:
-        raise session.end(Verdict.INFRASTRUCTURE_ERROR, f"{error}; mark it same_interpreter") from None
     except BaseException as error:
         if link.mispredicted:
             raise Mispredicted from None
+        if link.unsendable:
+            raise Unsendable from None
+        if isinstance(error, Ended):
+            raise
+        if isinstance(error, (NestedTooDeeply, TooLarge)):
+            raise session.end(Verdict.ERROR, str(error)) from None
+        if isinstance(error, NotEncodable):
+            raise session.end(Verdict.INFRASTRUCTURE_ERROR, str(error)) from None
         raise session.end(*_verdict_of_exception(error)) from None
     if link.mispredicted:
         raise Mispredicted
+    if link.unsendable:
+        raise Unsendable
     if trusted.script is None and trusted.has_script and session.ended is None:
         trusted.script = link.script()
         trusted.has_script = trusted.script is not None

@@ -43,10 +43,10 @@ class Remote:
         return self._link.ask("get", self._target, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._link.ask("set", self._target, name, encode(value, encode_remote))
+        self._link.ask("set", self._target, name, self._link.pack(value))
 
     def __getitem__(self, key: Any) -> Any:
-        return self._link.ask("item", self._target, encode(key, encode_remote))
+        return self._link.ask("item", self._target, self._link.pack(key))
 
     def __len__(self) -> int:
         length = self._link.ask("len", self._target)
@@ -104,4 +104,13 @@ def encode_remote(value: Any, depth: int) -> Any:
             return encode(base(value), encode_remote, depth)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return encode(value.tolist(), encode_remote, depth)
-    raise NotEncodable(f"the tests pass a value of type {type(value).__name__}, which cannot be sent to the program")
+    if isinstance(value, BaseException):
+        raise NotEncodable(f"the tests pass a {type(value).__name__}, which cannot be sent to the program")
+    raise Unsendable(f"the tests pass a value of type {type(value).__name__}")
+
+
+class Unsendable(BaseException):
+    """The tests pass something of their own (a function, an object) to the program; no value of the program's is one.
+
+    No `except Exception` of the tests catches it.
+    """

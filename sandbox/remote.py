@@ -12,7 +12,7 @@ from typing import Any
 from mtp_eval.sandbox.codec import containers, decode, encode, replace_content
 from mtp_eval.sandbox.exceptions import exception_from, one_line
 from mtp_eval.sandbox.outcome import Verdict
-from mtp_eval.sandbox.proxies import Remote, RemoteCallable, RemoteIterator, encode_remote
+from mtp_eval.sandbox.proxies import Remote, RemoteCallable, RemoteIterator, Unsendable, encode_remote
 from mtp_eval.sandbox.session import Ended, Session
 from mtp_eval.sandbox.wire import BadFrame, to_json
 
@@ -102,8 +102,8 @@ class Link:
 
     def call(self, target: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call something in the jail; arguments that it changed in place are changed here too."""
-        packed = [encode(arg, encode_remote) for arg in args]
-        packed_names = {name: encode(arg, encode_remote) for name, arg in kwargs.items()}
+        packed = [self.pack(arg) for arg in args]
+        packed_names = {name: self.pack(arg) for name, arg in kwargs.items()}
         call = to_json([target, packed, packed_names])
         self._calls.append(call)
         if '["h",' in call or target not in self._handles.values():
@@ -118,6 +118,19 @@ class Link:
         if answer[-1] is not None and answer[0] in ("ok", "raise"):
             self._bring_back(args, answer[-1])
         return self._value(answer)
+
+    def pack(self, value: Any) -> Any:
+        """An argument of the tests', encoded.
+
+        Raises:
+            Unsendable: it is something that only exists on this side; the split is over.
+        """
+        try:
+            return encode(value, encode_remote)
+        except Unsendable as error:
+            self.unsendable = True
+            self.session.end(Verdict.INFRASTRUCTURE_ERROR, str(error))
+            raise
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Any other request whose answer is one value."""
@@ -146,7 +159,7 @@ class Link:
         self.session.end(Verdict.INFRASTRUCTURE_ERROR, "the tests did not make the calls that were made ahead")
         return Mispredicted()
 
-    mispredicted = False
+    mispredicted = unsendable = False
 
     def resolve(self, data: list[Any]) -> Any:
         """Handles and numpy arrays."""

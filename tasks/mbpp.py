@@ -115,7 +115,6 @@ class MbppTask(BaseTask):
             source=source,
             tests=tests_of(row),
             timeout_seconds=SLOW_REFERENCES.get(row["task_id"]),
-            same_interpreter=builds_program_classes(row),
         )
 
 
@@ -159,16 +158,6 @@ def entry_point_of(code: str, asserts: Sequence[str]) -> str | None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
                 return node.func.id
     return None
-
-
-def builds_program_classes(row: Mapping[str, Any]) -> bool:
-    """Whether the tests build instances of classes that the reference defines: such tests cannot run outside it."""
-    classes = {node.name for node in parse(row["code"]).body if isinstance(node, ast.ClassDef)}
-    tests = parse(tests_of(row))
-    return any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes
-        for node in ast.walk(tests)
-    )
 
 
 def load(data_dir: Path | None) -> Loaded:

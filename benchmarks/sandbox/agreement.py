@@ -6,6 +6,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,23 @@ def human_eval(folder: Path) -> Iterator[tuple[Program, bool, str]]:
         yield Program(row["task_id"], source, tests, prelude, timeout_seconds=3.0), row["passed"], row["result"]
 
 
-def mbpp(folder: Path) -> Iterator[tuple[Program, bool, str]]:
-    """The whole solution, then the setup code and the asserts of the published MBPP."""
-    from mtp_eval.tasks.mbpp import builds_program_classes
+LDB_IMPORTS = (
+    "from typing import *\nimport math\nfrom heapq import *\nimport itertools\nimport re\nimport typing\nimport heapq\n"
+)
+"""What LLMDebugger (programming/generators/py_generate.py, IMPORT_HEADER) puts before every program that it runs."""
 
+
+def mbpp(folder: Path, *, imports: bool = False, own_tests: bool = False) -> Iterator[tuple[Program, bool, str]]:
+    """The whole solution and MBPP's `test_list`; its publisher had imports before it and a test in each row."""
     with open(folder / "tasks" / "mbpp.jsonl") as file:
         problems = {row["task_id"]: row for row in map(json.loads, file)}
     for row in rows(folder / "verdicts" / "mbpp-ldb-seed.jsonl.gz"):
         problem = problems[int(str(row["task_id"]).rsplit("/", 1)[-1])]
         tests = "\n".join([problem["test_setup_code"], *problem["test_list"]]).replace("\r\n", "\n")
-        program = Program(
-            f"mbpp/{problem['task_id']}",
-            row["solution"] or "",
-            tests,
-            timeout_seconds=10.0,
-            same_interpreter=builds_program_classes(problem),
-        )
+        source = row["solution"] or ""
+        source = LDB_IMPORTS + source if imports else source
+        tests = row["test"] if own_tests else tests
+        program = Program(f"mbpp/{problem['task_id']}", source, tests, timeout_seconds=10.0)
         yield program, row["passed"], ""
 
 
@@ -59,7 +61,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all disagreements here")
     options = parser.parse_args()
     report = {}
-    for name, load in (("he-claireeeeeeee", human_eval), ("mbpp-ldb-seed", mbpp)):
+    runs = (
+        ("he-claireeeeeeee", human_eval),
+        ("mbpp-ldb-seed, test_list", mbpp),
+        ("mbpp-ldb-seed, test_list with the publisher's imports", partial(mbpp, imports=True)),
+        ("mbpp-ldb-seed, the publisher's imports and tests", partial(mbpp, imports=True, own_tests=True)),
+    )
+    for name, load in runs:
         published = {(program.problem_id, program.source): (program, *rest) for program, *rest in load(options.data)}
         chosen = list(published.values())[: 300 if options.quick else None]
         with Pool(workers=2) as pool:
@@ -70,8 +78,10 @@ def main() -> None:
             for (program, passed, result), outcome in zip(chosen, outcomes, strict=True)
             if outcome.passed != passed
         ]
+        infrastructure = sum(outcome.verdict == "infrastructure_error" for outcome in outcomes)
         same = len(chosen) - len(differing)
-        print(f"{name}: {same} of {len(chosen)} distinct programs agree ({same / len(chosen):.2%})")
+        print(f"{name}: {same} of {len(chosen)} distinct programs agree ({same / len(chosen):.2%})", end="")
+        print(f"; {infrastructure} infrastructure errors")
         for row in differing:
             print(
                 f"  {row['problem']}: published {row['published']} {row['said']!r:.60}; {row['verdict']} {row['error']}"

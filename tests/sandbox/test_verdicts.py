@@ -109,10 +109,38 @@ def test_tests_that_swallow_everything_do_not_hide_an_exit(pool: Pool) -> None:
     assert judge(pool, "import os\ndef f(): os._exit(0)", tests).verdict is Verdict.EXITED_EARLY
 
 
-def test_unsendable_test_argument_is_our_fault(pool: Pool) -> None:
-    outcome = judge(pool, "def f(x): return x(1)", "assert f(lambda n: n) == 1")
-    assert outcome.verdict is Verdict.INFRASTRUCTURE_ERROR
-    assert "same_interpreter" in outcome.error
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert f(lambda n: n) == 1",
+        "class Own:\n    def __call__(self, n): return n\nassert f(Own()) == 1",
+        "try: f(lambda n: n)\nexcept BaseException: assert False\nassert f(x=lambda n: n) == 1",
+    ],
+)
+def test_tests_that_give_the_program_a_function_of_theirs_share_its_interpreter(pool: Pool, tests: str) -> None:
+    outcomes = [judge(pool, f"def f(x): return x({n})", tests) for n in (1, 2)]
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.PASSED, Verdict.FAILED]
+    assert all(outcome.same_interpreter for outcome in outcomes)
+
+
+def test_a_program_cannot_bring_itself_into_the_tests_interpreter(pool: Pool) -> None:
+    """What it returns comes back as a value or a proxy, and both can be sent to it again."""
+    returned = (
+        "f",
+        "lambda: 1",
+        "int",
+        "object()",
+        "iter([1])",
+        "ValueError()",
+        "ValueError",
+        "type(f)",
+        "{1: f}",
+        "...",
+    )
+    for value in returned:
+        outcome = judge(pool, f"def f(x=None): return {value}", "y = f()\nassert f([y]) is not y and f(y) == 5")
+        assert outcome.verdict in (Verdict.FAILED, Verdict.ERROR), (value, outcome)
+        assert not outcome.same_interpreter
 
 
 def test_tests_that_do_not_compile_are_our_fault(pool: Pool) -> None:
