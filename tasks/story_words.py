@@ -153,18 +153,16 @@ TEMPLATES = (
 )
 MEETINGS = (
     "{name} met {name}.",
-    "{name} ran to {name}, and {name} ran to {name}.",
+    "{name} saw {name}.",
+    "{name} fed {name}.",
+    "{name} ran to {name}.",
     '"{name}!" called {name}.',
-    '"look, {name}," said {name}.',
-    '"thank you, {name}," said {name}.',
-    "{name} saw {name}, and {name} saw {name}.",
-    "{name} and {name} like to {verb}.",
-    "{name} was {adj}, but {name} was not.",
-    '"is it {name}?" asked {name}. "no, it is {name}," said {name}.',
-    "{name} {verbs}, {name} {verbs}, and {name} {verbs}.",
-    "{name}, {name} and {name} are {adj}.",
+    '"{name}?" asked {name}.',
+    "{name} and {name} sang.",
+    "{name}, {name} and {name} sat.",
+    "{name} hid, and {name} hid.",
 )
-"""Sentences of little but names, in which a small model can learn in minutes what a name does."""
+"""Sentences of little but names, in which a small model can learn in a minute what a name does."""
 OPENINGS = (
     "once there was a {adj} child called {name} who had a {noun}.",
     "{name} lived {place} with {name}, a {adj} {noun}.",
