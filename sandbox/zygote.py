@@ -50,6 +50,7 @@ def main() -> None:
         if name.startswith("LD_"):
             del os.environ[name]
     warm_up()
+    _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well
     if filter_ is not None:
         filter_.install_for_zygote()
     commands.send(json.dumps({"layers": layers}).encode())
@@ -125,7 +126,6 @@ def _limit_for_good(config: dict[str, Any]) -> None:
     """Limits that are the same for every program; children cannot raise them."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, config["open_files"])
-    _lower(resource.RLIMIT_AS, config["memory_bytes"])
     _lower(resource.RLIMIT_FSIZE, config["output_bytes"])
     if config["isolation"] == "full":
         _lower(resource.RLIMIT_NPROC, config["processes"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,18 +39,47 @@ def human_eval(folder: Path) -> Iterator[tuple[Program, bool, str]]:
 LDB_IMPORTS = (
     "from typing import *\nimport math\nfrom heapq import *\nimport itertools\nimport re\nimport typing\nimport heapq\n"
 )
-"""What LLMDebugger (programming/generators/py_generate.py, IMPORT_HEADER) puts before every program that it runs."""
+"""What LLMDebugger (programming/generators/py_generate.py, IMPORT_HEADER) puts before the programs that it runs."""
+LDB_MODULES = {"math", "itertools", "re", "typing", "heapq"}
+
+
+def needs_imports(source: str) -> bool:
+    """Whether a program uses a module of the header that it neither imports nor defines."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    own = {alias.asname or alias.name for node in imports for alias in node.names}
+    own |= {name.id for name in names if not isinstance(name.ctx, ast.Load)} | {
+        argument.arg for argument in ast.walk(tree) if isinstance(argument, ast.arg)
+    }
+    return bool({name.id for name in names} & LDB_MODULES - own)
+
+
+def files_with_imports(published: list[dict[str, Any]]) -> set[str]:
+    """The published files (one a model) whose run had the header in scope: programs that need it passed there."""
+    counts: dict[str, Counter[bool]] = {}
+    for row in published:
+        if needs_imports(row["solution"] or ""):
+            counts.setdefault(row["source"].split("#")[0], Counter())[row["passed"]] += 1
+    for name, count in sorted(counts.items()):
+        print(f"  {name}: of {count.total()} programs that need the publisher's imports {count[True]} passed")
+    return {name for name, count in counts.items() if count[True]}
 
 
 def mbpp(folder: Path, *, imports: bool = False, own_tests: bool = False) -> Iterator[tuple[Program, bool, str]]:
-    """The whole solution and MBPP's `test_list`; its publisher had imports before it and a test in each row."""
+    """The whole solution and MBPP's `test_list`; the publisher had imports before some and a test in each row."""
     with open(folder / "tasks" / "mbpp.jsonl") as file:
         problems = {row["task_id"]: row for row in map(json.loads, file)}
-    for row in rows(folder / "verdicts" / "mbpp-ldb-seed.jsonl.gz"):
+    published = list(rows(folder / "verdicts" / "mbpp-ldb-seed.jsonl.gz"))
+    had_imports = files_with_imports(published) if imports else set()
+    for row in published:
         problem = problems[int(str(row["task_id"]).rsplit("/", 1)[-1])]
         tests = "\n".join([problem["test_setup_code"], *problem["test_list"]]).replace("\r\n", "\n")
         source = row["solution"] or ""
-        source = LDB_IMPORTS + source if imports else source
+        source = LDB_IMPORTS + source if row["source"].split("#")[0] in had_imports else source
         tests = row["test"] if own_tests else tests
         program = Program(f"mbpp/{problem['task_id']}", source, tests, timeout_seconds=10.0)
         yield program, row["passed"], ""
@@ -57,6 +88,7 @@ def mbpp(folder: Path, *, imports: bool = False, own_tests: bool = False) -> Ite
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with tasks/ and verdicts/")
+    parser.add_argument("--only", default="", help="only the runs whose name contains this")
     parser.add_argument("--quick", action="store_true", help="the first 300 programs of each")
     parser.add_argument("--json", type=Path, help="write all disagreements here")
     options = parser.parse_args()
@@ -67,7 +99,7 @@ def main() -> None:
         ("mbpp-ldb-seed, test_list with the publisher's imports", partial(mbpp, imports=True)),
         ("mbpp-ldb-seed, the publisher's imports and tests", partial(mbpp, imports=True, own_tests=True)),
     )
-    for name, load in runs:
+    for name, load in [(name, load) for name, load in runs if options.only in name]:
         published = {(program.problem_id, program.source): (program, *rest) for program, *rest in load(options.data)}
         chosen = list(published.values())[: 300 if options.quick else None]
         with Pool(workers=2) as pool:

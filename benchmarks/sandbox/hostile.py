@@ -71,7 +71,7 @@ def run_all(isolation: str, limit_seconds: float, data: Path, quick: bool) -> di
                     rows.append(
                         {
                             "program": program.problem_id,
-                            "verdict": outcome.verdict,
+                            "verdict": str(outcome.verdict),
                             "wrong_pass": outcome.passed and not hostile.may_pass(program),
                             "tries": tries,
                             "seconds": round(seconds, 3),
@@ -103,10 +103,18 @@ def wait_for_end(seconds: float = 5.0) -> list[str]:
     """Descendants that are left once the pool is closed; orphans come to this process, which is their subreaper."""
     deadline = time.monotonic() + seconds
     while True:
-        left = [pid for pid in children_of(os.getpid()) if "resource_tracker" not in _command(pid)]
+        left = [pid for pid in children_of(os.getpid()) if "resource_tracker" not in _command(pid) and not _reaped(pid)]
         if not left or time.monotonic() > deadline:
             return [f"{pid} {_command(pid)[:80]}" for pid in left]
         time.sleep(0.05)
+
+
+def _reaped(pid: str) -> bool:
+    """Whether it is dead; a dead orphan is this process's to collect, as it would be init's."""
+    try:
+        return os.waitpid(int(pid), os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 def _command(pid: str) -> str:
