@@ -1,0 +1,103 @@
+"""Limits: what fills a disk, a pipe or memory costs nobody but the program; time is the program's own, sleep included."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mtp_eval.sandbox.jail import JailConfig
+from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.tasks.problem import Program
+
+FILL = """
+def f():
+    for n in range(10_000):
+        with open(f"p{n}", "wb") as file: file.write(bytes(8 << 20))
+"""
+RAW = """
+import os, struct
+def f():
+    for fd in range(3, 64):
+        try:
+            os.write(fd, struct.pack(">I", 200 << 20))
+            for _ in range(200): os.write(fd, bytes(1 << 20))
+        except OSError: pass
+"""
+ROOM = "def f():\n    for n in range(4): open(f'p{n}', 'wb').write(bytes(15 << 20))\n    return 1"
+FOUR_HUNDRED_MB_KB = 400 << 10
+
+
+@pytest.mark.parametrize(
+    ("program", "verdicts"),
+    [
+        (Program("full scratch folder", FILL, "f()"), (Verdict.OUTPUT_LIMIT,)),
+        (Program("200 MB returned", "def f(): return 'x' * (200 << 20)", "f()"), (Verdict.OUTPUT_LIMIT,)),
+        (Program("200 MB in many strings", "def f(): return ['x' * (1 << 20)] * 200", "f()"), (Verdict.OUTPUT_LIMIT,)),
+        (Program("200 MB of raw bytes", RAW, "f()"), (Verdict.ERROR,)),
+        (
+            Program("200 MB printed", "def f():\n    for _ in range(200): print('x' * (1 << 20))", "f()"),
+            (Verdict.PASSED,),
+        ),
+        (
+            Program("200 MB of output", "for _ in range(200): print('x' * (1 << 20))", stdin_cases=(("", "x"),)),
+            (Verdict.OUTPUT_LIMIT,),
+        ),
+    ],
+    ids=lambda value: value.problem_id if isinstance(value, Program) else "",
+)
+def test_what_is_too_much_ends_with_the_program(pool: Pool, program: Program, verdicts: tuple[Verdict, ...]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    outcomes = list(pool.run([program, *(Program("room", f"{ROOM}\n# {n}", "assert f() == 1") for n in range(4))]))
+    assert outcomes[0].verdict in verdicts, outcomes[0]
+    assert [outcome.verdict for outcome in outcomes[1:]] == [Verdict.PASSED] * 4
+    assert time.monotonic() - started < 30
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < FOUR_HUNDRED_MB_KB
+
+
+@contextmanager
+def spinning(n_processes: int) -> Iterator[None]:
+    """That many processes that want a CPU all the time."""
+    spinners = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(n_processes)]
+    try:
+        time.sleep(0.2)
+        yield
+    finally:
+        for process in spinners:
+            process.kill()
+            process.wait()
+
+
+def test_on_a_busy_host_a_sleeper_ends_at_its_limit_and_a_worker_gets_its_time() -> None:
+    """The limit is 1 s. One program sleeps; the other needs 0.5 s of CPU, which takes longer than 1 s on this host."""
+    asleep = Program("asleep", "import time\ndef f(): time.sleep(60)", "f()")
+    working = Program("working", "import time\ndef f():\n    while time.process_time() < 0.5: pass", "f()")
+    with Pool(workers=1, timeout_seconds=1.0) as pool, spinning(2 * (os.cpu_count() or 1)):
+        outcomes = list(pool.run([asleep, working]))
+    assert outcomes[0].verdict is Verdict.TIMEOUT
+    assert outcomes[0].wall_seconds < 2.0
+    assert outcomes[0].cpu_seconds < 0.5
+    assert outcomes[1].verdict is Verdict.PASSED
+    assert outcomes[1].wall_seconds > 1.0
+
+
+@pytest.mark.parametrize(("preload", "megabytes"), [((), 64), ((), 128), ((), 256), (("numpy",), 256)])
+def test_numpy_under_a_memory_limit_works_or_ends_at_once(preload: tuple[str, ...], megabytes: int) -> None:
+    pytest.importorskip("numpy")
+    source = "import numpy as np\ndef f(n): return np.linalg.inv(np.eye(n) * 2).sum(), np.arange(n).dot(np.arange(n))"
+    with Pool(
+        workers=1, memory_bytes=megabytes << 20, timeout_seconds=10.0, config=JailConfig(preload=preload)
+    ) as pool:
+        (outcome,) = pool.run([Program("numpy", source, "assert f(50) == (25.0, 40425)")])
+    if megabytes >= 256:
+        assert outcome.passed, outcome
+    assert outcome.verdict not in (Verdict.TIMEOUT, Verdict.INFRASTRUCTURE_ERROR)
+    assert outcome.wall_seconds < 8
