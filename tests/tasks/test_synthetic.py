@@ -110,15 +110,15 @@ def test_a_star_graphs_answer_is_the_only_path():
             assert problem.reference == path + "\n"
 
 
-@pytest.mark.parametrize("name", ["induction", "induction@meetings-2"])
-def test_induction_asks_for_second_letters_of_names_met_before(name):
-    problems = load_task(name).problems()
-    trained = set(re.findall(r"[A-Z][a-z]", " ".join(itertools.islice(load_task(name).training_documents(0), 500))))
+@pytest.mark.parametrize("task", ["induction", "induction@meetings-2"])
+def test_induction_asks_for_second_letters_of_names_met_before(task):
+    problems = load_task(task).problems()
+    trained = set(re.findall(r"[A-Z][a-z]", " ".join(itertools.islice(load_task(task).training_documents(0), 500))))
     for problem in problems:
         name = problem.prompt[-1] + problem.reference
         assert re.fullmatch(r"[A-Z][a-z]", name)
         assert name in problem.prompt[:-1], "met before"
-        assert name not in trained, "never in training"
+        assert name not in trained or task == "induction@meetings-2", "never in training"
         others = {n for n in re.findall(r"[A-Z][a-z]", problem.prompt[:-1]) if n[0] == name[0]}
         assert others == {name}, "the first letter says who is meant"
         assert problem.max_new_tokens == 1
