@@ -16,8 +16,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from mtp_eval.sandbox.codec import RARE_MODULES, RARE_TAGS, containers, content, decode, encode, register_rare_types
+from mtp_eval.sandbox.codec import containers, content, decode, encode
 from mtp_eval.sandbox.describe import as_base, exit_code, kind_of, message_of, raised, truth_of
+from mtp_eval.sandbox.rare import RARE_MODULES, RARE_TAGS, register_rare_types
 from mtp_eval.sandbox.wire import BadFrame, NotEncodable, TooLarge, from_bytes, to_bytes
 
 _read, _write, _exit = os.read, os.write, os._exit

@@ -5,7 +5,7 @@ standard-library types and opaque handles can come out, whatever the bytes are. 
 these (subclasses, iterators, numpy, instances) is written in docs/sandbox.md.
 
     None, bool, float, small int, clean str    themselves
-    everything else                            [tag, ...]; the tags are the keys of `_READERS`
+    everything else                            [tag, ...]; the tags are the keys of `READERS`
 
 Not covered: object identity (two references to one list arrive as two lists) and cycles (refused by the depth limit).
 """
@@ -44,7 +44,7 @@ def encode(value: Any, keep: Keep, depth: int = 0) -> Any:
         return value
     if depth > MAX_DEPTH:
         raise NestedTooDeeply(f"a value nested more than {MAX_DEPTH} levels deep")
-    writer = _WRITERS.get(kind)
+    writer = WRITERS.get(kind)
     if writer is not None:
         return writer(value, keep, depth + 1)
     kept = keep(value, depth + 1)
@@ -62,7 +62,8 @@ def _is_clean(text: str) -> bool:
     return True
 
 
-def _items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]:
+def write_items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]:
+    """A tag and every value encoded."""
     values = list(values)
     if 2 * len(values) > MAX_FRAME_BYTES:
         raise TooLarge(f"{len(values)} items")
@@ -74,7 +75,7 @@ def _items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]
 
 def _pairs(tag: str, value: dict[Any, Any], keep: Keep, depth: int) -> list[Any]:
     flat = [item for pair in dict.items(value) for item in pair]
-    return _items(tag, flat, keep, depth)
+    return write_items(tag, flat, keep, depth)
 
 
 def _builtin(value: Any, keep: Keep, depth: int) -> Any:
@@ -89,7 +90,7 @@ def _builtin(value: Any, keep: Keep, depth: int) -> Any:
 
 
 def _read_builtin(items: list[Any]) -> Any:
-    (name,) = _of(str, items, 1)
+    (name,) = exactly(str, items, 1)
     if name not in _PURE:
         raise BadFrame("a builtin that is not carried")
     return getattr(builtins, name)
@@ -103,23 +104,23 @@ _PURE = frozenset(
     }
 )  # fmt: skip
 _SCALARS = {float, bool, type(None)}
-_WRITERS: dict[type, Callable[[Any, Keep, int], list[Any]]] = {
-    list: lambda v, keep, depth: _items("l", v, keep, depth),
-    tuple: lambda v, keep, depth: _items("t", v, keep, depth),
-    set: lambda v, keep, depth: _items("e", v, keep, depth),
-    frozenset: lambda v, keep, depth: _items("f", v, keep, depth),
+WRITERS: dict[type, Callable[[Any, Keep, int], list[Any]]] = {
+    list: lambda v, keep, depth: write_items("l", v, keep, depth),
+    tuple: lambda v, keep, depth: write_items("t", v, keep, depth),
+    set: lambda v, keep, depth: write_items("e", v, keep, depth),
+    frozenset: lambda v, keep, depth: write_items("f", v, keep, depth),
     dict: lambda v, keep, depth: _pairs("d", v, keep, depth),
     bytes: lambda v, keep, depth: ["b", v.hex()],
     bytearray: lambda v, keep, depth: ["B", v.hex()],
     complex: lambda v, keep, depth: ["c", v.real, v.imag],
     range: lambda v, keep, depth: ["r", *[encode(n, keep, depth) for n in (v.start, v.stop, v.step)]],
-    slice: lambda v, keep, depth: _items("sl", (v.start, v.stop, v.step), keep, depth),
+    slice: lambda v, keep, depth: write_items("sl", (v.start, v.stop, v.step), keep, depth),
     type(Ellipsis): lambda v, keep, depth: ["..."],
     type: lambda v, keep, depth: _builtin(v, keep, depth),
     type(len): lambda v, keep, depth: _builtin(v, keep, depth),
-    type({}.keys()): lambda v, keep, depth: _items("dk", v, keep, depth),
-    type({}.values()): lambda v, keep, depth: _items("dv", v, keep, depth),
-    type({}.items()): lambda v, keep, depth: _items("di", [x for pair in v for x in pair], keep, depth),
+    type({}.keys()): lambda v, keep, depth: write_items("dk", v, keep, depth),
+    type({}.values()): lambda v, keep, depth: write_items("dv", v, keep, depth),
+    type({}.items()): lambda v, keep, depth: write_items("di", [x for pair in v for x in pair], keep, depth),
 }
 
 
@@ -127,18 +128,18 @@ def register_collections() -> None:
     """Teach both directions the containers of `collections`; called once a process, before any program runs."""
     from collections import Counter, OrderedDict, defaultdict, deque
 
-    _WRITERS.update(
+    WRITERS.update(
         {
             Counter: lambda v, keep, depth: _pairs("Counter", v, keep, depth),
             OrderedDict: lambda v, keep, depth: _pairs("OrderedDict", v, keep, depth),
             defaultdict: lambda v, keep, depth: _pairs("defaultdict", v, keep, depth),
-            deque: lambda v, keep, depth: _items("deque", v, keep, depth),
+            deque: lambda v, keep, depth: write_items("deque", v, keep, depth),
         }
     )
     _DICTS.update((Counter, OrderedDict, defaultdict))
     _SEQUENCES.add(deque)
     _CHANGEABLE.update((Counter, OrderedDict, defaultdict, deque))
-    _READERS.update(
+    READERS.update(
         {
             "Counter": lambda v: Counter(_dict(v)),
             "OrderedDict": lambda v: OrderedDict(_dict(v)),
@@ -146,46 +147,6 @@ def register_collections() -> None:
             "deque": deque,
         }
     )
-
-
-RARE_MODULES = frozenset(("fractions", "decimal", "datetime"))
-RARE_TAGS = frozenset(("Fraction", "Decimal", "timedelta", "datetime", "date", "time"))
-
-
-def register_rare_types() -> None:
-    """Teach both directions numbers and dates. In the jail only when one turns up: unused modules make a fork dearer."""
-    from datetime import date, datetime, time, timedelta
-    from decimal import Decimal
-    from fractions import Fraction
-
-    _WRITERS.update(
-        {
-            Fraction: lambda v, keep, depth: _items("Fraction", (v.numerator, v.denominator), keep, depth),
-            Decimal: lambda v, keep, depth: ["Decimal", str(v)],
-            timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
-        }
-    )
-    # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
-    _WRITERS[datetime] = lambda v, keep, depth: _items("datetime", _fields(v, 7), keep, depth)
-    _WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
-    _WRITERS[time] = lambda v, keep, depth: _items("time", _fields(v, 4), keep, depth)
-    _READERS.update(
-        {
-            "Fraction": lambda v: Fraction(*_of(int, v, 2)),
-            "Decimal": lambda v: Decimal(*_of(str, v, 1)),
-            "timedelta": lambda v: timedelta(*_of(int, v, 3)),
-            "datetime": lambda v: datetime(*_of(int, v, 8)[:7], fold=v[7]),
-            "date": lambda v: date(*_of(int, v, 3)),
-            "time": lambda v: time(*_of(int, v, 5)[:4], fold=v[4]),
-        }
-    )
-
-
-def _fields(moment: Any, n: int) -> tuple[Any, ...]:
-    if moment.tzinfo is not None:
-        raise NotEncodable("a time with a time zone")
-    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")[-n:]
-    return (*(getattr(moment, name) for name in names), moment.fold)
 
 
 Resolve = Callable[[list[Any]], Any]
@@ -212,7 +173,7 @@ def _decode(data: Any, resolve: Resolve) -> Any:
             raise BadFrame("a JSON object")
         return data
     tag = data[0]
-    reader = _READERS.get(tag)
+    reader = READERS.get(tag)
     if reader is None:
         return resolve(data)
     items = data[1:]
@@ -234,7 +195,12 @@ def _in_order(items: list[Any], made: Any, copy: Callable[[Any], Any]) -> Any:
     return copied if list(copied) == items else made
 
 
-def _of(kind: type, items: list[Any], n: int) -> list[Any]:
+def exactly(kind: type, items: list[Any], n: int) -> list[Any]:
+    """The items, where they are n of one exact type.
+
+    Raises:
+        BadFrame: they are not.
+    """
     if len(items) != n or any(type(item) is not kind for item in items):
         raise BadFrame(f"expected {n} of {kind.__name__}")
     return items
@@ -244,18 +210,18 @@ def _dict(items: list[Any]) -> dict[Any, Any]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-_READERS: dict[Any, Callable[[list[Any]], Any]] = {
-    "i": lambda v: int(_of(str, v, 1)[0], 16),
-    "s": lambda v: bytes.fromhex(_of(str, v, 1)[0]).decode("utf-8", "surrogatepass"),
+READERS: dict[Any, Callable[[list[Any]], Any]] = {
+    "i": lambda v: int(exactly(str, v, 1)[0], 16),
+    "s": lambda v: bytes.fromhex(exactly(str, v, 1)[0]).decode("utf-8", "surrogatepass"),
     "l": lambda v: v,
     "t": tuple,
     "e": lambda v: _in_order(v, set(v), set),
     "f": lambda v: _in_order(v, frozenset(v), lambda made: frozenset(set(made))),
     "d": _dict,
-    "b": lambda v: bytes.fromhex(_of(str, v, 1)[0]),
-    "B": lambda v: bytearray.fromhex(_of(str, v, 1)[0]),
-    "c": lambda v: complex(*_of(float, v, 2)),
-    "r": lambda v: range(*_of(int, v, 3)),
+    "b": lambda v: bytes.fromhex(exactly(str, v, 1)[0]),
+    "B": lambda v: bytearray.fromhex(exactly(str, v, 1)[0]),
+    "c": lambda v: complex(*exactly(float, v, 2)),
+    "r": lambda v: range(*exactly(int, v, 3)),
     "sl": lambda v: slice(*v),
     "...": lambda v: ...,
     "builtin": _read_builtin,

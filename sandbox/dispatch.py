@@ -11,22 +11,18 @@ import os
 import pickle
 import selectors
 import signal
-import sys
 import threading
 import time
-import types
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
-
-import multiprocess
 
 from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.processes import Job, Worker, describe, size
 from mtp_eval.sandbox.session import WALL_EXTRA_SECONDS, WALL_FACTOR
-from mtp_eval.sandbox.worker import CHOKED, Texts, WorkItem, main
+from mtp_eval.sandbox.worker import CHOKED
 
 MAX_DEATHS = 3
 """Workers that may die over one program before it is called an infrastructure error."""
@@ -35,28 +31,6 @@ ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
 """Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
 _PREFETCH_BYTES, _PREFETCH_JOBS = 16 << 10, 4
 _STUCK_EXTRA_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class Job:
-    """One distinct program and everybody who asked for it."""
-
-    key: bytes
-    item: WorkItem
-    tags: list[Hashable]
-    n_deaths: int = 0
-    first_timeout: Outcome | None = None
-    queued_alone_at: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    process: Any
-    connection: Any
-    greeted: bool = False
-    jobs: deque[Job] = field(default_factory=deque)
-    texts: Texts = field(default_factory=Texts)
-    since: float = 0.0
 
 
 class Dispatcher:
@@ -81,7 +55,7 @@ class Dispatcher:
         self._alone: deque[Job] = deque()
         self._running_alone = False
         self._hungry = True
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._n_failed_starts = 0
         self._refused, self._broken = "", ""
         self._layers: Mapping[str, str] = {}
@@ -154,27 +128,15 @@ class Dispatcher:
             raise
         finally:
             for worker in self._workers:
-                _end(worker)
+                worker.end()
             with self._changed:
                 self._give_up()
             self._started.set()
 
-    def _start_worker(self) -> _Worker:
-        context = multiprocess.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=main, args=(theirs, self._config, self._timeout_seconds), daemon=True)
-        # A spawned process imports the main module first. Ours needs nothing from it, and a user's script without an
-        # `if __name__ == "__main__"` guard would start the whole evaluation again.
-        real_main = sys.modules["__main__"]
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        try:
-            process.start()
-        finally:
-            sys.modules["__main__"] = real_main
-        theirs.close()
-        worker = _Worker(process, ours, since=time.monotonic())
-        self._selector.register(ours, selectors.EVENT_READ, worker)
-        self._selector.register(process.sentinel, selectors.EVENT_READ, worker)
+    def _start_worker(self) -> Worker:
+        worker = Worker.start(self._config, self._timeout_seconds)
+        self._selector.register(worker.connection, selectors.EVENT_READ, worker)
+        self._selector.register(worker.process.sentinel, selectors.EVENT_READ, worker)
         return worker
 
     def _hand_out(self) -> None:
@@ -199,27 +161,17 @@ class Dispatcher:
                 return
         if self._running_alone:
             if ready:
-                self._give(ready[0], self._alone.popleft())
+                ready[0].give(self._alone.popleft())
             return
         for depth in range(1, _PREFETCH_JOBS + 1):  # one to run for everyone first, then some to have at hand
             for worker in ready:
                 if not self._waiting:
                     break
-                small = depth == 1 or _size(self._waiting[0].item) < _PREFETCH_BYTES
+                small = depth == 1 or size(self._waiting[0].item) < _PREFETCH_BYTES
                 if len(worker.jobs) < depth and small:
-                    self._give(worker, self._waiting.popleft())
+                    worker.give(self._waiting.popleft())
         self._hungry = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
         self._changed.notify_all()
-
-    def _give(self, worker: _Worker, job: Job) -> None:
-        key = blake2b(job.item.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        tests = None if worker.texts.knows(key) else job.item.tests
-        worker.texts.use(key, None, len(job.item.tests))
-        if not worker.jobs:
-            worker.since = time.monotonic()
-        worker.jobs.append(job)
-        with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
-            worker.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests, len(job.item.tests))))
 
     def _wait_for_something(self) -> None:
         ready = self._selector.select(timeout=1.0)
@@ -242,7 +194,7 @@ class Dispatcher:
         one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
         return one * max(1, len(job.item.stdin_cases)) + _STUCK_EXTRA_SECONDS
 
-    def _collect(self, worker: _Worker, *, all_of_it: bool) -> None:
+    def _collect(self, worker: Worker, *, all_of_it: bool) -> None:
         """Take what a worker has sent: the one message that is known to be there, or whatever is left of a dead one."""
         try:
             while not all_of_it or worker.connection.poll():
@@ -257,13 +209,13 @@ class Dispatcher:
         except (EOFError, OSError):
             self._forget(worker, but_its_end=True)
 
-    def _forget(self, worker: _Worker, *, but_its_end: bool = False) -> None:
+    def _forget(self, worker: Worker, *, but_its_end: bool = False) -> None:
         """Watch a worker no more; a closed connection would be readable for ever."""
         for watched in (worker.connection,) if but_its_end else (worker.connection, worker.process.sentinel):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(watched)
 
-    def _greeting(self, worker: _Worker, kind: str, detail: Any) -> None:
+    def _greeting(self, worker: Worker, kind: str, detail: Any) -> None:
         if kind == "layers":
             worker.greeted, self._layers, self._n_failed_starts = True, detail, 0
             self._started.set()
@@ -288,7 +240,7 @@ class Dispatcher:
 
     _last_failure = "it ended without a word"
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         """A worker is dead: put its jobs back, count the one it was at, start another."""
         worker.process.join()
         exit_code = worker.process.exitcode
@@ -303,14 +255,14 @@ class Dispatcher:
                 error = "the tests did not come to an end on what the program returned"
                 self._judged(job, Outcome(Verdict.TIMEOUT, error, limit, isolation=self._config.isolation))
             else:
-                self._again(job, f"a worker ended with {_describe(exit_code)}")
+                self._again(job, f"a worker ended with {describe(exit_code)}")
         if self._stopping or self._broken:
             return
         if not worker.greeted:
             self._n_failed_starts += 1
             if self._n_failed_starts >= MAX_FAILED_STARTS:
                 if not any(other.greeted for other in self._workers):
-                    self._broken = f"{self._last_failure} ({_describe(exit_code)})"
+                    self._broken = f"{self._last_failure} ({describe(exit_code)})"
                     self._started.set()
                 return
         self._workers.append(self._start_worker())
@@ -335,32 +287,9 @@ class Dispatcher:
         self._changed.notify_all()
 
 
-def _end(worker: _Worker) -> None:
-    worker.connection.close()
-    worker.process.terminate()
-    worker.process.join(2.0)
-    if worker.process.exitcode is None:
-        worker.process.kill()
-        worker.process.join()
-    worker.process.close()
-
-
 def _empty(fd: int) -> None:
     try:
         while os.read(fd, 4096):
             pass
     except BlockingIOError:
         pass
-
-
-def _size(item: WorkItem) -> int:
-    return len(item.source) + len(item.tests) + len(item.prelude) + sum(len(a) + len(b) for a, b in item.stdin_cases)
-
-
-def _describe(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        try:
-            return signal.Signals(-exit_code).name
-        except ValueError:
-            pass
-    return f"exit code {exit_code}"

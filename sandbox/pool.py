@@ -20,10 +20,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from types import TracebackType
 
-from mtp_eval.sandbox.dispatch import Dispatcher, Job
+from mtp_eval.sandbox.dispatch import Dispatcher
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed
 from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.processes import Job
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.worker import WorkItem
 

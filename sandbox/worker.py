@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtp_eval.sandbox import linux
-from mtp_eval.sandbox.codec import register_collections, register_rare_types
+from mtp_eval.sandbox.codec import register_collections
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
 from mtp_eval.sandbox.jail import Jail, JailConfig
 from mtp_eval.sandbox.judge import judge
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.rare import register_rare_types
 
 MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 """Trusted text that the pool need not send again; both sides keep the same."""

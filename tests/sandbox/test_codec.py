@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtp_eval.sandbox import codec, wire
+from mtp_eval.sandbox import codec, rare, wire
 
 codec.register_collections()
-codec.register_rare_types()
+rare.register_rare_types()
 
 
 def refuse(*_: object) -> None:
@@ -134,7 +134,7 @@ json_values = st.recursive(
     | st.integers()
     | st.floats()
     | st.text()
-    | st.sampled_from(sorted(map(str, codec._READERS))),
+    | st.sampled_from(sorted(map(str, codec.READERS))),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=30,
 )

@@ -215,7 +215,7 @@ def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal
 
 
 def test_workers_that_cannot_start_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtp_eval.sandbox.dispatch.main", no_worker)
+    monkeypatch.setattr("mtp_eval.sandbox.processes.main", no_worker)
     with pytest.raises(PoolClosed, match="no worker could be started"):
         Pool(workers=2)
 
