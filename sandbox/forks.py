@@ -77,7 +77,6 @@ class _Prepared:
 def _become_program(prepared: _Prepared, fds: list[int], request: list[Any] | None) -> None:
     """In the child: only its own descriptors, its limits, the filter; then serve. Never returns."""
     try:
-        os.close(prepared.command_fd)
         if len(fds) == 3:
             os.dup2(fds[1], 0)
             os.dup2(fds[2], 1)
@@ -93,10 +92,19 @@ def _become_program(prepared: _Prepared, fds: list[int], request: list[Any] | No
             prepared.pid_cell[0] = os.getpid()
             failed |= quick.prctl(_PR_SET_SECCOMP, _MODE_FILTER, filter_address, 0, 0)
         if failed:
-            os._exit(71)
+            _give_up(prepared)
+        os.close(prepared.command_fd)
     except BaseException:
-        os._exit(71)
+        _give_up(prepared)
     child.serve(fds[0], prepared.answerer, request)
+
+
+def _give_up(prepared: _Prepared) -> None:
+    """Tell the worker that it was not the program that ended: anything but a usage breaks the zygote's protocol."""
+    try:
+        os.write(prepared.command_fd, b"F")
+    finally:
+        os._exit(71)
 
 
 _RLIMIT_CPU, _SIGKILL = int(resource.RLIMIT_CPU), int(signal.SIGKILL)
