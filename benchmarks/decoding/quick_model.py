@@ -15,9 +15,15 @@ from mtp_eval.harness.training.documents import held_out, stdlib_files
 
 @torch.enable_grad()
 def quick_model(
-    steps: int = 150, n_future: int = 4, *, head_kind: HeadKind = "parallel", d_model: int = 96, trunk: int = 6
+    steps: int = 150,
+    n_future: int = 4,
+    *,
+    head_kind: HeadKind = "parallel",
+    d_model: int = 96,
+    trunk: int = 6,
+    text: bytes | None = None,
 ) -> NativeBackend:
-    """Trained on the standard library's sources, held-out files left out."""
+    """Trained on the standard library's sources, held-out files left out, or on a text."""
     torch.manual_seed(0)
     config = ModelConfig(
         vocab_size=264, d_model=d_model, n_layers=trunk + n_future, n_heads=4, d_ff=8 * d_model // 3, context_length=256,
@@ -27,8 +33,10 @@ def quick_model(
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.05)
-    files = [path for name, path in stdlib_files() if not held_out(name, HELD_OUT_SHARE)]
-    data = torch.tensor(list(b"".join(path.read_bytes() for path in files[:200])))
+    if text is None:
+        files = [path for name, path in stdlib_files() if not held_out(name, HELD_OUT_SHARE)]
+        text = b"".join(path.read_bytes() for path in files[:200])
+    data = torch.tensor(list(text))
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
     for _ in range(steps):

@@ -122,14 +122,11 @@ def floor(backend: NativeBackend, batch: int, bounds: dict[str, float]) -> dict[
 
 
 def break_even(backend: NativeBackend, wanted: list[Request], batch: int, heads: list[int]) -> dict[int, float]:
-    """Cost of a forward with so many heads in plain ones, timed in turns at the same places: the least of a few turns."""
+    """Cost of a forward with so many heads in plain ones, timed in turns at the same places."""
     networks = {k: backend._network(k) for k in sorted({1, *heads})}
     jobs = backend._jobs(wanted[:batch])[0]
-    least: dict[int, float] = {}
-    for _ in range(3):
-        plan, _ = measure(networks, Coupled(Sampler()), jobs, forwards=1e6)
-        least = {k: min(seconds, least.get(k, seconds)) for k, seconds in plan.step_seconds.items()}
-    return {k: seconds / least[1] for k, seconds in least.items()}
+    plans = [measure(networks, Coupled(Sampler()), jobs, forwards=1e6)[0] for _ in range(3)]
+    return {k: statistics.median(plan.cost[k] for plan in plans) for k in networks}
 
 
 def limit(backend: NativeBackend, batch: int, heads: int, bounds: dict[str, float]) -> float:

@@ -6,8 +6,9 @@ In two stages, so that little work can pay for the first:
    what a forward costs with all heads and with one.
 2. Where drafting promises a gain, or where there is work enough, the same turns with the numbers of heads between.
 
-A cost is the least of its turns: whatever else the machine does only adds to a turn. With one thread it is CPU time, which
-other processes do not enter. The fastest number wins; drafting must promise a gain to be used at all.
+A cost is the median over the turns of its ratio to the plain forward beside it: a machine that others use is faster and slower
+by phases, which both of a turn share. With one thread it is CPU time, which other processes enter through shared memory only.
+The fastest number wins; drafting must promise a gain to be used at all.
 
 Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to
 floating-point rounding); `NativeBackend.resolve` gives the choice as fixed settings, to be stored and repeated.
@@ -15,6 +16,7 @@ floating-point rounding); `NativeBackend.resolve` gives the choice as fixed sett
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,8 +34,8 @@ LEAST_GAIN = 1.05
 """Below, a promised gain is within what the measurement can be wrong by."""
 _SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
 _OBSERVATIONS = 16, 48  # of whether drafts are kept, rows times forwards: at least, and where there is work enough
-_MOST_STEPS = 12
-_TURNS = 2  # of every number of heads but the largest
+_MOST_STEPS = 10
+_TURNS = 4, 3  # of plain forwards beside those with all heads, and in the second stage: at most
 _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
 
 
@@ -44,7 +46,8 @@ class Plan:
     Args:
         batch: rows it was measured with.
         draft_heads: the fastest number of heads; 1 is plain decoding.
-        step_seconds: time of one forward with drafting.
+        step_seconds: time of one forward, the median of those timed.
+        cost: of one forward in plain ones, the median over turns.
         tokens_per_forward: expected tokens that it confirms.
         speedup: expected rate over plain decoding of the same model.
     """
@@ -52,6 +55,7 @@ class Plan:
     batch: int
     draft_heads: int
     step_seconds: Mapping[int, float]
+    cost: Mapping[int, float]
     tokens_per_forward: Mapping[int, float]
     speedup: Mapping[int, float]
 
@@ -80,32 +84,48 @@ def measure(
     """
     most, batch = max(networks), len(jobs)
     stage = _Stage(networks, rule, jobs)
-    seconds: dict[int, list[float]] = {1: [], most: []}
-    kept = []
-    for turn in range(_counted_steps(batch, most, forwards)):
-        if turn < _TURNS:
-            seconds[1].append(stage.aside(1))
-        seconds[most].append(stage.ahead())
+    seconds: dict[int, list[float]] = {k: [] for k in networks}
+    costs: dict[int, list[float]] = {k: [] for k in networks}
+    steps, kept = _counted_steps(batch, most, forwards), []
+    for step in range(steps):
+        timed = step % max(1, steps // _TURNS[0]) == 0
+        plain = stage.aside(1) if timed else 0.0
+        ahead = stage.ahead()
         kept.append(stage.rows.kept_B.clone())
+        if timed:
+            _note(seconds, costs, {1: plain, most: ahead})
     confirmed = _confirmed(torch.cat(kept), networks)
-    between = [k for k in networks if k not in seconds]
-    gain = confirmed[most] * min(seconds[1]) / min(seconds[most])
-    cost = sum(_TURNS * _forward_cost(k) + _graph_steps(stage.device) for k in between)
+    between = [k for k in networks if k not in (1, most)]
+    gain = confirmed[most] / statistics.median(costs[most])
+    work = _TURNS[1] * (1 + sum(map(_forward_cost, between))) + len(between) * _graph_steps(stage.device)
     # A gain that is promised pays for looking further; so does work against which the looking is nothing.
-    if cost <= 0.25 * forwards * (1 - 1 / max(gain, 1.0)) or cost <= 0.5 * _SHARE * forwards:
-        for _ in range(_TURNS):
-            for k in between:
-                seconds.setdefault(k, []).append(stage.aside(k))
-    least = {k: min(seconds[k]) for k in sorted(seconds)}
-    speedup = {k: confirmed[k] * least[1] / least[k] for k in least}
+    if between and (work <= 0.25 * forwards * (1 - 1 / max(gain, 1.0)) or work <= 0.5 * _SHARE * forwards):
+        for _ in range(_TURNS[1]):
+            _note(seconds, costs, {k: stage.aside(k) for k in (1, *between)})
+    known = [k for k in networks if costs[k]]
+    cost = {k: statistics.median(costs[k]) for k in known}
+    speedup = {k: confirmed[k] / cost[k] for k in known}
     best = max(speedup, key=lambda k: speedup[k])
-    chosen = best if speedup[best] >= LEAST_GAIN else 1
-    return Plan(batch, chosen, least, {k: confirmed[k] for k in least}, speedup), stage.prefixes
+    plan = Plan(
+        batch=batch,
+        draft_heads=best if speedup[best] >= LEAST_GAIN else 1,
+        step_seconds={k: statistics.median(seconds[k]) for k in known},
+        cost=cost,
+        tokens_per_forward={k: confirmed[k] for k in known},
+        speedup=speedup,
+    )
+    return plan, stage.prefixes
+
+
+def _note(seconds: dict[int, list[float]], costs: dict[int, list[float]], turn: Mapping[int, float]) -> None:
+    for k, value in turn.items():
+        seconds[k].append(value)
+        costs[k].append(value / turn[1])
 
 
 def _counted_steps(batch: int, n_future: int, forwards: float) -> int:
     least, wanted = (min(max(-(-n // batch), 2), _MOST_STEPS) for n in _OBSERVATIONS)
-    affordable = int((0.5 * _SHARE * forwards - _TURNS) / _forward_cost(n_future))
+    affordable = int((0.5 * _SHARE * forwards - _TURNS[0]) / _forward_cost(n_future))
     return min(wanted, max(least, affordable))
 
 
@@ -115,7 +135,7 @@ def _forward_cost(heads: int) -> float:
 
 
 def _cost(steps: int, n_future: int, device: torch.device) -> float:
-    return steps * _forward_cost(n_future) + _TURNS + 2 * _graph_steps(device)
+    return steps * _forward_cost(n_future) + min(steps, _TURNS[0] + 1) + 2 * _graph_steps(device)
 
 
 def _graph_steps(device: torch.device) -> int:
