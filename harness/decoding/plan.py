@@ -33,8 +33,12 @@ from mtp_eval.harness.decoding.verifying import Rule
 LEAST_GAIN = 1.05
 """Below, a promised gain is within what the measurement can be wrong by."""
 _SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
-_OBSERVATIONS = 16, 48  # of whether drafts are kept, rows times forwards: at least, and where there is work enough
-_MOST_STEPS = 10
+_OBSERVATIONS = 16  # of whether drafts are kept, rows times forwards: at least
+_LEAST_STEPS, _ENOUGH_STEPS, _MOST_STEPS = (
+    (2, 10),
+    16,
+    24,
+)  # completions begin with fewer drafts kept than they go on with
 _TURNS = 4, 3  # of plain forwards beside those with all heads, and in the second stage: at most
 _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
 
@@ -95,13 +99,19 @@ def measure(
         if timed:
             _note(seconds, costs, {1: plain, most: ahead})
     confirmed = _confirmed(torch.cat(kept), networks)
-    between = [k for k in networks if k not in (1, most)]
-    gain = confirmed[most] / statistics.median(costs[most])
-    work = _TURNS[1] * (1 + sum(map(_forward_cost, between))) + len(between) * _graph_steps(stage.device)
-    # A gain that is promised pays for looking further; so does work against which the looking is nothing.
-    if between and (work <= 0.25 * forwards * (1 - 1 / max(gain, 1.0)) or work <= 0.5 * _SHARE * forwards):
-        for _ in range(_TURNS[1]):
-            _note(seconds, costs, {k: stage.aside(k) for k in (1, *between)})
+    # Costs grow about evenly with the number of heads, which tells where to look further.
+    slope = (statistics.median(costs[most]) - 1) / (most - 1)
+    guess = {k: confirmed[k] / (1 + slope * (k - 1)) for k in networks}
+    between = sorted((k for k in networks if k not in (1, most)), key=lambda k: -guess[k])
+
+    def work() -> float:
+        return _TURNS[1] * (1 + sum(map(_forward_cost, between))) + len(between) * _graph_steps(stage.device)
+
+    if work() > 0.5 * _SHARE * forwards:  # it is not nothing: a promised gain has to pay for it
+        between = between[:2] if work() > 0.25 * forwards * (1 - 1 / max(guess.values())) else between
+        between = between if work() <= 0.25 * forwards * (1 - 1 / max(guess.values())) else []
+    for _ in range(_TURNS[1] if between else 0):
+        _note(seconds, costs, {k: stage.aside(k) for k in (1, *between)})
     known = [k for k in networks if costs[k]]
     cost = {k: statistics.median(costs[k]) for k in known}
     speedup = {k: confirmed[k] / cost[k] for k in known}
@@ -124,9 +134,10 @@ def _note(seconds: dict[int, list[float]], costs: dict[int, list[float]], turn: 
 
 
 def _counted_steps(batch: int, n_future: int, forwards: float) -> int:
-    least, wanted = (min(max(-(-n // batch), 2), _MOST_STEPS) for n in _OBSERVATIONS)
-    affordable = int((0.5 * _SHARE * forwards - _TURNS[0]) / _forward_cost(n_future))
-    return min(wanted, max(least, affordable))
+    least = min(max(-(-_OBSERVATIONS // batch), _LEAST_STEPS[0]), _LEAST_STEPS[1])
+    affordable = int((0.8 * _SHARE * forwards - _TURNS[0]) / _forward_cost(n_future))
+    wanted = _MOST_STEPS if batch < _TURNS[0] else _ENOUGH_STEPS  # few rows say less each
+    return max(least, min(wanted, affordable))
 
 
 def _forward_cost(heads: int) -> float:
