@@ -185,6 +185,7 @@ def plot(study: dict[str, Any], path: Path) -> None:
     measure, what = ("speedup", "rate") if on_gpu else ("speedup_cpu", "tokens per CPU second")
     models = list(dict.fromkeys(block["model"] for block in study["blocks"]))
     sources = list(dict.fromkeys(block["source"] for block in study["blocks"]))
+    colours = {batch: f"C{i}" for i, batch in enumerate(sorted({block["batch"] for block in study["blocks"]}))}
     size = (3.4 * len(sources) + 0.6, 3.0 * len(models) + 0.4)
     figure, axes = plt.subplots(len(models), len(sources), figsize=size, squeeze=False, sharey="row", sharex="row")
     for i, model in enumerate(models):

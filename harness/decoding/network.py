@@ -15,6 +15,7 @@ from torch import Tensor
 from mtp_eval.harness.decoding.fused import FusedLayer, Linear, Place, turn_of
 from mtp_eval.harness.decoding.weights import PackedModel
 
+_WIDTH_STEP = 16  # prompts are padded to a multiple of it: every width is a set of kernels and buffers that stay in memory
 _PREFILL_TOKENS = 8192  # run together at most, padding included, unless one prompt is longer
 
 
@@ -85,7 +86,7 @@ class Network:
         prefixes: dict[int, Prefix] = {}
         while order:
             group = [order.pop()]
-            width = max(len(prompts[group[0]]), 1)
+            width = -(-max(len(prompts[group[0]]), 1) // _WIDTH_STEP) * _WIDTH_STEP
             while order and (len(group) + 1) * width <= _PREFILL_TOKENS:
                 group.append(order.pop())
             prefixes |= dict(zip(group, self._prefill([prompts[i] for i in group], width), strict=True))
