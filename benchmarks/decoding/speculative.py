@@ -197,7 +197,12 @@ def plot(study: dict[str, Any], path: Path) -> None:
                 rows = [row for row in block["rows"] if isinstance(row["heads"], int)]
                 heads = [row["heads"] for row in rows]
                 axis.plot(
-                    heads, [row[measure] for row in rows], marker="o", markersize=4, label=f"batch {block['batch']}"
+                    heads,
+                    [row[measure] for row in rows],
+                    marker="o",
+                    markersize=4,
+                    color=colours[block["batch"]],
+                    label=f"batch {block['batch']}",
                 )
             axis.plot(
                 heads, [row["tokens_per_forward"] for row in rows], ":", color="black", label="tokens per forward"
