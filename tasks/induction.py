@@ -76,8 +76,8 @@ PROTOCOLS: Mapping[str, Stories] = {
 }
 """The number counts the versions of the templates and the vocabulary: another version has other figures.
 
-`meetings-2` trains on stories of little but names, of which few begin alike, which is learnt in minutes; it tests on such
-stories (in domain) and on short stories of the other templates with the same names (out of domain).
+`meetings-2` trains on stories of little but names, which begin with one of eight letters; it tests on such stories (in
+domain) and on short stories of the other templates with the same names (out of domain).
 """
 OUT_OF_DOMAIN = {
     "meetings-2": Stories(words.TEMPLATES, words.OPENINGS, n_sentences=3, cast_size=3, capitals="ABCDEFGH")

@@ -162,7 +162,7 @@ MEETINGS = (
     "{name}, {name} and {name} sat.",
     "{name} hid, and {name} hid.",
 )
-"""Sentences of little but names, in which a small model can learn in a minute what a name does."""
+"""Sentences of little but names: a repeated name every eight letters instead of every thirty."""
 OPENINGS = (
     "once there was a {adj} child called {name} who had a {noun}.",
     "{name} lived {place} with {name}, a {adj} {noun}.",
