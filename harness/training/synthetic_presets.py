@@ -54,7 +54,7 @@ PAIRS: Mapping[str, _Pair] = {
 
 SYNTHETIC_REACHES: Mapping[str, str] = {
     "poly": "2 minutes of a core: m = 1 to 3 of a small ring, well above guessing and far from all; m = 4 to 6 stay at guessing",
-    "induction": "1 minute of a core: 0.4 to 0.7 of repeated names, where one of a story's three by chance is 0.33: only beginning to be learnt",
+    "induction": "1 minute of a core: 0.4 to 0.7 of repeated names, where one of a story's three by chance is 0.33; not yet learnt",
     "stargraph": "1 minute of a core: nodes copied always; the right path of two with most seeds, one in two with the others",
 }
 """Over five seeds; the figures are in docs/benchmarks/synthetic.md."""
