@@ -92,8 +92,9 @@ class Program:
         prelude: trusted definitions which the tests need and the source repeats (a prompt's own helper functions).
         stdin_cases: for programs that read standard input: (input, expected output) pairs; `tests` is then empty.
         timeout_seconds: the limit on the program's time; None means the pool's own.
-        same_interpreter: the task found that these tests cannot be judged from outside (say they build instances of the
-            program's classes). Set from the problem and its reference, never from what a completion did.
+        same_interpreter: the task knows that these tests cannot be judged from outside. Tests that give the program a
+            function or object of their own need not be marked: the sandbox sees it in their text and its outcome says so.
+            Set from the problem and its reference, never from what a completion did.
     """
 
     problem_id: str
