@@ -34,11 +34,8 @@ LEAST_GAIN = 1.05
 """Below, a promised gain is within what the measurement can be wrong by."""
 _SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
 _OBSERVATIONS = 16  # of whether drafts are kept, rows times forwards: at least
-_LEAST_STEPS, _ENOUGH_STEPS, _MOST_STEPS = (
-    (2, 10),
-    16,
-    24,
-)  # completions begin with fewer drafts kept than they go on with
+# Completions begin with fewer drafts kept than they go on with, so some more forwards are counted where that is affordable.
+_LEAST_STEPS, _ENOUGH_STEPS, _MOST_STEPS = (2, 10), 16, 24
 _TURNS = 4, 3  # of plain forwards beside those with all heads, and in the second stage: at most
 _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
 
