@@ -26,9 +26,23 @@ from mtp_eval.harness.commands.score import score
 from mtp_eval.harness.commands.table import table
 from mtp_eval.harness.commands.tasks import app as tasks_app
 from mtp_eval.harness.commands.train import train
-from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.errors import InputError, MtpEvalError
+from mtp_eval.results.errors import RegressionFound, ResultsError
+from mtp_eval.sandbox.errors import IsolationUnavailable, SandboxError, SandboxOptionError
+from mtp_eval.tasks.errors import TaskError
 
 INTERRUPTED = 130
+EXIT_CODES: dict[type[Exception], int] = {
+    InputError: 2,
+    TaskError: 2,
+    RegressionFound: 3,
+    ResultsError: 2,
+    IsolationUnavailable: 4,
+    SandboxOptionError: 2,
+    SandboxError: 1,
+    MtpEvalError: 1,
+}
+"""The exit code of every error that is explained in one paragraph; the first class that fits counts."""
 
 app = typer.Typer(
     name="mtp-eval",
@@ -64,10 +78,15 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="mtp-eval: %(levelname)s: %(message)s")
     try:
         app()
-    except MtpEvalError as error:
+    except tuple(EXIT_CODES) as error:
         print(f"mtp-eval: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(exit_code(error)) from None
     except SystemExit as ended:  # typer turns Ctrl-C into this
         if ended.code == INTERRUPTED:
             print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
         raise
+
+
+def exit_code(error: Exception) -> int:
+    """What `EXIT_CODES` says of an error."""
+    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))

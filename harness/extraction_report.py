@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.errors import InputError
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.pool import Pool
@@ -35,13 +34,11 @@ def report_rules(folder: Path, data_dir: Path | None, pool: Pool | None) -> Iter
     """All rules on all completions of a run that are executed programs.
 
     Raises:
-        InputError: no run there, or its task or data are not.
+        RunError: no run there.
+        TaskError: its task or data are not.
     """
-    try:
-        store = RunStore.read(folder)
-        records = list(store.records())
-    except (ValueError, FileNotFoundError) as error:
-        raise InputError(f"{error}") from error
+    store = RunStore.read(folder)
+    records = list(store.records())
     for name, facts in store.header["tasks"].items():
         own = load_own(facts["protocol"], data_dir, None)
         if own is None or kind_of(own) == "likelihood":
@@ -79,12 +76,9 @@ def load_own(protocol: str, data_dir: Path | None, rule: str | None) -> BaseTask
     """The task of a run's protocol id; None for a task that has no extraction rules.
 
     Raises:
-        InputError: it cannot be loaded here.
+        TaskError: it cannot be loaded here.
     """
-    try:
-        task = load_task(protocol, data_dir=data_dir, **({"extract": rule} if rule else {}))
-    except (ValueError, FileNotFoundError) as error:
-        raise InputError(f"{error}") from error
+    task = load_task(protocol, data_dir=data_dir, **({"extract": rule} if rule else {}))
     return task if isinstance(task, BaseTask) else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtp_eval.harness.errors import InputError
+from mtp_eval.results.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from mtp_eval.results.tables import Run
@@ -16,7 +16,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """Headers and cells of run folders; runs whose models share a label get the folder's name in front of it.
 
     Raises:
-        InputError: a folder that holds no run, or none that can be read.
+        RunError: a folder that holds no run, or none that can be read.
     """
     from mtp_eval.results.cells import with_distinct_labels
 
@@ -28,18 +28,15 @@ def read_run(folder: Path) -> Run:
     """Header and cells of one run folder.
 
     Raises:
-        InputError: a folder that holds no run, or none that can be read.
+        RunError: a folder that holds no run, or none that can be read.
     """
     from mtp_eval.results.cells import read_cells
     from mtp_eval.results.store import RunStore
 
-    try:
-        store = RunStore.read(folder)
-        cells = read_cells(store)
-    except (ValueError, FileNotFoundError) as error:
-        raise InputError(f"{error}") from error
+    store = RunStore.read(folder)
+    cells = read_cells(store)
     if not cells:
-        raise InputError(f"{folder} holds no records yet")
+        raise RunError(f"{folder} holds no records yet")
     return store.header, cells
 
 
@@ -47,7 +44,7 @@ def wanted_ks(runs: Sequence[Run], text: str | None) -> list[int]:
     """The k of `--k 1,10`, or every k that one of the runs was made for.
 
     Raises:
-        InputError: not a list of whole numbers from 1.
+        OptionError: not a list of whole numbers from 1.
     """
     if text is None:
         own = {int(k) for header, _ in runs for k in header["config"].get("k", (1,))}
@@ -57,5 +54,5 @@ def wanted_ks(runs: Sequence[Run], text: str | None) -> list[int]:
     except ValueError:
         ks = []
     if not ks or ks[0] < 1:
-        raise InputError(f"--k expects whole numbers from 1, such as 1,10; got {text!r}")
+        raise OptionError(f"--k expects whole numbers from 1, such as 1,10; got {text!r}")
     return ks

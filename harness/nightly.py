@@ -27,10 +27,10 @@ from mtp_eval.harness.nightly_config import NightlyConfig, newest, overrides
 from mtp_eval.harness.progress import say
 from mtp_eval.results.cells import relabelled
 from mtp_eval.results.compare import Comparison, compare_runs, corrected
+from mtp_eval.results.errors import NotComparable
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import add_to_history, history_rows, read_history
 from mtp_eval.results.metrics import is_complete
-from mtp_eval.results.pairing import NotComparable
 from mtp_eval.results.tables import Run
 
 STATE = "night.json"

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mtp_eval.harness.errors import MtpEvalError, RegressionError
+from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.nightly import HISTORY, Night
 from mtp_eval.harness.nightly_config import NightlyConfig
 from mtp_eval.results.compare import Comparison
 from mtp_eval.results.compare_text import as_json, comparison_table, flips_text, sentence
+from mtp_eval.results.errors import RegressionFound
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import read_history, trend_plot, trend_table
 from mtp_eval.results.junit import Case, junit_xml
@@ -34,9 +35,10 @@ def write_outputs(config: NightlyConfig, night: Night) -> None:
         plot.save(folder)
     runs = [e.folder for e in night.evaluations if e.run is not None]
     if config.report and runs:
+        from mtp_eval.harness.prompts import find_prompts
         from mtp_eval.harness.reporting import write_report
 
-        write_report(runs, folder / "report.html", title=f"Night {night.name}")
+        write_report(runs, folder / "report.html", find_prompts=find_prompts, title=f"Night {night.name}")
     for name in FILES:
         (config.out / name).unlink(missing_ok=True)
         if (folder / name).exists():
@@ -47,13 +49,13 @@ def decide(config: NightlyConfig, night: Night, accept: bool = False) -> None:
     """Nothing when all is well.
 
     Raises:
-        RegressionError: a score dropped significantly; the message names it and the problems lost.
+        RegressionFound: a score dropped significantly; the message names it and the problems lost.
         MtpEvalError: something could not be evaluated.
     """
     worse = [] if accept else night.regressions(config.alpha, config.tolerance)
     if worse:
         parts = [f"{sentence(c, config.alpha)} {lost(c)}" for c in worse]
-        raise RegressionError(
+        raise RegressionFound(
             f"night {night.name}: significant regression. {' '.join(parts)} See {night.folder}/summary.md"
         )
     broken = [f"{e.series} on {e.task}: {e.problem}" for e in night.evaluations if e.problem]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.config import RunConfig
-from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Problem, Request, Task
 from mtp_eval.tasks.registry import load_task
 
@@ -62,13 +61,10 @@ def load_tasks(config: RunConfig) -> list[LoadedTask]:
     """The run's tasks, cut to --limit problems; named by protocol where two share a name.
 
     Raises:
-        InputError: an unknown task, or data that is missing or broken.
+        TaskError: an unknown task, or data that is missing or broken.
     """
-    try:
-        loaded = [load_task(name, data_dir=config.data_dir) for name in config.task]
-        problems = [tuple(task.problems()[: config.limit]) for task in loaded]
-    except (ValueError, FileNotFoundError) as error:
-        raise InputError(f"{error}") from error
+    loaded = [load_task(name, data_dir=config.data_dir) for name in config.task]
+    problems = [tuple(task.problems()[: config.limit]) for task in loaded]
     names = [task.name for task in loaded]
     return [
         LoadedTask(task.name if names.count(task.name) == 1 else task.protocol, task, of_task)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.finished_runs import wanted_ks
 from mtp_eval.results.cells import Cell, count_cells, with_distinct_labels
 from mtp_eval.results.compare import Comparison, compare_runs, corrected
+from mtp_eval.results.errors import NotComparable, OptionError, RunError
 from mtp_eval.results.figure import Plot
 from mtp_eval.results.files import write_atomically
-from mtp_eval.results.pairing import NotComparable
 from mtp_eval.results.plots import loss_plot
-from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.record import Record
 from mtp_eval.results.report import ReportInput, report_html, report_plots
 from mtp_eval.results.report_data import MOST
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables import Run
+
+FindPrompts = Callable[[Sequence[Run], Sequence[Record]], tuple[dict[tuple[str, str], str], list[str]]]
 
 
 def write_report(
@@ -28,19 +29,21 @@ def write_report(
     k: str | None = None,
     baseline: str | None = None,
     plots_folder: Path | None = None,
-    data_dir: Path | None = None,
+    find_prompts: FindPrompts | None = None,
     most: int = MOST,
     title: str | None = None,
 ) -> list[str]:
     """Write the page (and plots); returns remarks for the user.
 
+    `find_prompts` gives prompts by task and problem, and the tasks whose prompts could not be found.
+
     Raises:
-        InputError: a folder that holds no run, a baseline that is not among the models.
+        RunError: a folder that holds no run, a baseline that is not among the models.
     """
     runs, records = read_all(folders)
     ks = wanted_ks(runs, k)
     comparisons, remarks = against_baseline(runs, ks, baseline)
-    prompts, missing = find_prompts(runs, records, data_dir)
+    prompts, missing = find_prompts(runs, records) if find_prompts else ({}, [])
     if missing:
         remarks.append(
             f"Prompts not shown for {', '.join(missing)}: the benchmark's files are not at hand (--data-dir)."
@@ -60,18 +63,15 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Run], list[Record]]:
     """Runs and all of their records, under labels that differ.
 
     Raises:
-        InputError: a folder that holds no run, or none that can be read.
+        RunError: a folder that holds no run, or none that can be read.
     """
     plain: list[tuple[Mapping[str, Any], list[Cell]]] = []
     journals: list[list[Record]] = []
     for folder in folders:
-        try:
-            store = RunStore.read(folder)
-            journal = list(store.records())
-        except (ValueError, FileNotFoundError) as error:
-            raise InputError(f"{error}") from error
+        store = RunStore.read(folder)
+        journal = list(store.records())
         if not journal:
-            raise InputError(f"{folder} holds no records yet")
+            raise RunError(f"{folder} holds no records yet")
         journals.append(journal)
         plain.append((store.header, count_cells(store.header, journal)))
     runs = with_distinct_labels([folder.resolve().name for folder in folders], plain)
@@ -88,12 +88,12 @@ def against_baseline(
     """Every other model against the baseline (by default the first), wherever they can be compared.
 
     Raises:
-        InputError: the named baseline is not there.
+        OptionError: the named baseline is not there.
     """
     labels = list(dict.fromkeys(cell.model for _, cells in runs for cell in cells))
     reference = baseline or labels[0]
     if reference not in labels:
-        raise InputError(f"--baseline {reference}: no such model; there are {', '.join(labels)}")
+        raise OptionError(f"--baseline {reference}: no such model; there are {', '.join(labels)}")
     remarks: list[str] = []
     comparisons: list[Comparison] = []
     holders = [run for run in runs if any(cell.model == reference for cell in run[1])]
@@ -110,31 +110,6 @@ def against_baseline(
                 except NotComparable as error:
                     remarks.append(f"{label} is not compared with {reference}: {error}")
     return corrected(comparisons), remarks
-
-
-def find_prompts(
-    runs: Sequence[Run], records: Sequence[Record], data_dir: Path | None
-) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """Prompts by task and problem, where the task can be loaded and its prompt has the recorded hash."""
-    from mtp_eval.tasks.registry import load_task
-
-    protocols = {name: task.get("protocol") for header, _ in runs for name, task in header.get("tasks", {}).items()}
-    hashes = {(r.task, r.problem_id): r.prompt_sha256 for r in records}
-    prompts: dict[tuple[str, str], str] = {}
-    missing = []
-    for name, protocol in protocols.items():
-        try:
-            problems = load_task(str(protocol or name), data_dir=data_dir).problems()
-        except (ValueError, OSError, LookupError):
-            missing.append(name)
-            continue
-        for problem in problems:
-            key = (name, problem.problem_id)
-            if key in hashes and sha256_text(problem.prompt) == hashes[key]:
-                prompts[key] = problem.prompt
-        if not any(task == name for task, _ in prompts):
-            missing.append(name)
-    return prompts, missing
 
 
 def training_folders(runs: Sequence[Run]) -> dict[str, Path]:

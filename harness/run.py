@@ -76,7 +76,7 @@ def run(config: RunConfig) -> RunResult:
 
     Raises:
         InputError: a model, task or folder that cannot be used.
-        IsolationError: the sandbox cannot give the isolation asked for.
+        IsolationUnavailable: the sandbox cannot give the isolation asked for.
     """
     clock = Clock()
     timing = Timing()

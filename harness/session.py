@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from mtp_eval.harness.config import Isolation
-from mtp_eval.harness.errors import InputError, IsolationError
+from mtp_eval.harness.errors import InputError
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox.errors import IsolationUnavailable
 from mtp_eval.sandbox.pool import Pool
 
 
@@ -18,27 +16,21 @@ def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolati
     """The sandbox's pool.
 
     Raises:
-        InputError: there is no such isolation.
-        IsolationError: a layer of the isolation asked for is missing here.
+        SandboxOptionError: a number or an isolation that cannot be used.
+        IsolationUnavailable: a layer of the isolation asked for is missing here.
     """
-    if isolation not in get_args(Isolation):
-        raise InputError(f"--isolation takes {' or '.join(get_args(Isolation))}, got {isolation!r}")
-    try:
-        return Pool(workers=workers, timeout_seconds=timeout, memory_bytes=memory_bytes, isolation=isolation)
-    except IsolationUnavailable as error:
-        raise IsolationError(f"{error}") from None
+    return Pool(workers=workers, timeout_seconds=timeout, memory_bytes=memory_bytes, isolation=isolation)
 
 
 def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:
     """The run's folder, new or resumed.
 
     Raises:
-        InputError: it holds another run, another process writes it, or it cannot be written.
+        RunError: it holds another run, or another process writes it.
+        InputError: it cannot be written.
     """
     try:
         return RunStore.open(folder, header)
-    except ValueError as error:
-        raise InputError(f"{error}") from error
     except OSError as error:
         raise InputError(f"the run folder {folder} cannot be written: {error}; give another --out") from error
 

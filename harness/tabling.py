@@ -41,16 +41,13 @@ def table_text(
         raise InputError("--baseline and --pool-seeds cannot be given together; `compare --pool-seeds` does both")
     runs = read_runs(folders)
     ks = wanted_ks(runs, k)
-    try:
-        if pool_seeds:
-            table = pooled_table(runs, ks, level)
-        elif baseline:
-            folder, model = split_model(baseline)
-            table = with_differences(runs, read_run(folder), model, ks, level)
-        elif style == "standard":
-            table = results_table(runs, ks, level)
-        else:
-            table = styled_table(style, runs, ks)
-    except ValueError as error:  # NotComparable is one
-        raise InputError(f"{error}") from None
+    if pool_seeds:
+        table = pooled_table(runs, ks, level)
+    elif baseline:
+        folder, model = split_model(baseline)
+        table = with_differences(runs, read_run(folder), model, ks, level)
+    elif style == "standard":
+        table = results_table(runs, ks, level)
+    else:
+        table = styled_table(style, runs, ks)
     return render(table, format)

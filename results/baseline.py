@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtp_eval.results.compare import Comparison, compare_cells, corrected
-from mtp_eval.results.pairing import NotComparable, refuse_unlike
+from mtp_eval.results.errors import NotComparable
+from mtp_eval.results.pairing import refuse_unlike
 from mtp_eval.results.render import NOTHING, Column, Entry, Table
 from mtp_eval.results.tables import Run, results_table
 

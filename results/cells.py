@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mtp_eval.results.errors import RunError
 from mtp_eval.results.estimators import FloatArray, IntArray, majority, pass_at_k
 from mtp_eval.results.record import Record
 
@@ -151,7 +152,7 @@ def read_speed_ups(folder: Path) -> dict[tuple[str, str, float | None], tuple[fl
             if "speed_up" in entry
         }
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it, or verify the run again") from None
+        raise RunError(f"{path} is damaged ({error}): delete it, or verify the run again") from None
 
 
 def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | None = None) -> list[Cell]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mtp_eval.results.cells import Cell
+from mtp_eval.results.errors import OptionError
 from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.render import Column, Entry, Table, text_entry
 from mtp_eval.results.tables import Run, provenance
@@ -23,7 +24,7 @@ def speed_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
             heads = heads_used(cell)
             by_task = entries.setdefault((label, heads), {})
             if cell.where in by_task:
-                raise ValueError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
+                raise OptionError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
             by_task[cell.where] = cell
     tasks = list(dict.fromkeys(task for by_task in entries.values() for task in by_task))
     columns = [Column("model"), Column("heads", True)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtp_eval.results.cells import INFRASTRUCTURE_ERROR
+from mtp_eval.results.errors import OptionError
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.intervals import mean_interval
 from mtp_eval.results.render import Column, Entry, Table, text_entry
@@ -52,7 +53,7 @@ def read_history(path: Path) -> pd.DataFrame:
     """The table, oldest night first; empty with the right columns where there is none yet.
 
     Raises:
-        ValueError: the file is not a history.
+        OptionError: the file is not a history.
     """
     import pandas as pd
 
@@ -61,12 +62,12 @@ def read_history(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     except Exception as error:
-        raise ValueError(
+        raise OptionError(
             f"{path} is not a history that can be read ({error}); move it away to start a new one"
         ) from error
     missing = set(COLUMNS) - set(frame.columns)
     if missing:
-        raise ValueError(f"{path} is not a history: it lacks the columns {', '.join(sorted(missing))}")
+        raise OptionError(f"{path} is not a history: it lacks the columns {', '.join(sorted(missing))}")
     return frame
 
 

@@ -7,14 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.results.errors import RunLocked
 from mtp_eval.results.record import Record
 
 LOCK_FILE = ".lock"
 TAIL_BYTES = 1 << 20
-
-
-class RunLocked(ValueError):  # noqa: N818
-    """Another process is writing this run."""
 
 
 def take_lock(folder: Path) -> int:

@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtp_eval.results.cells import Cell
+from mtp_eval.results.errors import NotComparable
 from mtp_eval.results.tables import Run, isolation_name
-
-
-class NotComparable(ValueError):  # noqa: N818 - it says what the runs are
-    """The runs differ in what was measured; the message names what and both values."""
 
 
 def pair_cells(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtp_eval.results.cells import Cell
+from mtp_eval.results.errors import OptionError
 from mtp_eval.results.estimators import FloatArray
 from mtp_eval.results.render import Column, Entry, Table, text_entry
 
@@ -59,10 +60,10 @@ class MeasuredSpread:
         never solved, as found with small code models); `agreement` is their correlation over problems.
 
         Raises:
-            ValueError: a value out of its range.
+            OptionError: a value out of its range.
         """
         if not (n_problems >= 2 and 0.0 < score < 1.0 and 0.0 <= agreement <= 1.0):
-            raise ValueError(
+            raise OptionError(
                 "expected at least 2 problems, a score between 0 and 1 and an agreement from 0 to 1; "
                 f"got {n_problems}, {score} and {agreement}"
             )
@@ -96,7 +97,7 @@ def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[
             sampling = float((noise_p + noise_q).mean())
             rows.append((f"{cell.where}: {cell.model}, {other.model}", MeasuredSpread(cell.n.size, between, sampling)))
     if not rows:
-        raise ValueError("the two runs share no task with the same problems, all of them sampled")
+        raise OptionError("the two runs share no task with the same problems, all of them sampled")
     return rows
 
 
@@ -119,7 +120,7 @@ def spread_of_models(cells: Sequence[Cell], agreement: float) -> list[tuple[str,
             )
         )
     if not rows:
-        raise ValueError("the run has no task of which every problem was sampled")
+        raise OptionError("the run has no task of which every problem was sampled")
     return rows
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
+from mtp_eval.results.errors import OptionError
+
 FORMATS = ("markdown", "csv", "latex", "html")
 NOTHING = "–"
 
@@ -61,11 +63,11 @@ def render(table: Table, style: str) -> str:
     """The table as text in one of `FORMATS`.
 
     Raises:
-        ValueError: an unknown format.
+        OptionError: an unknown format.
     """
     writers = {"markdown": _markdown, "csv": _csv, "latex": _latex, "html": _html}
     if style not in writers:
-        raise ValueError(f"unknown table format {style!r}; expected one of {', '.join(FORMATS)}")
+        raise OptionError(f"unknown table format {style!r}; expected one of {', '.join(FORMATS)}")
     return writers[style](table)
 
 

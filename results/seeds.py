@@ -14,11 +14,11 @@ import numpy as np
 
 from mtp_eval.results.cells import Cell
 from mtp_eval.results.compare import Comparison, compare_cells, corrected
+from mtp_eval.results.errors import NotComparable
 from mtp_eval.results.estimators import FloatArray
 from mtp_eval.results.facts import recipe
 from mtp_eval.results.intervals import nested_interval
 from mtp_eval.results.paired import nested_difference
-from mtp_eval.results.pairing import NotComparable
 from mtp_eval.results.render import Column, Entry, Table, text_entry
 from mtp_eval.results.tables import Run, percent, provenance, score_column, score_entry, warnings
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.results.errors import RunError, RunMismatch
 from mtp_eval.results.files import dump_json, sync_folder, write_atomically
 from mtp_eval.results.journal import LOCK_FILE, repair_tail, take_lock, write_all
 from mtp_eval.results.record import SCHEMA_VERSION, Record
@@ -26,10 +27,6 @@ RUN_FILE = "run.json"
 JOURNAL_FILE = "records.jsonl"
 METRICS_FILE = "metrics.json"
 TIMING_FILE = "timing.json"
-
-
-class RunMismatch(ValueError):  # noqa: N818 - it is no fault of the program
-    """The folder holds a run of another configuration; the message names each key that differs."""
 
 
 class RunStore:
@@ -49,11 +46,11 @@ class RunStore:
         Raises:
             RunMismatch: the folder holds a run of another configuration.
             RunLocked: another process is writing it.
-            ValueError: the folder holds other files, or its run.json or journal cannot be read.
+            RunError: the folder holds other files, or its run.json or journal cannot be read.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; give --out a folder that does not exist yet")
+            raise RunError(f"{folder} is a file; give --out a folder that does not exist yet")
         folder.mkdir(parents=True, exist_ok=True)
         lock = take_lock(folder)
         try:
@@ -77,16 +74,14 @@ class RunStore:
         """A run to look at; nothing on disk is touched, so a run that is being written can be read too.
 
         Raises:
-            FileNotFoundError: there is no run at `folder`.
-            ValueError: its run.json cannot be read.
+            RunError: there is no run at `folder`.
+            RunError: its run.json cannot be read.
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise FileNotFoundError(
-                f"there is no run folder at {folder}; give the folder that `mtp-eval run --out` wrote"
-            )
+            raise RunError(f"there is no run folder at {folder}; give the folder that `mtp-eval run --out` wrote")
         if not (folder / RUN_FILE).is_file():
-            raise FileNotFoundError(f"{folder} is not a run folder: it holds no {RUN_FILE}")
+            raise RunError(f"{folder} is not a run folder: it holds no {RUN_FILE}")
         return cls(folder, _read_header(folder), None, None)
 
     def append(self, records: Sequence[Record]) -> None:
@@ -94,16 +89,16 @@ class RunStore:
 
         Raises:
             OSError: the disk is full or failing; what was written before stays readable and the run can be resumed.
-            ValueError: a record of the same key is there already, or the run was opened with `read`.
+            RunError: a record of the same key is there already, or the run was opened with `read`.
         """
         if self._journal is None:
-            raise ValueError(f"{self.folder} was opened for reading")
+            raise RunError(f"{self.folder} was opened for reading")
         if not records:
             return
         fresh = [record.key for record in records]
         if len(set(fresh)) < len(fresh) or not self.keys().isdisjoint(fresh):
             twice = next(key for key in fresh if key in self.keys() or fresh.count(key) > 1)
-            raise ValueError(f"record {twice} (model, task, problem, sample) is in the journal already")
+            raise RunError(f"record {twice} (model, task, problem, sample) is in the journal already")
         data = "".join(record.to_json() + "\n" for record in records).encode("ascii")
         size_before = os.fstat(self._journal).st_size
         try:
@@ -123,7 +118,7 @@ class RunStore:
         """Every record in the order of the journal; a last line that is still being written is left out.
 
         Raises:
-            ValueError: a line other than the last is not a record.
+            RunError: a line other than the last is not a record.
         """
         path = self.folder / JOURNAL_FILE
         if not path.exists():
@@ -137,7 +132,7 @@ class RunStore:
                 except ValueError as error:
                     if file.read(1) == b"":
                         return
-                    raise ValueError(f"{path}, line {number} is not a record ({error}); delete that line") from None
+                    raise RunError(f"{path}, line {number} is not a record ({error}); delete that line") from None
                 yield record
 
     def keys(self) -> set[tuple[str, str, str, int]]:
@@ -207,15 +202,15 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         header = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise RunError(
             f"{path} is damaged ({error}); the run cannot be used: start it again in another folder"
         ) from None
     if not isinstance(header, dict) or not {"schema_version", "config", "config_sha256"} <= header.keys():
-        raise ValueError(
+        raise RunError(
             f"{path} is not the header of a run: schema_version, config and config_sha256 are expected in it"
         )
     if header["schema_version"] > SCHEMA_VERSION:
-        raise ValueError(
+        raise RunError(
             f"{path} has schema version {header['schema_version']}, this mtp-eval reads up to {SCHEMA_VERSION}: "
             "upgrade mtp-eval"
         )
@@ -253,6 +248,6 @@ def _refuse_foreign_folder(folder: Path) -> None:
     """A folder with files but without run.json is somebody's own; only what a killed start leaves is fine."""
     foreign = [entry.name for entry in folder.iterdir() if entry.name != LOCK_FILE and not entry.name.endswith(".tmp")]
     if foreign:
-        raise ValueError(
+        raise RunError(
             f"{folder} is not empty and holds no {RUN_FILE} (but {min(foreign)}); give --out a new or empty folder"
         )

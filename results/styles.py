@@ -21,6 +21,7 @@ from typing import Any
 
 from mtp_eval.results.cells import Cell, where
 from mtp_eval.results.costs import overhead_table, speed_table
+from mtp_eval.results.errors import OptionError
 from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.paired import holm, paired_p
 from mtp_eval.results.render import Column, Entry, Table, text_entry
@@ -192,13 +193,13 @@ def styled_table(style: str, runs: Sequence[Run], ks: Sequence[int]) -> Table:
     """The table in one of `STYLES`.
 
     Raises:
-        ValueError: an unknown style, or runs that have nothing for it.
+        OptionError: an unknown style, or runs that have nothing for it.
     """
     if style not in STYLES:
-        raise ValueError(f"unknown table style {style!r}; expected one of {', '.join(STYLES)}")
+        raise OptionError(f"unknown table style {style!r}; expected one of {', '.join(STYLES)}")
     table = STYLES[style](runs, ks)
     if not table.rows:
-        raise ValueError(f"--style {style} has nothing to show: {NEEDS[style]}")
+        raise OptionError(f"--style {style} has nothing to show: {NEEDS[style]}")
     return table
 
 

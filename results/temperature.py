@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtp_eval.results.cells import Cell
+from mtp_eval.results.errors import OptionError
 from mtp_eval.results.estimators import FloatArray
 from mtp_eval.results.intervals import Interval, mean_interval
 
@@ -60,18 +61,18 @@ def read_temperatures(cells: Sequence[Cell], k: int, fixed: float | None = None,
     """The three readings of the cells of one model, task and group, one cell per temperature.
 
     Raises:
-        ValueError: no temperature known, a pass@k that is undefined, or problems that differ between temperatures.
+        OptionError: no temperature known, a pass@k that is undefined, or problems that differ between temperatures.
     """
     scores = {}
     for cell in cells:
         score = cell.score(k)
         if cell.temperature is None or score.reason:
-            raise ValueError(
+            raise OptionError(
                 f"{cell.model} on {cell.task} at T={cell.temperature}: {score.reason or 'the temperature is not known'}"
             )
         scores[cell.temperature] = score
     if len({score.problem_ids for score in scores.values()}) != 1:
-        raise ValueError(f"{cells[0].model} on {cells[0].task}: the temperatures have been run on different problems")
+        raise OptionError(f"{cells[0].model} on {cells[0].task}: the temperatures have been run on different problems")
     heats = sorted(scores)
     values_TP = np.stack([scores[heat].values for heat in heats])
     means = values_TP.mean(axis=1)
@@ -96,7 +97,7 @@ def cross_validated(values_TP: FloatArray, halvings: int = HALVINGS, seed: int =
     """Per problem, its score at the temperature that other problems chose; and how often each was chosen."""
     n_heats, n_problems = values_TP.shape
     if n_problems < 2:
-        raise ValueError("cross-validation needs at least 2 problems")
+        raise OptionError("cross-validation needs at least 2 problems")
     rng = np.random.default_rng(seed)
     total_P = np.zeros(n_problems)
     chosen: Counter[int] = Counter()

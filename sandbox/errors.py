@@ -1,6 +1,7 @@
 """Errors of the sandbox itself; none of them says anything about a program.
 
 SandboxError
+├── SandboxOptionError     a number of workers, a limit or an isolation that cannot be used
 ├── IsolationUnavailable   the host lacks a layer of the isolation asked for
 ├── JailDied               a zygote ended while it was needed; the program is run again in a fresh one
 └── PoolClosed             submit or drain after close
@@ -11,6 +12,10 @@ from __future__ import annotations
 
 class SandboxError(Exception):
     """Base of all."""
+
+
+class SandboxOptionError(SandboxError, ValueError):
+    """A number of workers, a limit or an isolation that cannot be used."""
 
 
 class IsolationUnavailable(SandboxError):  # noqa: N818

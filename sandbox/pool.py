@@ -21,7 +21,7 @@ from hashlib import blake2b
 from types import TracebackType
 
 from mtp_eval.sandbox.dispatch import Dispatcher
-from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed
+from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
 from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.processes import Job
@@ -45,6 +45,7 @@ class Pool:
         config: further limits of the jails; its isolation and memory are replaced by the arguments here.
 
     Raises:
+        SandboxOptionError: an argument outside its range.
         IsolationUnavailable: full isolation was asked for and a layer is missing; the message names it.
         PoolClosed: the workers cannot be started for another reason.
     """
@@ -61,12 +62,12 @@ class Pool:
         n_workers = len(os.sched_getaffinity(0)) if workers is None and hasattr(os, "sched_getaffinity") else workers
         n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
         if n_workers < 1 or not timeout_seconds > 0 or memory_bytes < 1 << 26:
-            raise ValueError(
+            raise SandboxOptionError(
                 f"expected at least 1 worker, a timeout above 0 s and 64 MiB of memory; got workers={n_workers}, "
                 f"timeout_seconds={timeout_seconds:g}, memory_bytes={memory_bytes}"
             )
         if isolation not in ISOLATIONS:
-            raise ValueError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
+            raise SandboxOptionError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
         self.isolation = isolation
         self.layers: Mapping[str, str] = {}
         self._changed = threading.Condition()

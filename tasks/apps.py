@@ -19,9 +19,10 @@ from typing import Any
 
 from mtp_eval.tasks import apps_oracle
 from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import find_file, how_to_get, read_checked
 
 FILE = "apps_selected150.jsonl.gz"
 PROTOCOLS = ("0shot", "0shot-stdin")

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import ClassVar
 
+from mtp_eval.tasks.errors import UnknownProtocolError
 from mtp_eval.tasks.extract import rule_named
 from mtp_eval.tasks.problem import Judgement, Problem, Program
-
-
-class UnknownProtocolError(ValueError):
-    """A task was asked for under a protocol it does not have."""
 
 
 class BaseTask:

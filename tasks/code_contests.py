@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.errors import DataError, HubError
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, HubError, Loaded, data_folders, hub_rows, read_checked, rows_sha256
+from mtp_eval.tasks.sources import Loaded, data_folders, hub_rows, read_checked, rows_sha256
 
 HUB = "deepmind/code_contests"
 FILE = "code-contests.jsonl"

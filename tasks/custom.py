@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, ExactMatchTask
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, Loaded, read_checked
+from mtp_eval.tasks.sources import Loaded, read_checked
 
 REQUIRED = ("name", "data", "id", "prompt")
 OPTIONAL = {

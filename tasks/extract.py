@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mtp_eval.tasks.errors import UnknownRuleError
 from mtp_eval.tasks.problem import Problem
 
 FENCE = re.compile(
@@ -25,10 +26,6 @@ FENCE = re.compile(
 )
 SPECIAL = re.compile(r"<\|(?:end_?of_?text|im_end|eot_id|file_sep|file_separator|fim_\w+)\|>|<(?:EOT|eos)>|</s>")
 """Texts of end-of-sequence tokens that a harness decoded instead of stopping at."""
-
-
-class UnknownRuleError(ValueError):
-    """An extraction rule that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)

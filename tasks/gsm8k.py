@@ -10,18 +10,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.gsm8k_examples import EXAMPLES
 from mtp_eval.tasks.problem import Problem
-from mtp_eval.tasks.sources import (
-    SOURCES,
-    DataError,
-    Loaded,
-    find_file,
-    from_hub,
-    how_to_get,
-    read_checked,
-    rows_sha256,
-)
+from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
 
 FILE = "gsm8k-test.jsonl.gz"
 HUB = "openai/gsm8k"

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
 
 FILE = "HumanEval.jsonl.gz"
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from mtp_eval.tasks import story_words as words
 from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Problem
-from mtp_eval.tasks.sources import DataError
 
 TEST_SEED = 20240419
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

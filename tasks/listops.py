@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.problem import Problem, Program
 
 PROTOCOLS = {"0shot-steps": (4, 6), "0shot-long": (4, 10)}
@@ -237,7 +238,7 @@ def _draw_unseen(rng: random.Random, m: int, prompts: set[str], family: Family) 
         steps, inputs = draw_steps(rng, m, family.operations), draw_inputs(rng, family)
         if prompt_of(steps) not in prompts and is_telling(steps, inputs):
             return steps, inputs
-    raise ValueError(f"no unused composition of m={m} operations is left; ask for fewer problems")
+    raise TaskOptionError(f"no unused composition of m={m} operations is left; ask for fewer problems")
 
 
 def _problem(problem_id: str, steps: Steps, m: int, domain: str) -> Problem:

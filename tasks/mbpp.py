@@ -13,18 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.errors import DataError, TaskOptionError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import (
-    SOURCES,
-    DataError,
-    Loaded,
-    find_file,
-    from_hub,
-    how_to_get,
-    read_checked,
-    rows_sha256,
-)
+from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
 
 FILE = "mbpp.jsonl"
 SANITIZED_FILE = "sanitized-mbpp.json"
@@ -87,7 +79,7 @@ class MbppTask(BaseTask):
         asked = PROTOCOLS[chosen]
         self.default_rule = asked.rule
         if split not in SPLITS:
-            raise ValueError(f"{name} has no split {split!r}; expected one of {', '.join(SPLITS)}")
+            raise TaskOptionError(f"{name} has no split {split!r}; expected one of {', '.join(SPLITS)}")
         loaded = load(data_dir) if name == "mbpp" else load_sanitized(data_dir)
         self._rows = {f"mbpp/{row['task_id']}": row for row in loaded.rows}
         first, last = SPLITS[split]

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.errors import DataError, HubError
 from mtp_eval.tasks.problem import Judgement, Problem, Program
-from mtp_eval.tasks.sources import DataError, HubError, data_folders, hub_rows, read_checked
+from mtp_eval.tasks.sources import data_folders, hub_rows, read_checked
 
 PROTOCOLS = ("sum", "per-character")
 Row = Mapping[str, Any]

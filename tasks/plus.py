@@ -21,11 +21,12 @@ from typing import Any
 
 from mtp_eval.tasks import plus_oracle
 from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.plus_cache import cache_folder, read_entry, write_entry
 from mtp_eval.tasks.plus_values import arguments_of
 from mtp_eval.tasks.problem import Problem, Program
-from mtp_eval.tasks.sources import DataError, Loaded, find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
 
 PROTOCOLS = ("evalplus", "evalplus-base")
 ORACLES: Mapping[str, tuple[str, ...]] = {

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.polynomials import OPERATIONS, Ring, digits, draw_expression
 from mtp_eval.tasks.problem import Problem
 
@@ -84,7 +85,7 @@ class PolyTask(ExactMatchTask):
         self.ring = Ring(p or of_protocol.p, d or of_protocol.d)
         self._operations = tuple(operations or of_protocol.operations)
         if unknown := set(self._operations) - set(OPERATIONS):
-            raise ValueError(f"poly has no operation {', '.join(sorted(unknown))}; expected some of {OPERATIONS}")
+            raise TaskOptionError(f"poly has no operation {', '.join(sorted(unknown))}; expected some of {OPERATIONS}")
         self._pause = of_protocol.pause if pause is None else pause
         self._train_m, test_m = train_m or of_protocol.train_m, test_m or of_protocol.test_m
         self.report_by = report_by

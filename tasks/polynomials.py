@@ -11,6 +11,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtp_eval.tasks.errors import TaskOptionError
+
 Polynomial = tuple[int, ...]
 OPERATIONS = ("negation", "addition", "multiplication", "composition")
 SYMBOLS = {"negation": "-", "addition": "+", "multiplication": "*", "composition": "@"}
@@ -25,9 +27,9 @@ class Ring:
 
     def __post_init__(self) -> None:
         if not 2 <= self.p <= 9 or any(self.p % q == 0 for q in range(2, self.p)):
-            raise ValueError(f"a ring needs a prime p of one digit (2, 3, 5 or 7), got {self.p}")
+            raise TaskOptionError(f"a ring needs a prime p of one digit (2, 3, 5 or 7), got {self.p}")
         if self.d < 1:
-            raise ValueError(f"a ring needs a degree bound d of at least 1, got {self.d}")
+            raise TaskOptionError(f"a ring needs a degree bound d of at least 1, got {self.d}")
 
     def negate(self, f: Polynomial) -> Polynomial:
         """-f."""

@@ -12,14 +12,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.tasks.errors import TaskOptionError, UnknownTask
 from mtp_eval.tasks.problem import Task
 from mtp_eval.tasks.sources import find_file
 
 PLUGIN_GROUP = "mtp_eval.tasks"
-
-
-class UnknownTask(ValueError):  # noqa: N818  (it reads as what happened)
-    """No task of this name; the message lists near matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +282,7 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
     Raises:
         UnknownTask: with near matches.
         UnknownProtocolError, DataError: see `tasks.base` and `tasks.sources`.
-        ValueError: an option that the task does not have.
+        TaskOptionError: an option that the task does not have.
     """
     if name.endswith(".toml"):
         from mtp_eval.tasks.custom import load_custom
@@ -308,5 +305,5 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
         options.setdefault("split", split)
     unknown = [option for option in options if option not in known]
     if unknown:
-        raise ValueError(f"task {base} takes no option {', '.join(unknown)}; it takes {', '.join(known)}")
+        raise TaskOptionError(f"task {base} takes no option {', '.join(unknown)}; it takes {', '.join(known)}")
     return adapter(protocol or None, data_dir=data_dir, **options)

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mtp_eval.tasks.errors import DataError, HubError
+
 DATA_VARIABLE = "MTP_EVAL_DATA"
-
-
-class DataError(ValueError):
-    """A benchmark's file is missing, damaged or not the published one; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +152,6 @@ def from_hub(name: str, config: str | None, splits: Sequence[str]) -> list[dict[
         return [row for split in splits for row in hub_rows(name, config, split)]
     except HubError as error:
         raise DataError(f"no {source.file} in a data folder, and {error}. {how_to_get(source.file)}") from error
-
-
-class HubError(DataError):
-    """`datasets` could not load something."""
 
 
 def hub_rows(name: str, config: str | None, split: str) -> list[dict[str, Any]]:

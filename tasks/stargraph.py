@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.problem import Problem
 
 TEST_SEED = 20240419
@@ -50,7 +51,7 @@ class StarGraphTask(ExactMatchTask):
         letters = letters or usual
         needed = 1 + self._d * (self._l - 1)
         if not needed <= letters <= len(LETTERS):
-            raise ValueError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
+            raise TaskOptionError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
         self._letters = LETTERS[:letters]
         rng = random.Random(f"stargraph test {seed} {chosen} {letters}")
         problems = []

@@ -23,9 +23,13 @@ def report(
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
 ) -> None:
     """Write summary, plots, paired comparison, verdicts and all completions into one page that needs no network."""
+    from functools import partial
+
     from mtp_eval.harness.progress import say
+    from mtp_eval.harness.prompts import find_prompts
     from mtp_eval.harness.reporting import write_report
 
-    for remark in write_report(run, out, k, baseline, plots, data_dir, most_completions, title):
+    find = partial(find_prompts, data_dir=data_dir)
+    for remark in write_report(run, out, k, baseline, plots, find, most_completions, title):
         say(remark)
     print(out)

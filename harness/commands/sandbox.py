@@ -19,18 +19,11 @@ def check(
     isolation: Annotated[str, typer.Option(help="full, or process where the host cannot give that.")] = "full",
 ) -> None:
     """Print the layers in force, run the probes that prove them, and exit with 4 when anything is missing or fails."""
-    from mtp_eval.harness.errors import InputError, IsolationError
     from mtp_eval.sandbox.errors import IsolationUnavailable
     from mtp_eval.sandbox.pool import Pool
     from mtp_eval.sandbox.probes import run_probes
 
-    try:
-        pool = Pool(workers=1, timeout_seconds=2.0, isolation=isolation)
-    except IsolationUnavailable as error:
-        raise IsolationError(str(error)) from None
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    with pool:
+    with Pool(workers=1, timeout_seconds=2.0, isolation=isolation) as pool:
         print(f"isolation: {pool.isolation}")
         for layer, state in pool.layers.items():
             print(f"  {layer:<20} {state}")
@@ -43,5 +36,5 @@ def check(
             if not result.held:
                 failed.append(result.probe.name)
     if failed:
-        raise IsolationError(f"the probes {', '.join(failed)} got through; do not run untrusted programs here")
+        raise IsolationUnavailable(f"the probes {', '.join(failed)} got through; do not run untrusted programs here")
     print(f"all probes held; programs run with isolation {isolation!r}")

@@ -43,6 +43,7 @@ def check(
     from mtp_eval.harness.errors import MtpEvalError
     from mtp_eval.harness.session import open_pool
     from mtp_eval.harness.task_check import check_task
+    from mtp_eval.tasks.errors import TaskError
     from mtp_eval.tasks.known_issues import known_issues
     from mtp_eval.tasks.registry import load_task, task_names
 
@@ -51,7 +52,7 @@ def check(
         for name in names or task_names():
             try:
                 task = load_task(name, data_dir=data_dir)
-            except (ValueError, FileNotFoundError) as error:
+            except TaskError as error:
                 print(f"{name}: FAILED  {error}")
                 failed.append(name)
                 continue

@@ -14,11 +14,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mtp_eval.harness.cli import app
-from mtp_eval.harness.errors import InputError, MtpEvalError, RegressionError
+from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.nightly_config import newest, read_nightly
 from mtp_eval.results.cells import count_cells
 from mtp_eval.results.compare import compare_runs, corrected
+from mtp_eval.results.errors import RegressionFound
 from mtp_eval.results.history import COLUMNS, read_history
 from mtp_eval.results.junit import Case, junit_xml
 from mtp_eval.tasks.registry import load_task
@@ -67,8 +68,8 @@ def test_nights_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     write_samples(Path("n4-2.jsonl"), {0, 5, *range(6, 18)})
     third = night("n3")
-    assert isinstance(third.exception, RegressionError)
-    assert third.exception.exit_code == 3
+    assert isinstance(third.exception, RegressionFound)
+    assert exit_code(third.exception) == 3
     lost = {f"HumanEval/{i}" for i in range(6, 18)}
     assert "HumanEval/6, HumanEval/7" in str(third.exception)
     failure = ElementTree.parse("nightly/junit.xml").find(".//failure")
@@ -78,7 +79,7 @@ def test_nights_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "❌ 1 significant regression" in Path("nightly/summary.md").read_text()
 
     fourth = night("n4")
-    assert isinstance(fourth.exception, RegressionError), "a bad night must not become the level of the next"
+    assert isinstance(fourth.exception, RegressionFound), "a bad night must not become the level of the next"
     assert "n4 of n2" in str(fourth.exception)
 
     assert night("n5", "--accept").exit_code == 0
@@ -106,7 +107,7 @@ def test_budget_that_is_used_up_is_said_and_continued(tmp_path: Path, monkeypatc
     Path("nightly.toml").write_text("budget_minutes = 0.0001\nreport = false\n" + CONFIG)
     stopped = runner.invoke(app, ["nightly", "nightly.toml"])
     assert isinstance(stopped.exception, MtpEvalError)
-    assert stopped.exception.exit_code == 1
+    assert exit_code(stopped.exception) == 1
     assert "budget was used up" in str(stopped.exception)
     assert "could not be finished" in Path("nightly/summary.md").read_text()
     Path("nightly.toml").write_text("report = false\n" + CONFIG)
@@ -158,7 +159,7 @@ def test_bad_configs_are_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("n4-1.jsonl").write_text("")
     Path("nightly.toml").write_text(text)
     result = runner.invoke(app, ["nightly", "nightly.toml", "--dry-run"])
-    assert isinstance(result.exception, InputError), f"{result.output} {result.exception!r}"
+    assert exit_code(result.exception) == 2, f"{result.output} {result.exception!r}"
     assert said in str(result.exception)
 
 

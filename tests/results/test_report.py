@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mtp_eval.harness.cli import app
-from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.cli import app, exit_code
 from mtp_eval.results.cells import count_cells
 from mtp_eval.results.record import Record
 from mtp_eval.results.report import ReportInput, report_html
@@ -223,4 +222,4 @@ def test_hundred_thousand_completions_open_quickly(browser: Browser, tmp_path: P
 
 def test_report_needs_runs(tmp_path: Path) -> None:
     result = runner.invoke(app, ["report", str(tmp_path / "none"), "--out", str(tmp_path / "r.html")])
-    assert isinstance(result.exception, InputError)
+    assert exit_code(result.exception) == 2

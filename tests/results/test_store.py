@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mtp_eval.results.journal import RunLocked
+from mtp_eval.results.errors import RunError, RunLocked, RunMismatch
 from mtp_eval.results.record import Record
-from mtp_eval.results.store import RunMismatch, RunStore
+from mtp_eval.results.store import RunStore
 
 NewHeader = Callable[..., dict[str, Any]]
 NewRecord = Callable[..., Record]
@@ -174,9 +174,9 @@ def test_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, new_header: New
 
 
 def test_bad_folders_are_named(tmp_path: Path, new_header: NewHeader) -> None:
-    with pytest.raises(FileNotFoundError, match="no run folder"):
+    with pytest.raises(RunError, match="no run folder"):
         RunStore.read(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError, match=r"holds no run\.json"):
+    with pytest.raises(RunError, match=r"holds no run\.json"):
         RunStore.read(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mtp_eval.tasks.extract import UnknownRuleError, compiles, rule_named, rules, statistics
+from mtp_eval.tasks.errors import UnknownRuleError
+from mtp_eval.tasks.extract import compiles, rule_named, rules, statistics
 from mtp_eval.tasks.problem import Problem
 
 PROMPT = 'from typing import List\n\n\ndef add(a: int, b: int) -> int:\n    """Add."""\n'

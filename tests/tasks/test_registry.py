@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from mtp_eval.tasks.base import UnknownProtocolError
+from mtp_eval.tasks.errors import UnknownProtocolError, UnknownTask
 from mtp_eval.tasks.problem import Task
-from mtp_eval.tasks.registry import UnknownTask, load_task, task_infos, task_names
+from mtp_eval.tasks.registry import load_task, task_infos, task_names
 
 
 def test_an_unknown_task_names_its_near_matches():
