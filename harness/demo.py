@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtp_eval.harness.config import RunConfig
 from mtp_eval.harness.errors import InputError, MtpEvalError
+from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.harness.evaluation.references import reference_failures
+from mtp_eval.harness.evaluation.run import run
+from mtp_eval.harness.evaluation.session import open_pool
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.progress import say
-from mtp_eval.harness.references import reference_failures
-from mtp_eval.harness.run import run
-from mtp_eval.harness.session import open_pool
-from mtp_eval.results.cells import Cell, read_cells
-from mtp_eval.results.render import render
+from mtp_eval.results.scores.cells import Cell, read_cells
 from mtp_eval.results.store import RunStore
-from mtp_eval.results.tables import results_table
+from mtp_eval.results.tables.render import render
+from mtp_eval.results.tables.standard import results_table
 from mtp_eval.tasks.registry import load_task
 
 PRESETS = ("listops-n1", "listops-n4")

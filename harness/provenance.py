@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -12,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.config import sha256_json
 from mtp_eval.results.record import SCHEMA_VERSION
 
 RECORDED_PACKAGES = (
@@ -91,3 +92,8 @@ def run_header(
         "command": sys.argv,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

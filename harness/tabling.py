@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtp_eval.harness.comparing import split_model
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.finished_runs import read_run, read_runs, wanted_ks
-from mtp_eval.results.baseline import with_differences
-from mtp_eval.results.render import FORMATS, render
-from mtp_eval.results.seeds import pooled_table
-from mtp_eval.results.styles import STYLES, styled_table
-from mtp_eval.results.tables import results_table
+from mtp_eval.results.compare.baseline import with_differences
+from mtp_eval.results.compare.folders import split_model
+from mtp_eval.results.compare.seeds import pooled_table
+from mtp_eval.results.run import read_run, read_runs, wanted_ks
+from mtp_eval.results.tables.render import FORMATS, render
+from mtp_eval.results.tables.standard import results_table
+from mtp_eval.results.tables.styles import STYLES, styled_table
 
 
 def table_text(

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtp_eval.results.cells import read_cells
 from mtp_eval.results.facts import model_fact
-from mtp_eval.results.intervals import mean_interval
+from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.store import RunStore
 
 if TYPE_CHECKING:

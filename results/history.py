@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtp_eval.results.cells import INFRASTRUCTURE_ERROR
 from mtp_eval.results.errors import OptionError
 from mtp_eval.results.files import sync_folder
-from mtp_eval.results.intervals import mean_interval
-from mtp_eval.results.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables import Run, percent
+from mtp_eval.results.scores.cells import INFRASTRUCTURE_ERROR
+from mtp_eval.results.scores.intervals import mean_interval
+from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
+from mtp_eval.results.tables.standard import Run, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mtp_eval.results.figure import Plot
+    from mtp_eval.results.report.figure import Plot
 
 COLUMNS: Mapping[str, str] = {
     "night": "name of the night; rows are in the order in which nights were finished",
@@ -150,7 +150,7 @@ def trend_table(history: pd.DataFrame, nights: int = 14) -> Table:
 
 def trend_plot(history: pd.DataFrame, nights: int = 60) -> Plot | None:
     """Scores over the nights with their intervals, a panel per task and k; None for a single night."""
-    from mtp_eval.results.figure import Looks, Plot, finish, legend, make_panels
+    from mtp_eval.results.report.figure import Looks, Plot, finish, legend, make_panels
 
     last = list(dict.fromkeys(history["night"]))[-nights:]
     if len(last) < 2:

@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.results.render import Column, Table, text_entry
 from mtp_eval.results.store import METRICS_FILE, RUN_FILE, RunStore
-from mtp_eval.results.tables import isolation_name, percent
+from mtp_eval.results.tables.render import Column, Table, text_entry
+from mtp_eval.results.tables.standard import isolation_name, percent
 
 
 @dataclass(frozen=True)

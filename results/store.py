@@ -143,10 +143,10 @@ class RunStore:
 
     def finish(self, ks: Sequence[int], timing: Mapping[str, Any]) -> str:
         """Write metrics.json, table.md, table.csv and this session's timing; returns the Markdown table."""
-        from mtp_eval.results.cells import read_cells
-        from mtp_eval.results.metrics import run_metrics
-        from mtp_eval.results.render import render
-        from mtp_eval.results.tables import results_table
+        from mtp_eval.results.scores.cells import read_cells
+        from mtp_eval.results.scores.metrics import run_metrics
+        from mtp_eval.results.tables.render import render
+        from mtp_eval.results.tables.standard import results_table
 
         cells = read_cells(self)
         metrics = run_metrics(self.header, cells, ks)

@@ -20,13 +20,13 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from types import TracebackType
 
-from mtp_eval.sandbox.dispatch import Dispatcher
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
-from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Outcome, Verdict
-from mtp_eval.sandbox.processes import Job
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.worker import WorkItem
+from mtp_eval.sandbox.trusted.dispatch import Dispatcher
+from mtp_eval.sandbox.trusted.jail import JailConfig
+from mtp_eval.sandbox.trusted.processes import Job
+from mtp_eval.sandbox.trusted.worker import WorkItem
 
 ISOLATIONS = ("full", "process")
 MAX_WAITING_PER_WORKER = 64

@@ -197,7 +197,7 @@ _TASKS = (
     ),
     TaskInfo(
         "listops",
-        "mtp_eval.tasks.listops:ListopsTask",
+        "mtp_eval.tasks.synthetic.listops:ListopsTask",
         ("0shot-steps", "0shot-long"),
         270,
         "compositions of m list operations, in and out of domain",
@@ -206,7 +206,7 @@ _TASKS = (
     ),
     TaskInfo(
         "stringops",
-        "mtp_eval.tasks.listops:StringopsTask",
+        "mtp_eval.tasks.synthetic.listops:StringopsTask",
         ("0shot-steps", "0shot-long"),
         278,
         "compositions of m string operations: a shift of domain for listops",
@@ -215,7 +215,7 @@ _TASKS = (
     ),
     TaskInfo(
         "poly",
-        "mtp_eval.tasks.poly:PolyTask",
+        "mtp_eval.tasks.synthetic.poly:PolyTask",
         ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3", "f2x3-m3"),
         20_000,
         "polynomial arithmetic with m operations, in and out of domain",
@@ -224,7 +224,7 @@ _TASKS = (
     ),
     TaskInfo(
         "induction",
-        "mtp_eval.tasks.induction:InductionTask",
+        "mtp_eval.tasks.synthetic.induction:InductionTask",
         ("stories-2", "meetings-2"),
         856,
         "the second token of a name met before, in stories with random names",
@@ -233,7 +233,7 @@ _TASKS = (
     ),
     TaskInfo(
         "stargraph",
-        "mtp_eval.tasks.stargraph:StarGraphTask",
+        "mtp_eval.tasks.synthetic.stargraph:StarGraphTask",
         ("d2l4", "d2l5", "d3l4", "d5l5", "d2l3"),
         1000,
         "the path from a star's centre to a leaf: looking ahead by copying",

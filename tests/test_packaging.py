@@ -13,17 +13,31 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("harness", "results", "sandbox", "tasks")
-BELOW_HARNESS = ("harness.models", "harness.decoding", "harness.training")
 
-MAY_IMPORT = {
-    "tasks": ("tasks",),
+GROUND = ("harness.errors", "harness.progress", "harness.provenance")
+"""What every room of harness/ may import."""
+THREE = ("results", "sandbox", "tasks")
+WORDS = ("tasks.problem", "tasks.errors")
+"""The vocabulary: Problem, Request, Completion."""
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "sandbox.jailed": ("sandbox.jailed", "sandbox.wire", "sandbox.linux"),
+    "sandbox.wire": ("sandbox.wire",),
+    "sandbox.linux": (),
+    "sandbox.trusted": (
+        "sandbox.trusted", "sandbox.wire", "sandbox.linux", "sandbox.program", "sandbox.outcome", "sandbox.errors",
+    ),
     "sandbox": ("sandbox",),
+    "tasks": ("tasks", "sandbox.program"),
     "results": ("results", "tasks.problem", "sandbox.outcome"),
-    "harness.models": ("harness.models", "harness.errors", "tasks.problem"),
-    "harness.decoding": ("harness.decoding", "harness.models", "harness.errors", "tasks.problem"),
-    "harness.training": ("harness.training", "harness.models", "harness.errors", "tasks.problem"),
-    "harness": ("harness", "results", "sandbox", "tasks"),
-}
+    "harness.models": ("harness.models", *GROUND, *WORDS),
+    "harness.decoding": ("harness.decoding", "harness.models", *GROUND, *WORDS),
+    "harness.backends": ("harness.backends", "harness.decoding", "harness.models", *GROUND, *WORDS),
+    "harness.training": ("harness.training", "harness.models", "tasks.registry", *GROUND, *WORDS),
+    "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.decoding", *GROUND, *THREE),
+    "harness.nightly": ("harness.nightly", "harness.evaluation", "harness.backends", "harness.training", *GROUND, *THREE),
+    "harness": ("harness", *THREE),
+}  # fmt: skip
+"""Who may import what; the longest row that fits a module's name counts."""
 
 
 def source_files() -> list[Path]:
@@ -52,15 +66,79 @@ def test_every_folder_with_python_files_is_packaged() -> None:
     assert listed == found, "pyproject.toml's packages and the folders differ; an unlisted one vanishes from wheels"
 
 
+def row_of(name: str) -> str:
+    """The row of `MAY_IMPORT` that a module falls under."""
+    return max((row for row in MAY_IMPORT if name == row or name.startswith(row + ".")), key=len)
+
+
 def test_data_flows_one_way() -> None:
     broken = []
     for path in source_files():
-        name = module_name(path)
-        rule = next((row for row in BELOW_HARNESS if name == row or name.startswith(row + ".")), name.split(".")[0])
+        row = row_of(module_name(path))
         for line, imported in imports_of_ours(path):
-            if not any(imported == allowed or imported.startswith(allowed + ".") for allowed in MAY_IMPORT[rule]):
-                broken.append(f"{path.relative_to(ROOT)}:{line}: {rule} may not import {imported}")
+            if not any(imported == allowed or imported.startswith(allowed + ".") for allowed in MAY_IMPORT[row]):
+                broken.append(f"{path.relative_to(ROOT)}:{line}: {row} may not import {imported}")
     assert not broken, "\n".join(broken)
+
+
+def arrows() -> set[tuple[str, str]]:
+    """Who imports whom, module by module; imports inside functions and for type checkers count too."""
+    modules = {module_name(path) for path in source_files()}
+    found = set()
+    for path in source_files():
+        for _, imported in imports_of_ours(path):
+            target = imported if imported in modules else imported.rpartition(".")[0]
+            if target in modules and target != module_name(path):
+                found.add((module_name(path), target))
+    return found
+
+
+def room_of(name: str) -> str:
+    """A folder below the top folder, or a file that lies in it: "harness.models.size" is in "harness.models"."""
+    return ".".join(name.split(".")[:2])
+
+
+def room_arrows(folder: str) -> set[tuple[str, str]]:
+    """Imports between the rooms of one top folder."""
+    pairs = {(room_of(a), room_of(b)) for a, b in arrows()}
+    return {(a, b) for a, b in pairs if a != b and a.startswith(folder + ".") and b.startswith(folder + ".")}
+
+
+def circles(pairs: set[tuple[str, str]]) -> list[list[str]]:
+    """The groups of names that import one another, each sorted."""
+    after: dict[str, set[str]] = {}
+    for a, b in pairs:
+        after.setdefault(a, set()).add(b)
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for name in after.get(waiting.pop(), set()) - seen:
+                seen.add(name)
+                waiting.append(name)
+        return seen
+
+    reach = {name: reached(name) for name in after}
+    groups = {frozenset(b for b in reach[a] if a in reach.get(b, set())) for a in reach if a in reach[a]}
+    return sorted(sorted(group) for group in groups)
+
+
+def test_no_two_modules_import_one_another() -> None:
+    assert circles(arrows()) == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_two_rooms_import_one_another(folder: str) -> None:
+    assert circles(room_arrows(folder)) == []
+
+
+def test_the_rooms_of_the_harness_stay_few_arrows_apart() -> None:
+    assert len(room_arrows("harness")) <= 40, sorted(room_arrows("harness"))
+
+
+def test_circles_are_found() -> None:
+    assert circles({("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")}) == [["b", "c"]]
 
 
 def test_the_rule_notices_a_breach(tmp_path: Path) -> None:

@@ -23,18 +23,18 @@ from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
 from benchmarks.decoding.speculative import floor
+from mtp_eval.harness.backends.native import NativeBackend
+from mtp_eval.harness.decoding.acceptance import Coupled
 from mtp_eval.harness.decoding.engine import Engine, Job
-from mtp_eval.harness.decoding.native import NativeBackend
+from mtp_eval.harness.decoding.kernels.packed import PackedModel
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop
-from mtp_eval.harness.decoding.verifying import Coupled
-from mtp_eval.harness.decoding.weights import PackedModel
 
 
 def exported(backend: NativeBackend) -> Path:
     """The next-token path as a Llama folder."""
-    from mtp_eval.harness.models import huggingface
+    from mtp_eval.harness.models.convert import huggingface
 
     folder = Path(tempfile.mkdtemp())
     huggingface.write(folder, backend.config, dict(backend.model.state_dict()), backend.tokenizer)

@@ -20,9 +20,9 @@ import torch
 from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
-from mtp_eval.harness.decoding.native import NativeBackend
-from mtp_eval.harness.decoding.plan import candidates
-from mtp_eval.harness.models.backend import DecodingSettings
+from mtp_eval.harness.backends.native import NativeBackend
+from mtp_eval.harness.decoding.draft_heads import candidates
+from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.tasks.problem import Request
 
 

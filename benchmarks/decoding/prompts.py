@@ -14,7 +14,7 @@ HELD_OUT_SHARE = 0.05  # the trainer's default, so that its models have not seen
 def texts(source: str) -> Iterator[str]:
     """Documents of "code" (held-out files of the standard library), "text" (the prose in their docstrings), or "listops"."""
     if source == "listops":
-        from mtp_eval.tasks.listops import ListopsTask
+        from mtp_eval.tasks.synthetic.listops import ListopsTask
 
         for problem in ListopsTask().problems():
             yield problem.prompt

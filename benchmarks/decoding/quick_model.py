@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.decoding.prompts import HELD_OUT_SHARE
-from mtp_eval.harness.decoding.native import NativeBackend
+from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.models.config import HeadKind, ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel

@@ -24,11 +24,11 @@ import torch
 from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
-from mtp_eval.harness.decoding.native import NativeBackend
-from mtp_eval.harness.decoding.plan import measure
+from mtp_eval.harness.backends.native import NativeBackend
+from mtp_eval.harness.decoding.acceptance import Coupled
+from mtp_eval.harness.decoding.draft_heads import measure
 from mtp_eval.harness.decoding.sampling import Sampler
-from mtp_eval.harness.decoding.verifying import Coupled
-from mtp_eval.harness.models.backend import DecodingSettings
+from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.tasks.problem import Completion, Request
 

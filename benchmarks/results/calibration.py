@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mtp_eval.results.estimators import pass_at_k
-from mtp_eval.results.intervals import mean_interval, nested_interval, resampled_means
-from mtp_eval.results.paired import difference_interval, holm, nested_difference, paired_p
-from mtp_eval.results.temperature import cross_validated
+from mtp_eval.results.scores.estimators import pass_at_k
+from mtp_eval.results.scores.intervals import mean_interval, nested_interval, resampled_means
+from mtp_eval.results.scores.significance import difference_interval, holm, nested_difference, paired_p
+from mtp_eval.results.scores.temperature import cross_validated
 
 RESAMPLES = 1_000
 FLIPS = 2_000

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mtp_eval.results.cells import read_cells
-from mtp_eval.results.compare import compare_runs
-from mtp_eval.results.estimators import pass_at_k
-from mtp_eval.results.intervals import mean_interval, resampled_means
+from mtp_eval.results.compare.comparison import compare_runs
 from mtp_eval.results.record import Record
+from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.scores.estimators import pass_at_k
+from mtp_eval.results.scores.intervals import mean_interval, resampled_means
 from mtp_eval.results.store import RunStore
 
 KS = (1, 10, 100)

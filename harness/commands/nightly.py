@@ -19,9 +19,9 @@ def nightly(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be evaluated, and stop.")] = False,
 ) -> None:
     """Train or take checkpoints, run, compare, report. Exit code 3 on a significant regression."""
-    from mtp_eval.harness.nightly import check_baseline, evaluate_night
-    from mtp_eval.harness.nightly_config import newest, read_nightly
-    from mtp_eval.harness.nightly_output import decide, summary, write_outputs
+    from mtp_eval.harness.nightly.config import newest, read_nightly
+    from mtp_eval.harness.nightly.night import check_baseline, evaluate_night
+    from mtp_eval.harness.nightly.output import decide, summary, write_outputs
 
     settings = read_nightly(config)
     if dry_run:

@@ -25,9 +25,9 @@ def report(
     """Write summary, plots, paired comparison, verdicts and all completions into one page that needs no network."""
     from functools import partial
 
+    from mtp_eval.harness.evaluation.prompts import find_prompts
     from mtp_eval.harness.progress import say
-    from mtp_eval.harness.prompts import find_prompts
-    from mtp_eval.harness.reporting import write_report
+    from mtp_eval.results.report.write import write_report
 
     find = partial(find_prompts, data_dir=data_dir)
     for remark in write_report(run, out, k, baseline, plots, find, most_completions, title):

@@ -47,9 +47,9 @@ def run(
 
     The same command continues a run that was interrupted, and prints the table again when it is complete.
     """
-    from mtp_eval.harness.config import run_config
+    from mtp_eval.harness.evaluation.config import run_config
+    from mtp_eval.harness.evaluation.run import run as run_all
     from mtp_eval.harness.progress import say
-    from mtp_eval.harness.run import run as run_all
 
     options = {
         "model": model or None,

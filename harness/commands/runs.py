@@ -19,7 +19,7 @@ def runs(
     """List past runs with what they measured, oldest first."""
     from mtp_eval.harness.errors import InputError
     from mtp_eval.results.listing import find_runs, keep, runs_table
-    from mtp_eval.results.render import FORMATS, render
+    from mtp_eval.results.tables.render import FORMATS, render
 
     if format not in FORMATS:
         raise InputError(f"--format {format}: expected one of {', '.join(FORMATS)}")

@@ -31,9 +31,9 @@ def score(
 ) -> None:
     """Execute and score completions that another harness generated; print the table and write a run folder."""
     from mtp_eval.harness.commands.run import parse_k
+    from mtp_eval.harness.evaluation.score import ScoreConfig, score_config, write_human_eval_output
+    from mtp_eval.harness.evaluation.score import score as score_file
     from mtp_eval.harness.progress import say
-    from mtp_eval.harness.score import ScoreConfig, score_config, write_human_eval_output
-    from mtp_eval.harness.score import score as score_file
 
     config: ScoreConfig = score_config(
         {

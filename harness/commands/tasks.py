@@ -41,8 +41,8 @@ def check(
 ) -> None:
     """Run references and cheats through the sandbox; exit code 1 if a check fails."""
     from mtp_eval.harness.errors import MtpEvalError
-    from mtp_eval.harness.session import open_pool
-    from mtp_eval.harness.task_check import check_task
+    from mtp_eval.harness.evaluation.session import open_pool
+    from mtp_eval.harness.evaluation.task_check import check_task
     from mtp_eval.tasks.errors import TaskError
     from mtp_eval.tasks.known_issues import known_issues
     from mtp_eval.tasks.registry import load_task, task_names
@@ -77,8 +77,8 @@ def extract(
     isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
 ) -> None:
     """Show what each extraction rule makes of a run's raw completions, and the score under it."""
-    from mtp_eval.harness.extraction_report import report_rules, rule_table
-    from mtp_eval.harness.session import open_pool
+    from mtp_eval.harness.evaluation.extraction import report_rules, rule_table
+    from mtp_eval.harness.evaluation.session import open_pool
 
     if not execute:
         print(rule_table(list(report_rules(run, data_dir, None))))

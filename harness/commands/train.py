@@ -21,7 +21,7 @@ def train(
     freeze: Annotated[str | None, typer.Option(help="trunk: train heads 2..n only.")] = None,
 ) -> None:
     """Train a next-token or multi-token-prediction model."""
-    from mtp_eval.harness.train import train_checkpoint
+    from mtp_eval.harness.training.command import train_checkpoint
     from mtp_eval.harness.training.config import make_config, read_config
     from mtp_eval.harness.training.presets import preset_values
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from mtp_eval.harness.decoding.acceptance import Rule
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.rows import Rows, rounded_capacity
 from mtp_eval.harness.decoding.stopping import Stop
-from mtp_eval.harness.decoding.verifying import Rule
 from mtp_eval.harness.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtp_eval.harness.decoding.fused import FusedLayer, Linear, Place, turn_of
-from mtp_eval.harness.decoding.weights import PackedModel
+from mtp_eval.harness.decoding.kernels.fused import FusedLayer, Linear, Place, turn_of
+from mtp_eval.harness.decoding.kernels.packed import PackedModel
 
 _WIDTH_STEP = 16  # prompts are padded to a multiple of it: kernels and buffers of every width stay in memory
 _PREFILL_TOKENS = 8192  # run together at most, padding included, unless one prompt is longer

@@ -17,8 +17,8 @@ import logging
 
 import torch
 
+from mtp_eval.harness.decoding.acceptance import Drafts, Rule
 from mtp_eval.harness.decoding.network import Network, Prefix
-from mtp_eval.harness.decoding.verifying import Drafts, Rule
 
 log = logging.getLogger(__name__)
 _STATE = ("tokens_BS", "lengths_B", "starts_B", "keys_B", "kept_B")  # of a row, beside its drafts and its cache

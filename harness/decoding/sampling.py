@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mtp_eval.harness.decoding import noise
-from mtp_eval.harness.models.backend import DecodingSettings
+from mtp_eval.harness.decoding.settings import DecodingSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def rotate(x_BHTE: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal grouped-query attention over whole texts; decoding with a cache is `harness.decoding.fused`."""
+    """Causal grouped-query attention over whole texts; decoding with a cache is `harness.decoding.kernels.fused`."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()

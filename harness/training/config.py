@@ -175,7 +175,7 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, ori
 
 def _follow_checkpoint(values: dict[str, Any]) -> None:
     """With `init` the shape and the tokenizer are the checkpoint's; n_future and a shorter context are the config's."""
-    from mtp_eval.harness.training.start import shape_of_checkpoint
+    from mtp_eval.harness.training.first_weights import shape_of_checkpoint
 
     asked = values.get("model", {})
     shape = shape_of_checkpoint(values["init"], asked.get("n_future")).model_dump()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.training.paper_presets import NO_DATA
+from mtp_eval.harness.training.presets.paper import NO_DATA
 
 TEXT_SUFFIXES = (".py", ".txt", ".md", ".rst", ".c", ".h", ".cpp", ".java", ".js", ".ts", ".go", ".rs", ".sh", ".toml")
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".parquet")

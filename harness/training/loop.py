@@ -24,10 +24,11 @@ from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer
 from mtp_eval.harness.training import state
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import Array, Batches, Corpus, build_corpus, open_corpus
+from mtp_eval.harness.training.curves import MetricsWriter
 from mtp_eval.harness.training.distributed import Processes, join_processes, shard
 from mtp_eval.harness.training.documents import Document
+from mtp_eval.harness.training.first_weights import first_weights, run_config
 from mtp_eval.harness.training.matching import baseline
-from mtp_eval.harness.training.metrics import MetricsWriter
 from mtp_eval.harness.training.optimizer import freeze_trunk
 from mtp_eval.harness.training.runtime import (
     Runtime,
@@ -36,7 +37,6 @@ from mtp_eval.harness.training.runtime import (
     peak_memory_bytes,
     resolve_runtime,
 )
-from mtp_eval.harness.training.start import first_weights, run_config
 from mtp_eval.harness.training.step import Stepper
 from mtp_eval.harness.training.validation import Validation, Validator
 from mtp_eval.harness.training.watch import NotFiniteError, OnProgress, Report, Watch

@@ -14,9 +14,9 @@ from torch import Tensor
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.training import state
 from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.curves import MetricsWriter
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.loss import HeadSums
-from mtp_eval.harness.training.metrics import MetricsWriter
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
 from mtp_eval.harness.training.step import add_sums
 from mtp_eval.harness.training.validation import Validation

@@ -12,7 +12,7 @@ import pytest
 
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.sandbox.session import WALL_EXTRA_SECONDS, WALL_FACTOR
+from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
 from mtp_eval.tasks.problem import Program
 
 LIMIT_SECONDS = 0.5

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from mtp_eval.sandbox.jail import JailConfig
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.tasks.problem import Program
 
 FILL = """

@@ -14,7 +14,7 @@ import pytest
 from mtp_eval.sandbox.errors import PoolClosed
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.sandbox.session import children_of
+from mtp_eval.sandbox.trusted.session import children_of
 from mtp_eval.tasks.problem import Program
 
 
@@ -33,7 +33,7 @@ def descendants(pid: int) -> list[int]:
 
 def jailed(pid: int) -> list[int]:
     """Descendants that run the zygote."""
-    return [child for child in descendants(pid) if "mtp_eval.sandbox.zygote" in command(child)]
+    return [child for child in descendants(pid) if "mtp_eval.sandbox.jailed.zygote" in command(child)]
 
 
 def workers(pid: int) -> list[int]:
@@ -215,7 +215,7 @@ def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal
 
 
 def test_workers_that_cannot_start_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtp_eval.sandbox.processes.main", no_worker)
+    monkeypatch.setattr("mtp_eval.sandbox.trusted.processes.main", no_worker)
     with pytest.raises(PoolClosed, match="no worker could be started"):
         Pool(workers=2)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from mtp_eval.harness.score import ScoreConfig, score
+from mtp_eval.harness.evaluation.score import ScoreConfig, score
 
 N_PROBLEMS, N_SAMPLES = 8, 3
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from mtp_eval.harness.decoding.native import NativeBackend
+from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.sampling import Sampler
-from mtp_eval.harness.models.backend import DecodingSettings
+from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.config import HeadKind
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel

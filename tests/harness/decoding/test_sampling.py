@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy import stats
 
+from mtp_eval.harness.decoding.acceptance import Coupled, Rejection
 from mtp_eval.harness.decoding.engine import Engine, Job
+from mtp_eval.harness.decoding.kernels.packed import PackedModel
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop
-from mtp_eval.harness.decoding.verifying import Coupled, Rejection
-from mtp_eval.harness.decoding.weights import PackedModel
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.transformer import MTPModel
 

@@ -17,7 +17,7 @@ from tiny_runs import distributed, documents, tiny
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.initialize import new_model
-from mtp_eval.harness.train import train_checkpoint
+from mtp_eval.harness.training.command import train_checkpoint
 from mtp_eval.harness.training.loop import train
 
 PROGRAM = """
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 sys.path.insert(0, {tests!r})
 from tiny_runs import distributed
-from mtp_eval.harness.train import train_checkpoint
+from mtp_eval.harness.training.command import train_checkpoint
 for mode in ("ddp", "fsdp"):
     train_checkpoint(distributed(mode, {text!r}), Path({out!r}) / mode, mode)
 torch.distributed.destroy_process_group()

@@ -1,0 +1,161 @@
+"""Any causal language model that transformers can load, as a backend: plain decoding in batches.
+
+The model is transformers'; sampling, stop strings and cutting of prompts are ours, so that seeds and texts mean the same as
+with our own checkpoints. Rows of a batch start together and finish on their own. Llama-family models decode faster after
+`mtp-eval convert`. Needs the `hf` extra.
+
+Shapes: B rows, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
+from mtp_eval.harness.decoding.noise import row_key
+from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
+from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.devices import choose_device, choose_dtype
+from mtp_eval.tasks.problem import Completion, Request
+
+_TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
+
+
+class HuggingFaceBackend:
+    """A transformers model.
+
+    Args:
+        source: a folder, or a name on the hub.
+        device: "auto" takes a GPU where there is one.
+        dtype: "auto" is the checkpoint's own.
+    """
+
+    def __init__(self, source: str, *, device: str = "auto", dtype: str = "auto"):
+        try:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+        except ImportError as error:
+            raise InputError(f"hf:{source} needs transformers: pip install 'mtp-eval[hf]'") from error
+        self.device = choose_device(device)
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
+            kind = "auto" if dtype == "auto" else choose_dtype(dtype)
+            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=kind)
+            self.model = model.to(self.device).eval()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"hf:{source} cannot be loaded: expected a folder or hub name of a causal language model with its tokenizer; "
+                f"transformers says: {error}"
+            ) from error
+        self.source, self.name = source, source.rstrip("/").split("/")[-1]
+        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
+        ends = self.model.generation_config.eos_token_id
+        self.eos_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for run.json."""
+        weight = next(self.model.parameters())
+        return {
+            "spec": f"hf:{self.source}",
+            "sha256": _weights_sha256(self.model),
+            "n_future": 1,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "context_length": self.context,
+            "device": str(weight.device),
+            "dtype": str(weight.dtype).removeprefix("torch."),
+        }
+
+    def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
+        """Complete every request once, batch by batch."""
+        if settings.decode == "self-speculative":
+            raise InputError(f"{self.name} predicts one token: use --decode auto or autoregressive")
+        try:
+            sampler = Sampler.of(settings)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        jobs, cuts = [], []
+        for index, request in enumerate(requests):
+            job, n_cut = self._job(index, request)
+            jobs.append(job)
+            cuts.append(n_cut)
+        warn_of_cuts(cuts, self.context, self.name)
+        jobs.sort(key=lambda job: (-len(job.prompt), job.prompt))
+        for start in range(0, len(jobs), settings.batch_size):
+            for decoded in self._decode(jobs[start : start + settings.batch_size], sampler):
+                index = decoded.job.index
+                yield completion(requests[index], decoded, cuts[index])
+
+    def _job(self, index: int, request: Request) -> tuple[Job, int]:
+        ids = self.tokenizer(request.prompt).input_ids or [
+            self.tokenizer.bos_token_id or self.tokenizer.eos_token_id or 0
+        ]
+        prompt, room, n_cut = fit(list(ids), request.max_new_tokens, self.context)
+        tail = prompt[-_TAIL:]
+        before = self._text(tail)
+
+        def decode(ids: Sequence[int]) -> str:
+            return self._text([*tail, *ids])[len(before) :]
+
+        stop = Stop(decode, self.eos_ids, tuple(filter(None, request.stop)))
+        return Job(index, tuple(prompt), request.seed, room, stop), n_cut
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _decode(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
+        """One batch, padded on the left; finished rows leave it once they are half of it."""
+        running: list[Decoded | None] = [Decoded(job) for job in jobs]
+        width = max(len(job.prompt) for job in jobs)
+        padded = [[0] * (width - len(job.prompt)) + list(job.prompt) for job in jobs]
+        seen = [[0] * (width - len(job.prompt)) + [1] * len(job.prompt) for job in jobs]
+        tokens_BT, mask_BS = torch.tensor(padded, device=self.device), torch.tensor(seen, device=self.device)
+        keys_B = torch.tensor([row_key(job.seed) for job in jobs], device=self.device)
+        cache: Any = None
+        place = 0
+        while any(running):
+            clock = time.perf_counter(), time.process_time()
+            logits_BV, cache = self._forward(tokens_BT, mask_BS, cache)
+            places_B1 = torch.full((len(running), 1), place, device=self.device)
+            tokens_BT = sampler.pick(logits_BV[:, None], keys_B, places_B1)
+            ended = [
+                row for row, token in zip(running, tokens_BT[:, 0].tolist(), strict=True) if row and row.add([token])
+            ]
+            share_time(clock, [row for row in running if row is not None])
+            yield from ended
+            running = [None if any(row is other for other in ended) else row for row in running]
+            mask_BS, place = torch.cat([mask_BS, torch.ones_like(tokens_BT)], dim=1), place + 1
+            keep = [b for b, row in enumerate(running) if row is not None]
+            if keep and 2 * len(keep) <= len(running):
+                keep_B = torch.tensor(keep, device=self.device)
+                cache.batch_select_indices(keep_B)
+                tokens_BT, mask_BS, keys_B = tokens_BT[keep_B], mask_BS[keep_B], keys_B[keep_B]
+                running = [running[b] for b in keep]
+
+    @torch.inference_mode()
+    def _forward(self, tokens_BT: Tensor, mask_BS: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        positions_BT = (mask_BS.cumsum(dim=1) - 1).clamp(min=0)[:, -tokens_BT.shape[1] :]
+        out = self.model(
+            input_ids=tokens_BT,
+            attention_mask=mask_BS,
+            position_ids=positions_BT,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return out.logits[:, -1], out.past_key_values
+
+
+def _weights_sha256(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,231 @@
+"""Our own checkpoints as a backend: prompts in, completions out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
+from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
+from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
+from mtp_eval.harness.decoding.kernels.packed import PackedModel
+from mtp_eval.harness.decoding.loglikelihood import LogLikelihood, score
+from mtp_eval.harness.decoding.network import Network, Prefix
+from mtp_eval.harness.decoding.oracle import Verification, verify_decoding
+from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
+from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.decoding.speedup import SpeedUp, measure_speed_up
+from mtp_eval.harness.decoding.stopping import Stop
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.checkpoint import load_checkpoint
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.devices import choose_device, choose_dtype
+from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.tasks.problem import Completion, Request
+
+log = logging.getLogger(__name__)
+_TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
+
+
+class NativeBackend:
+    """A checkpoint folder.
+
+    Args:
+        path: the folder.
+        device: "auto" takes a GPU where there is one.
+        dtype: of weights and caches: "float64", "float32", "bfloat16", "float16"; "auto" is float32, in which drafting
+            was never seen to change a greedy completion.
+    """
+
+    def __init__(self, path: str | Path, *, device: str = "auto", dtype: str = "auto"):
+        where, wide = choose_device(device), choose_dtype(dtype)
+        checkpoint = load_checkpoint(path, where, wide)
+        self._set(checkpoint.model, checkpoint.tokenizer, Path(path).name)
+        kept = {name: checkpoint.training[name] for name in _TRAINING_FACTS if name in checkpoint.training}
+        self._facts = {"spec": str(path), "sha256": checkpoint.sha256, "training": kept}
+
+    @classmethod
+    def of_model(cls, model: MTPModel, tokenizer: Tokenizer, name: str = "model") -> NativeBackend:
+        """A model in memory as a backend."""
+        backend = cls.__new__(cls)
+        backend._set(model.eval(), tokenizer, name)
+        backend._facts = {"spec": name, "sha256": ""}
+        return backend
+
+    def _set(self, model: MTPModel, tokenizer: Tokenizer, name: str) -> None:
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self._packed: PackedModel | None = None
+        self._networks: dict[int, Network] = {}
+        self._engine: tuple[DecodingSettings, Engine] | None = None
+        self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
+        self.plans: dict[tuple[Any, ...], Plan] = {}
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}  # of prompts that were run to measure
+
+    @property
+    def _device(self) -> torch.device:
+        return self.model.embed_tokens.weight.device
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's shape."""
+        return self.model.config
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for run.json."""
+        weight = self.model.embed_tokens.weight
+        return {
+            **self._facts,
+            "n_future": self.config.n_future,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "context_length": self.config.context_length,
+            "device": str(weight.device),
+            "dtype": str(weight.dtype).removeprefix("torch."),
+        }
+
+    def decoding_facts(self) -> dict[str, Any]:
+        """What "auto" measured so far, with the expected speed-up over plain decoding; JSON-serialisable."""
+        return {"plans": [plan.as_dict() for plan in self.plans.values()]}
+
+    def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
+        """Complete every request once, each as soon as it is finished."""
+        settings = self.resolve(requests, settings)
+        jobs, cuts = self._jobs(requests)
+        warn_of_cuts(cuts, self.config.context_length, self.name)
+        engine, prefixes = self._engine_for(settings), self._prefixes
+        self._prefixes = {}
+        for decoded in engine.run(jobs, prefixes):
+            index = decoded.job.index
+            yield completion(requests[index], decoded, cuts[index])
+
+    def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+        """The settings with "auto" replaced by a definite choice, measured on these requests where it has to be.
+
+        Storing the result and passing it again makes a later call use the same number of heads whatever the machine is
+        busy with. As long as too little work has been asked for to be worth measuring, decoding is plain.
+        """
+        if settings.decode == "autoregressive":
+            return replace(settings, draft_heads=1)
+        if settings.decode not in ("auto", "self-speculative"):
+            raise InputError(f"decode must be auto, autoregressive or self-speculative, got {settings.decode!r}")
+        n = self.config.n_future
+        if settings.draft_heads is not None:
+            if not 1 <= settings.draft_heads <= n:
+                raise InputError(
+                    f"draft_heads={settings.draft_heads}, but {self.name} predicts {n} tokens: "
+                    f"give 1 (plain decoding) to {n}, or leave it out"
+                )
+            return replace(settings, decode="self-speculative")
+        heads = n if settings.decode == "self-speculative" or n == 1 else self._planned_heads(requests, settings)
+        return replace(settings, decode="self-speculative", draft_heads=heads)
+
+    def _planned_heads(self, requests: Sequence[Request], settings: DecodingSettings) -> int:
+        batch = max(1, min(len(requests), settings.batch_size))
+        bucket = 1 << (batch - 1).bit_length()
+        key = (bucket, settings.temperature, settings.top_p, settings.top_k, settings.acceptance)
+        if key not in self.plans:
+            self._unplanned[key] = self._unplanned.get(key, 0) + sum(r.max_new_tokens for r in requests) / batch
+            forwards = self._unplanned[key]
+            if not worth_measuring(forwards, batch, self.config.n_future, self._device):
+                return 1
+            jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
+            networks = {k: self._network(k) for k in candidates(self.config.n_future)}
+            plan, self._prefixes = measure(networks, _rule(settings), jobs, forwards)
+            self.plans[key] = plan
+            log.info(
+                "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",
+                self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],
+            )  # fmt: skip
+        return self.plans[key].draft_heads
+
+    def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
+        """One request alone and without drafts: what everything else has to agree with."""
+        jobs, _ = self._jobs([request])
+        rule = Coupled(_rule(settings).sampler)
+        return next(Engine(self._network(1), rule, 1, self._cache_bytes()).run(jobs))
+
+    def verify(
+        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+    ) -> Verification:
+        """Compare completions with plain decoding; see `harness.decoding.oracle`."""
+        return verify_decoding(self, requests, completions, settings)
+
+    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
+        """The measured rate over plain decoding on these requests; None where the settings are plain decoding."""
+        settings = self.resolve(requests, settings)
+        if settings.draft_heads == 1 or not requests:
+            return None
+        rule, jobs = _rule(settings), self._jobs(requests)[0]
+        heads = settings.draft_heads or self.config.n_future
+        room = self._cache_bytes() // 2  # there are two of them
+        drafting, plain = (Engine(self._network(k), rule, settings.batch_size, room) for k in (heads, 1))
+        return measure_speed_up(drafting, plain, jobs, settings.batch_size)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """How likely each (context, continuation) pair's continuation is, in order."""
+        try:
+            results = score(self._network(1), self.tokenizer, pairs)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        if n_cut := sum(result.n_cut > 0 for result in results):
+            log.warning(
+                "%d of %d pairs exceed the context of %s: only their last tokens count", n_cut, len(pairs), self.name
+            )
+        return results
+
+    def _cache_bytes(self) -> int:
+        """What keys and values may take: most of a GPU's free memory, a part of the host's."""
+        if self._device.type == "cuda":
+            return int(0.8 * torch.cuda.mem_get_info(self._device)[0])
+        pages, page = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        return max(int(0.3 * pages * page), 64 << 20)
+
+    def _engine_for(self, settings: DecodingSettings) -> Engine:
+        """The engine of the last call where the settings are the same: it knows what fits into memory."""
+        key = replace(settings, decode="")
+        if self._engine is None or self._engine[0] != key:
+            self._engine = None  # frees a GPU's caches before the new engine asks how much memory there is
+            network = self._network(settings.draft_heads or 1)
+            self._engine = key, Engine(network, _rule(settings), settings.batch_size, self._cache_bytes())
+        return self._engine[1]
+
+    def _network(self, draft_heads: int) -> Network:
+        if draft_heads not in self._networks:
+            if self._packed is None:
+                self._packed = PackedModel(self.model)
+            self._networks[draft_heads] = Network(self._packed, draft_heads)
+        return self._networks[draft_heads]
+
+    def _jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
+        """Jobs, and how many tokens were cut from each prompt."""
+        encoded: dict[str, list[int]] = {}
+        jobs, cuts = [], []
+        for index, request in enumerate(requests):
+            if request.prompt not in encoded:
+                encoded[request.prompt] = [self.tokenizer.bos_id, *self.tokenizer.encode(request.prompt)]
+            job, n_cut = self._job(index, request, encoded[request.prompt])
+            jobs.append(job)
+            cuts.append(n_cut)
+        return jobs, cuts
+
+    def _job(self, index: int, request: Request, prompt: list[int]) -> tuple[Job, int]:
+        stop = Stop(self.tokenizer.decode, frozenset({self.tokenizer.eos_id}), tuple(filter(None, request.stop)))
+        prompt, room, n_cut = fit(prompt, request.max_new_tokens, self.config.context_length)
+        return Job(index, tuple(prompt), request.seed, room, stop), n_cut
+
+
+def _rule(settings: DecodingSettings) -> Rule:
+    try:
+        sampler = Sampler.of(settings)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if settings.acceptance not in ("coupled", "rejection"):
+        raise InputError(f"acceptance must be coupled or rejection, got {settings.acceptance!r}")
+    return Coupled(sampler) if sampler.greedy or settings.acceptance == "coupled" else Rejection(sampler)

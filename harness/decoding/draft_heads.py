@@ -1,0 +1,210 @@
+"""How many heads to use: measured for this model, device and batch, on the first prompts of the work itself.
+
+In two stages, so that little work can pay for the first:
+
+1. Some forwards with all heads, in turns with plain ones at the same places. They count how often each draft is kept, and
+   what a forward costs with all heads and with one.
+2. Where drafting promises a gain, or where there is work enough, the same turns with the numbers of heads between.
+
+A cost is the median over the turns of its ratio to the plain forward beside it: a machine that others use is faster and slower
+by phases, which both of a turn share. With one thread it is CPU time, which other processes enter through shared memory only.
+The fastest number wins; drafting must promise a gain to be used at all.
+
+Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to
+floating-point rounding); `NativeBackend.resolve` gives the choice as fixed settings, to be stored and repeated.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from mtp_eval.harness.decoding.acceptance import Rule
+from mtp_eval.harness.decoding.engine import Job
+from mtp_eval.harness.decoding.network import Network, Prefix
+from mtp_eval.harness.decoding.noise import row_key
+from mtp_eval.harness.decoding.rows import Rows
+
+LEAST_GAIN = 1.05
+"""Below, a promised gain is within what the measurement can be wrong by."""
+_SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
+_OBSERVATIONS = 16  # of whether drafts are kept, rows times forwards: at least
+# Completions begin with fewer drafts kept than they go on with, so some more forwards are counted where that is affordable.
+_LEAST_STEPS, _ENOUGH_STEPS, _MOST_STEPS = (2, 10), 16, 24
+_TURNS = 4, 3  # of plain forwards beside those with all heads, and in the second stage: at most
+_GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A choice with its reasons; each mapping is by number of heads.
+
+    Args:
+        batch: rows it was measured with.
+        draft_heads: the fastest number of heads; 1 is plain decoding.
+        step_seconds: time of one forward, the median of those timed.
+        cost: of one forward in plain ones, the median over turns.
+        tokens_per_forward: expected tokens that it confirms.
+        speedup: expected rate over plain decoding of the same model.
+    """
+
+    batch: int
+    draft_heads: int
+    step_seconds: Mapping[int, float]
+    cost: Mapping[int, float]
+    tokens_per_forward: Mapping[int, float]
+    speedup: Mapping[int, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For decoding.json."""
+        return asdict(self)
+
+
+def candidates(n_future: int) -> list[int]:
+    """Numbers of heads that are tried: all up to 4, then every second, and n."""
+    return sorted({k for k in range(1, n_future + 1) if k <= 4 or k % 2 == 0} | {n_future})
+
+
+def worth_measuring(forwards: float, batch: int, n_future: int, device: torch.device) -> bool:
+    """Whether so many plain forwards of this many rows can pay for the first stage, even if it finds nothing."""
+    return _cost(_counted_steps(batch, n_future, 0), n_future, device) <= _SHARE * forwards
+
+
+@torch.inference_mode()
+def measure(
+    networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float
+) -> tuple[Plan, dict[tuple[int, ...], Prefix]]:
+    """Measure on these jobs, all in one batch; the work they stand for takes `forwards` plain forwards in all.
+
+    Returns the plan, and the prompts' prefixes with all heads, so that nobody has to run them again.
+    """
+    most, batch = max(networks), len(jobs)
+    stage = _Stage(networks, rule, jobs)
+    seconds: dict[int, list[float]] = {k: [] for k in networks}
+    costs: dict[int, list[float]] = {k: [] for k in networks}
+    steps, kept = _counted_steps(batch, most, forwards), []
+    for step in range(steps):
+        timed = step % max(1, steps // _TURNS[0]) == 0
+        plain = stage.aside(1) if timed else 0.0
+        ahead = stage.ahead()
+        kept.append(stage.rows.kept_B.clone())
+        if timed:
+            _note(seconds, costs, {1: plain, most: ahead})
+    confirmed = _confirmed(torch.cat(kept), networks)
+    # Costs grow about evenly with the number of heads, which tells where to look further.
+    slope = (statistics.median(costs[most]) - 1) / (most - 1)
+    guess = {k: confirmed[k] / (1 + slope * (k - 1)) for k in networks}
+    between = sorted((k for k in networks if k not in (1, most)), key=lambda k: -guess[k])
+
+    def work() -> float:
+        return _TURNS[1] * (1 + sum(map(_forward_cost, between))) + len(between) * _graph_steps(stage.device)
+
+    if work() > 0.5 * _SHARE * forwards:  # it is not nothing: a promised gain has to pay for it
+        between = between[:2] if work() > 0.25 * forwards * (1 - 1 / max(guess.values())) else between
+        between = between if work() <= 0.25 * forwards * (1 - 1 / max(guess.values())) else []
+    for _ in range(_TURNS[1] if between else 0):
+        _note(seconds, costs, {k: stage.aside(k) for k in (1, *between)})
+    known = [k for k in networks if costs[k]]
+    cost = {k: statistics.median(costs[k]) for k in known}
+    speedup = {k: confirmed[k] / cost[k] for k in known}
+    best = max(speedup, key=lambda k: speedup[k])
+    plan = Plan(
+        batch=batch,
+        draft_heads=best if speedup[best] >= LEAST_GAIN else 1,
+        step_seconds={k: statistics.median(seconds[k]) for k in known},
+        cost=cost,
+        tokens_per_forward={k: confirmed[k] for k in known},
+        speedup=speedup,
+    )
+    return plan, stage.prefixes
+
+
+def _note(seconds: dict[int, list[float]], costs: dict[int, list[float]], turn: Mapping[int, float]) -> None:
+    for k, value in turn.items():
+        seconds[k].append(value)
+        costs[k].append(value / turn[1])
+
+
+def _counted_steps(batch: int, n_future: int, forwards: float) -> int:
+    least = min(max(-(-_OBSERVATIONS // batch), _LEAST_STEPS[0]), _LEAST_STEPS[1])
+    affordable = int((0.8 * _SHARE * forwards - _TURNS[0]) / _forward_cost(n_future))
+    wanted = _MOST_STEPS if batch < _TURNS[0] else _ENOUGH_STEPS  # few rows say less each
+    return max(least, min(wanted, affordable))
+
+
+def _forward_cost(heads: int) -> float:
+    """Of a forward with drafts, in plain ones, before anything is known: on the high side."""
+    return 1 + heads / 4
+
+
+def _cost(steps: int, n_future: int, device: torch.device) -> float:
+    return steps * _forward_cost(n_future) + min(steps, _TURNS[0] + 1) + 2 * _graph_steps(device)
+
+
+def _graph_steps(device: torch.device) -> int:
+    return _GRAPH_STEPS if device.type == "cuda" else 0
+
+
+def _confirmed(kept: torch.Tensor, networks: Mapping[int, Network]) -> dict[int, float]:
+    """Expected tokens of a forward with k heads: 1, and for each draft how often it and all before it were kept."""
+    return {k: 1 + sum((kept >= j).double().mean().item() for j in range(1, k)) for k in networks}
+
+
+class _Stage:
+    """A batch that goes ahead with all heads, and beside which others may be timed at the same places."""
+
+    def __init__(self, networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]):
+        network = networks[max(networks)]
+        self.networks, self.device, self.most = networks, network.device, network.draft_heads
+        prompts = [job.prompt for job in jobs]
+        self.longest = max(map(len, prompts))
+        unique = list(dict.fromkeys(prompts))
+        self.prefixes = dict(zip(unique, network.prefill([prompt[:-1] for prompt in unique]), strict=True))
+        self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 2) * self.most)
+        keys = [row_key(job.seed) for job in jobs]
+        self.rows.start(list(range(len(jobs))), prompts, keys, [self.prefixes[prompt] for prompt in prompts])
+        self._beside: dict[int, Rows] = {}
+        if self.device.type == "cuda":
+            self._timed(self.rows)  # records the graph
+            self.longest += self.most
+
+    def ahead(self) -> float:
+        """Seconds of a forward with all heads, after which every row stands further on."""
+        seconds = self._timed(self.rows)
+        self.longest += self.most
+        return seconds
+
+    def aside(self, heads: int) -> float:
+        """Seconds of a forward with so many heads that is then forgotten.
+
+        It writes keys and values of tokens that the next forward with all heads writes again, and nothing else.
+        """
+        first = heads not in self._beside
+        if first:
+            self._beside[heads] = self.rows.with_network(self.networks[heads])
+        beside = self._beside[heads]
+        beside.follow(self.rows)
+        if first and self.device.type == "cuda":
+            self._timed(beside)
+            beside.follow(self.rows)
+        return self._timed(beside)
+
+    def _timed(self, rows: Rows) -> float:
+        clock = time.process_time if self._one_thread() else time.perf_counter
+        self._synchronize()
+        start = clock()
+        rows.step(self.longest)
+        self._synchronize()
+        return clock() - start
+
+    def _one_thread(self) -> bool:
+        return self.device.type == "cpu" and torch.get_num_threads() == 1
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()

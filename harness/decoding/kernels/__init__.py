@@ -1,0 +1,1 @@
+"""The optimised twin of `models.transformer`, used through `decoding.network` only."""

@@ -1,0 +1,92 @@
+"""Heads 2..k of the parallel kind, all at once, and only where it matters.
+
+Every head needs keys and values of every accepted token, but drafts only from the last one. So a block goes through one
+matrix that gives the keys and values of all heads, and the rest of the heads runs for one token a row, as batched matrix
+products over the heads.
+
+Shapes: N tokens of a block, B rows, J heads 2.., D, H, K, E, F, S as in `fused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtp_eval.harness.decoding.kernels.fused import (
+    Linear,
+    Norm,
+    Turn,
+    attend,
+    paired,
+    rotate,
+    rotated_keys,
+    unsqueezed,
+)
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.transformer import Block
+
+
+class StackedHeads:
+    """The first J of the heads beyond head 1 are run by a call that says J."""
+
+    def __init__(self, heads: Sequence[Block], config: ModelConfig):
+        self.config, self.eps = config, config.norm_eps
+        D, H, K, E = config.d_model, config.n_heads, config.kv_heads, config.head_size
+        # A folded norm weight leaves a norm that all heads share. Narrow dtypes fold here too: rounding in a draft costs at
+        # most its acceptance, because head 1 decides.
+        scale, like = D**0.5, heads[0].self_attn.q_proj.weight
+        self.norm = Norm(None, self.eps, torch.tensor((D * self.eps) ** 0.5, dtype=like.dtype, device=like.device))
+        q, kv, out, gate_up, down = [], [], [], [], []
+        for head in heads:
+            attention, mlp = head.self_attn, head.mlp
+            scale_1 = head.input_layernorm.weight.detach() * scale
+            scale_2 = head.post_attention_layernorm.weight.detach() * scale
+            q.append(paired(attention.q_proj.weight.detach(), E) * scale_1)
+            keys = paired(attention.k_proj.weight.detach(), E)
+            kv.append(torch.cat([keys, attention.v_proj.weight.detach()]) * scale_1)
+            out.append(attention.o_proj.weight.detach().t())
+            gate_up.append((torch.cat([mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()]) * scale_2).t())
+            down.append(mlp.down_proj.weight.detach().t())
+        self.q = torch.cat(q)  # (J·H·E, D)
+        self.kv = torch.cat(kv)  # (J·2K·E, D)
+        self.out_JID, self.gate_up_JDG = torch.stack(out).contiguous(), torch.stack(gate_up).contiguous()
+        self.down_JFD = torch.stack(down).contiguous()
+        self._kv_of: dict[int, Linear] = {}
+        self._q_of: dict[int, Linear] = {}
+        self.H, self.K, self.E, self.F = H, K, E, config.d_ff
+
+    def remember(self, z_ND: Tensor, J: int, rotary: Turn, writes: Tensor, kv_all: Tensor) -> Tensor:
+        """Store keys and values of the block for J heads; returns the normed block for `hidden`.
+
+        `writes` is `(N·J·2K,)`, into `kv_all`, the J layers' caches as `(…, E)`.
+        """
+        if J not in self._kv_of:
+            self._kv_of[J] = Linear(self.kv[: J * 2 * self.K * self.E])
+            self._q_of[J] = Linear(self.q[: J * self.H * self.E])
+        normed_ND = self.norm(z_ND)
+        kv = self._kv_of[J](normed_ND).view(-1, J, 2 * self.K, self.E)
+        new = rotated_keys(kv, self.K, unsqueezed(rotary))
+        kv_all.view(-1, self.E).index_copy_(0, writes, new.view(-1, self.E))
+        return normed_ND
+
+    def hidden(
+        self,
+        z_BD: Tensor,
+        normed_BD: Tensor,
+        J: int,
+        rotary: Turn,
+        kv_JB2KSE: Tensor,
+        slots: int,
+        mask_B11S: Tensor,
+    ) -> Tensor:
+        """`(J, B, D)`: the J heads' outputs at one token a row."""
+        B, H, E = z_BD.shape[0], self.H, self.E
+        q_BJHE = rotate(self._q_of[J](normed_BD).view(B, J, H, E), unsqueezed(rotary))
+        q_JBH1E = q_BJHE.transpose(0, 1).reshape(J * B, H, 1, E)
+        seen = attend(q_JBH1E, kv_JB2KSE.flatten(0, 1), slots, mask_B11S.repeat(J, 1, 1, 1))
+        x_JBD = torch.bmm(seen.view(J, B, H * E), self.out_JID[:J]).add_(z_BD)
+        gate_up = torch.bmm(self.norm(x_JBD), self.gate_up_JDG[:J])
+        return torch.baddbmm(x_JBD, F.silu(gate_up[..., : self.F]).mul_(gate_up[..., self.F :]), self.down_JFD[:J])

@@ -1,0 +1,144 @@
+"""The oracle: are these completions what plain decoding gives?
+
+Each request is decoded again alone, without drafts, and the texts are compared. Where they part, the plain model (no cache,
+no batch) tells how close the two tokens were: a gap within rounding is a near-tie, a large one is an error in the decoder.
+Under temperature the same seed is used, and the gap is between the scores that the draw compares (log-probability plus
+noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+
+from mtp_eval.harness.decoding.engine import Decoded
+from mtp_eval.harness.decoding.noise import TARGET, exponential, row_key, streams
+from mtp_eval.harness.decoding.sampling import Sampler
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.tasks.problem import Completion, Request
+
+_CANDIDATES = 2048  # best-scoring tokens among which the other completion's token is looked for
+
+
+class PlainDecoder(Protocol):
+    """What the comparison needs of `NativeBackend`."""
+
+    model: MTPModel
+    tokenizer: Tokenizer
+
+    def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
+        """One request alone, without drafts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a completion leaves plain decoding.
+
+    Args:
+        problem_id, sample: which completion.
+        token: index of the first differing token in the completion.
+        plain, found: the two tokens' texts; `found` is "" where the token could not be identified.
+        logit_gap: score of the plain token minus score of the other one; NaN where that could not be identified.
+    """
+
+    problem_id: str
+    sample: int
+    token: int
+    plain: str
+    found: str
+    logit_gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of a comparison with plain decoding."""
+
+    n_completions: int
+    n_tokens: int
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def largest_gap(self) -> float:
+        """0 when nothing diverged."""
+        return max((abs(d.logit_gap) for d in self.divergences), default=0.0)
+
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.divergences:
+            return f"{self.n_completions} completions ({self.n_tokens} tokens) are identical to plain decoding"
+        first = self.divergences[0]
+        return (
+            f"{len(self.divergences)} of {self.n_completions} completions ({self.n_tokens} tokens) differ from plain decoding; "
+            f"first: {first.problem_id} sample {first.sample} at token {first.token}, {first.plain!r} against {first.found!r}, "
+            f"logit gap {first.logit_gap:.2g}; largest gap {self.largest_gap:.2g}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json and metrics.json."""
+        return asdict(self)
+
+
+def verify_decoding(
+    backend: PlainDecoder, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+) -> Verification:
+    """Decode these requests plainly, one by one, and compare; the completions may come in any order.
+
+    Raises:
+        InputError: the settings sample by rejection, whose completions differ from plain ones by design.
+    """
+    sampler = Sampler.of(settings)
+    if settings.acceptance == "rejection" and not sampler.greedy:
+        raise InputError(
+            "completions sampled with acceptance=rejection are not those of plain decoding (only their distribution is): "
+            "verify greedy decoding or acceptance=coupled"
+        )
+    given = {(c.problem_id, c.sample): c for c in completions}
+    n_tokens, divergences = 0, []
+    for request in requests:
+        completion = given[(request.problem_id, request.sample)]
+        n_tokens += completion.n_tokens
+        plain = backend.decode_plainly(request, settings)
+        reason_text = plain.job.stop.text(plain.tokens, plain.reason)
+        if reason_text != completion.text:
+            divergences.append(_divergence(backend, request, completion, plain, sampler))
+    return Verification(len(requests), n_tokens, tuple(divergences))
+
+
+def _divergence(
+    backend: PlainDecoder, request: Request, completion: Completion, plain: Decoded, sampler: Sampler
+) -> Divergence:
+    decode = backend.tokenizer.decode
+    at = 0
+    while at < len(plain.tokens) and completion.text.startswith(decode(plain.tokens[: at + 1])):
+        at += 1
+    at = min(at, len(plain.tokens) - 1)
+    before = plain.tokens[:at]
+    scores_V = _scores(backend, list(plain.job.prompt) + before, request, at, sampler)
+    found, gap = "", float("nan")
+    for token in scores_V.topk(min(_CANDIDATES, scores_V.shape[0])).indices.tolist():
+        text = decode([*before, token])
+        longer = len(text) > len(decode(before)) and completion.text.startswith(text)
+        ends = token == backend.tokenizer.eos_id and completion.text == decode(before)
+        if token != plain.tokens[at] and (longer or ends):
+            found, gap = decode([token]), float(scores_V[plain.tokens[at]] - scores_V[token])
+            break
+    return Divergence(request.problem_id, request.sample, at, decode([plain.tokens[at]]), found, gap)
+
+
+@torch.inference_mode()
+def _scores(backend: PlainDecoder, tokens: list[int], request: Request, place: int, sampler: Sampler) -> torch.Tensor:
+    device = backend.model.embed_tokens.weight.device
+    logits_11V = backend.model(torch.tensor([tokens], device=device))[0][:, -1:]
+    if sampler.greedy:
+        return logits_11V[0, 0].float()
+    scores_11V = sampler.filtered(logits_11V)
+    keys, places = torch.tensor([row_key(request.seed)], device=device), torch.tensor([[place]], device=device)
+    race_11V = exponential(streams(keys, places, TARGET), scores_11V.shape[-1], scores_11V.dtype)
+    return (scores_11V - race_11V.log())[0, 0]

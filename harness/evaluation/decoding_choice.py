@@ -1,0 +1,86 @@
+"""`--decode auto` is decided once for a model, task and temperature, by timing, and the decision is kept in the run's folder,
+with what was measured for it.
+
+Completions are the same whichever number of heads is used, but tokens per forward are not: a resumed run must go on with what it
+began with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.harness.evaluation.shards import Shard, requests_of
+from mtp_eval.results.files import write_atomically
+from mtp_eval.tasks.problem import Request
+
+FILE = "decoding.json"
+
+
+@runtime_checkable
+class ResolvingBackend(Protocol):
+    """A backend that can choose how to decode."""
+
+    def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+        """The settings with every "auto" replaced by a choice."""
+        ...
+
+
+class Resolution:
+    """The choices of one run, in its decoding.json."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / FILE
+        self.choices: dict[str, dict[str, Any]] = {}
+        if self.path.exists():
+            self.choices = json.loads(self.path.read_text("utf-8"))
+
+    def settings(self, shard: Shard, backend: Backend, config: RunConfig) -> DecodingSettings:
+        """The run's settings for this shard: chosen now, or as they were chosen when the run began."""
+        wanted = settings_of(config, shard.temperature)
+        if wanted.decode != "auto" or not isinstance(backend, ResolvingBackend):
+            return wanted
+        key = _key(shard.model, shard.task.name, shard.temperature)
+        if key not in self.choices:
+            chosen = backend.resolve(requests_of(shard.task, config, shard.temperature), wanted)
+            self.choices[key] = {**asdict(chosen), "measured": _measured(backend)}
+            write_atomically(self.path, json.dumps(self.choices, indent=2) + "\n")
+        return _settings(self.choices[key])
+
+    def made(self, model: str, task: str, config: RunConfig, temperature: float) -> DecodingSettings:
+        """The settings that a finished run was made with."""
+        choice = self.choices.get(_key(model, task, temperature))
+        return settings_of(config, temperature) if choice is None else _settings(choice)
+
+
+def _key(model: str, task: str, temperature: float) -> str:
+    return f"{model} on {task} at {temperature:g}"
+
+
+def _settings(choice: Mapping[str, Any]) -> DecodingSettings:
+    return DecodingSettings(**{name: value for name, value in choice.items() if name != "measured"})
+
+
+def _measured(backend: object) -> list[Any]:
+    """What "auto" has measured so far: costs, acceptance and the speed-up it expects, by number of heads."""
+    facts: Mapping[str, Any] = backend.decoding_facts() if hasattr(backend, "decoding_facts") else {}
+    return list(facts.get("plans", []))
+
+
+def settings_of(config: RunConfig, temperature: float) -> DecodingSettings:
+    """What the config asks for at one of its temperatures."""
+    return DecodingSettings(
+        temperature=temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        decode=config.decode,
+        draft_heads=config.draft_heads,
+        batch_size=config.batch_size,
+        acceptance=config.acceptance,
+    )

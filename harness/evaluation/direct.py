@@ -1,0 +1,57 @@
+"""Tasks whose completions are judged without being executed: exact answers, and the likelihood of given choices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion, JudgedTask, Problem, Request, Task, kind_of
+
+CHOICES_AT_ONCE = 256
+
+
+def direct_outcome(task: Task, problem: Problem, text: str) -> Outcome | None:
+    """The outcome of a raw completion where the task judges it itself; None where it is to be executed."""
+    if kind_of(task) == "execution":
+        return None
+    assert isinstance(task, JudgedTask)
+    judgement = task.judge(problem, text)
+    return Outcome(Verdict.PASSED if judgement.passed else Verdict.FAILED, error=judgement.error)
+
+
+def completions_of(
+    task: Task,
+    problems: Mapping[str, Problem],
+    requests: Sequence[Request],
+    backend: Backend,
+    settings: DecodingSettings,
+) -> Iterator[Completion]:
+    """What the backend writes; for a likelihood task the log-probabilities of the choices, in nats, as a JSON list.
+
+    Raises:
+        InputError: the task needs likelihoods and the backend has none.
+    """
+    if kind_of(task) != "likelihood":
+        yield from backend.generate(requests, settings)
+        return
+    score = getattr(backend, "loglikelihood", None)
+    if score is None:
+        raise InputError(
+            f"task {task.name} compares likelihoods, which model {backend.name} does not give: use a checkpoint of ours "
+            "(`mtp-eval convert` makes one of a Hugging Face Llama)"
+        )
+    for start in range(0, len(requests), CHOICES_AT_ONCE):
+        part = requests[start : start + CHOICES_AT_ONCE]
+        pairs = [(request.prompt, choice) for request in part for choice in problems[request.problem_id].choices]
+        try:
+            nats = iter([found.nats for found in score(pairs)])
+        except ValueError as error:
+            raise InputError(f"task {task.name} with model {backend.name}: {error}") from error
+        for request in part:
+            n_choices = len(problems[request.problem_id].choices)
+            text = json.dumps([next(nats) for _ in range(n_choices)])
+            yield Completion(request.problem_id, request.sample, text, n_forwards=n_choices, stop_reason="likelihood")

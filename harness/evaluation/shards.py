@@ -1,0 +1,123 @@
+"""What a run consists of: tasks, requests, and the shards in which they are generated and resumed.
+
+Everything here is a pure function of the config, so that a resumed run repeats the same batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.tasks.problem import Problem, Request, Task
+from mtp_eval.tasks.registry import load_task
+
+DEFAULT_MAX_NEW_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A task under the name that records carry, with the problems of this run."""
+
+    name: str
+    task: Task
+    problems: tuple[Problem, ...]
+
+    def problem(self, problem_id: str) -> Problem:
+        """The problem of this id."""
+        return self._by_id[problem_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Problem]:
+        return {problem.problem_id: problem for problem in self.problems}
+
+    def facts(self) -> dict[str, Any]:
+        """The task's entry in run.json."""
+        return {
+            "protocol": self.task.protocol,
+            "data_sha256": self.task.data_sha256,
+            "n_problems": len(self.problems),
+            "report_by": self.task.report_by,
+            "kind": getattr(self.task, "kind", "execution"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Requests that are generated in one call, and those of them whose records are missing."""
+
+    model: str
+    task: LoadedTask
+    temperature: float
+    requests: tuple[Request, ...]
+    missing: frozenset[tuple[str, int]]
+
+
+def load_tasks(config: RunConfig) -> list[LoadedTask]:
+    """The run's tasks, cut to --limit problems; named by protocol where two share a name.
+
+    Raises:
+        TaskError: an unknown task, or data that is missing or broken.
+    """
+    loaded = [load_task(name, data_dir=config.data_dir) for name in config.task]
+    problems = [tuple(task.problems()[: config.limit]) for task in loaded]
+    names = [task.name for task in loaded]
+    return [
+        LoadedTask(task.name if names.count(task.name) == 1 else task.protocol, task, of_task)
+        for task, of_task in zip(loaded, problems, strict=True)
+    ]
+
+
+def requests_of(task: LoadedTask, config: RunConfig, temperature: float) -> list[Request]:
+    """Every request of a task at one temperature, samples of one problem side by side so that they share its prefill.
+
+    Samples are numbered on from one temperature of a sweep to the next.
+    """
+    first = config.temperature.index(temperature) * config.n_samples
+    return [
+        Request(
+            problem_id=problem.problem_id,
+            sample=sample,
+            prompt=problem.prompt,
+            seed=request_seed(config.seed, task.task.protocol, problem.problem_id, sample),
+            stop=problem.stop,
+            max_new_tokens=config.max_new_tokens or problem.max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
+        )
+        for problem in task.problems
+        for sample in range(first, first + config.n_samples)
+    ]
+
+
+def request_seed(seed: int, protocol: str, problem_id: str, sample: int) -> int:
+    """63 bits that depend on nothing but these four: the same for every model, whatever the batch or order."""
+    digest = hashlib.sha256(f"{seed}\0{protocol}\0{problem_id}\0{sample}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def missing_shards(
+    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str], done: set[tuple[str, str, str, int]]
+) -> list[Shard]:
+    """The shards of which a record is missing, model by model."""
+    shards = []
+    for label in labels:
+        for task in tasks:
+            for temperature in config.temperature:
+                requests = requests_of(task, config, temperature)
+                for start in range(0, len(requests), config.shard_size):
+                    part = tuple(requests[start : start + config.shard_size])
+                    missing = frozenset(
+                        (r.problem_id, r.sample) for r in part if (label, task.name, r.problem_id, r.sample) not in done
+                    )
+                    if missing:
+                        shards.append(Shard(label, task, temperature, part, missing))
+    return shards
+
+
+def default_folder(labels: Sequence[str], tasks: Sequence[LoadedTask], config_sha256: str) -> Path:
+    """A folder named after what is run, the same for the same config, so that repeating a command continues it."""
+    name = "+".join([*labels, *(task.name for task in tasks)]).replace("/", "_").replace(":", "_")
+    return Path("runs") / f"{name[:80]}-{config_sha256[:8]}"

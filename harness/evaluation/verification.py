@@ -1,0 +1,91 @@
+"""`--verify-decoding N`: are the journal's completions what plain decoding gives, and how much faster did they come?
+
+Answered in verification.json, from which tables take the speed-up; measured times never enter metrics.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.harness.evaluation.decoding_choice import Resolution
+from mtp_eval.harness.evaluation.shards import LoadedTask, requests_of
+from mtp_eval.results.files import write_atomically
+from mtp_eval.results.record import Record
+from mtp_eval.results.store import RunStore
+from mtp_eval.tasks.problem import Completion, Request, kind_of
+
+if TYPE_CHECKING:
+    from mtp_eval.harness.decoding.oracle import Verification
+    from mtp_eval.harness.decoding.speedup import SpeedUp
+
+FILE = "verification.json"
+
+
+@runtime_checkable
+class VerifyingBackend(Protocol):
+    """A backend with a plain decoder to compare with."""
+
+    def verify(
+        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+    ) -> Verification:
+        """Decode the requests plainly and compare."""
+        ...
+
+    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
+        """Time the settings and plain decoding in turns; None where the settings are plain decoding."""
+        ...
+
+
+def verify_decoding(
+    config: RunConfig, backends: Mapping[str, Backend], tasks: Sequence[LoadedTask], store: RunStore
+) -> list[str]:
+    """Compare the first N completions of every model and task; returns one sentence each, and writes the details."""
+    if not config.verify_decoding:
+        return []
+    temperature, resolution = config.temperature[0], Resolution(store.folder)
+    sentences, details = [], list[dict[str, Any]]()
+    by_name = {task.name: task for task in tasks}
+    records = sorted(store.records(), key=lambda record: record.key)
+    for (model, task_name), group in groupby(records, key=lambda record: (record.model, record.task)):
+        backend = backends[model]
+        if not isinstance(backend, VerifyingBackend):
+            sentences.append(f"{model} on {task_name}: there is no plain decoder to compare with")
+            continue
+        if kind_of(by_name[task_name].task) == "likelihood":
+            sentences.append(f"{model} on {task_name}: likelihoods are compared, nothing is decoded")
+            continue
+        given = {(record.problem_id, record.sample): completion_of(record) for record in group}
+        requests = [
+            request
+            for request in requests_of(by_name[task_name], config, temperature)
+            if (request.problem_id, request.sample) in given
+        ][: config.verify_decoding]
+        completions = [given[(request.problem_id, request.sample)] for request in requests]
+        settings = resolution.made(model, task_name, config, temperature)
+        found = backend.verify(requests, completions, settings)
+        sentences.append(f"{model} on {task_name}: {found.summary()}")
+        details.append({"model": model, "task": task_name, "temperature": temperature, **found.as_dict()})
+        speed_up = backend.speed_up(requests, settings)
+        if speed_up is not None:
+            sentences.append(f"{model} on {task_name}: {speed_up.summary()}")
+            details[-1]["speed_up"] = speed_up.as_dict()
+    write_atomically(store.folder / FILE, json.dumps(details, indent=2) + "\n")
+    return sentences
+
+
+def completion_of(record: Record) -> Completion:
+    """The completion as it was generated."""
+    return Completion(
+        problem_id=record.problem_id,
+        sample=record.sample,
+        text=record.completion,
+        n_tokens=record.n_tokens,
+        n_forwards=record.n_forwards,
+        stop_reason=record.stop_reason,
+    )

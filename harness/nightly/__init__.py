@@ -1,0 +1,1 @@
+"""Tonight's checkpoints against earlier nights."""

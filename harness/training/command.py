@@ -1,0 +1,78 @@
+"""Training as a command does it: sources resolved, progress shown, provenance stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mtp_eval.harness.progress import progress, say
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.data import resolve_data_once, training_provenance
+from mtp_eval.harness.training.distributed import join_processes
+from mtp_eval.harness.training.loop import Report, TrainResult, train
+from mtp_eval.harness.training.state import check_free, last_step
+
+
+def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool = False) -> TrainResult:
+    """Train into `out` with progress on stderr; under torchrun only the first process talks.
+
+    Raises:
+        InputError: a source, config or folder that cannot be used.
+    """
+    processes = join_processes(config.device, config.batch_size)
+    check_free(out, resume=resume)
+    data, tokenizer = resolve_data_once(config, out, processes)
+    if not processes.is_main:
+        return train(config, data, out, tokenizer=tokenizer, resume=resume)
+    say(describe_model(config, tokenizer.vocab_size))
+    done = last_step(out) if resume else 0
+    with progress(f"train {label}", config.total_steps, done) as bar:
+
+        def report(now: Report) -> None:
+            nonlocal done
+            bar.advance(now.step - done, now.note)
+            done = now.step
+
+        result = train(
+            config,
+            data,
+            out,
+            tokenizer=tokenizer,
+            resume=resume,
+            on_progress=report,
+            provenance=training_provenance(),
+        )
+    say(describe_result(result))
+    return result
+
+
+def describe_model(config: TrainConfig, vocab_size: int) -> str:
+    """The three counts by which models are matched, beside the next-token model's."""
+    from mtp_eval.harness.models.size import model_size
+    from mtp_eval.harness.training.matching import baseline, matched
+
+    model = matched(config.model, vocab_size)
+    size, base = model_size(model), model_size(baseline(config.model, vocab_size))
+    return (
+        f"n_future={model.n_future} {model.head_kind} heads on {model.n_trunk_layers} trunk layers, matched by "
+        f"{config.model.match}: {size.n_parameters:,} parameters ({base.n_parameters:,} for next-token), "
+        f"{size.n_layers_next_token} layers on the next-token path ({base.n_layers_next_token}), "
+        f"{size.train_flops_per_token / 1e6:,.1f} MFLOPs per training token ({base.train_flops_per_token / 1e6:,.1f})\n"
+        f"{config.total_steps:,} steps of {config.tokens_per_step:,} tokens, seed {config.seed}"
+    )
+
+
+def describe_result(result: TrainResult) -> str:
+    """Held-out scores per head, speed and memory."""
+    lines = []
+    if result.validation is not None:
+        scores = zip(result.validation.bits_per_byte, result.validation.accuracies, strict=True)
+        for head, (bits, share) in enumerate(scores, start=1):
+            lines.append(f"head {head}: {bits:.3f} bits per byte, {share:.1%} right, on held-out text")
+    else:
+        lines.append("no document was held out, so there is no held-out score: give more text or raise data.holdout")
+    stopped = ", stopped early" if result.stopped_early else ""
+    lines.append(
+        f"{result.steps:,} steps in {result.seconds:.0f} s{stopped}, peak memory "
+        f"{result.peak_memory_bytes / 2**20:,.0f} MiB"
+    )
+    return "\n".join(lines)

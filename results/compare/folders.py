@@ -1,0 +1,136 @@
+"""What `compare` and `nightly` share: from run folders to comparisons, and from those to an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
+from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
+from mtp_eval.results.compare.seeds import compare_recipes
+from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, sentence
+from mtp_eval.results.errors import OptionError, RegressionFound
+from mtp_eval.results.files import without_nan
+from mtp_eval.results.run import read_run, wanted_ks
+from mtp_eval.results.tables.render import render
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Comparisons and the headers of the runs they are of."""
+
+    comparisons: list[Comparison]
+    headers: list[Mapping[str, Any]]
+
+    def text(self, style: str, alpha: float, flips: int) -> str:
+        """The table; in Markdown with sentences before it and the problems that changed after it.
+
+        Raises:
+            OptionError: an unknown format.
+        """
+        if style == "json":
+            return json.dumps(without_nan([as_json(c) for c in self.comparisons]), indent=2) + "\n"
+        table = render(comparison_table(self.comparisons, self.headers, alpha), style)
+        if style != "markdown":
+            return table
+        said = "\n".join(f"- {sentence(c, alpha)}" for c in self.comparisons)
+        changed = "\n".join(filter(None, (flips_text(c, flips) for c in self.comparisons)))
+        return f"{said}\n\n{table}\n{changed}\n"
+
+
+def compare_folders(
+    baseline: str | None, candidate: str | None, k: str | None, alpha: float, on_common_problems: bool = False
+) -> Compared:
+    """Two run folders, or the models of one against its first.
+
+    Raises:
+        RunError: no such run.
+        NotComparable: runs that cannot be compared.
+        OptionError: an option that cannot be used.
+    """
+    if baseline is None:
+        raise OptionError("compare needs a run folder: mtp-eval compare BASELINE CANDIDATE")
+    if not 0.0 < alpha < 1.0:
+        raise OptionError(f"--alpha must lie between 0 and 1, got {alpha}")
+    first, first_model = split_model(baseline)
+    left = read_run(first)
+    if candidate is None:
+        labels = list(dict.fromkeys(cell.model for cell in left[1]))
+        reference = first_model or labels[0]
+        others = [label for label in labels if label != reference]
+        if not others:
+            raise OptionError(f"{first} holds one model only; give a second run to compare it with")
+        ks = wanted_ks([left], k)
+        each = [compare_runs(left, left, ks, reference, other) for other in others]
+        return Compared(corrected([c for group in each for c in group]), [left[0]])
+    second, second_model = split_model(candidate)
+    right = read_run(second)
+    ks = wanted_ks([left, right], k)
+    names = (first.resolve().name, second.resolve().name)
+    comparisons = compare_runs(
+        left, right, ks, first_model, second_model, on_common_problems=on_common_problems, names=names
+    )
+    return Compared(comparisons, [left[0], right[0]])
+
+
+def compare_pooled(baseline: str | None, candidate: str | None, k: str | None) -> Compared:
+    """Recipes trained with several seeds; each side is one run folder or several with commas between.
+
+    Raises:
+        RunError: no such run.
+        NotComparable: runs that cannot be compared.
+        OptionError: an option that cannot be used.
+    """
+    if baseline is None or candidate is None:
+        raise OptionError("--pool-seeds needs BASELINE and CANDIDATE, each a run folder or several with commas between")
+    sides = [[read_run(Path(part)) for part in side.split(",")] for side in (baseline, candidate)]
+    comparisons = compare_recipes(sides[0], sides[1], wanted_ks([*sides[0], *sides[1]], k))
+    return Compared(comparisons, [header for side in sides for header, _ in side])
+
+
+def split_model(text: str) -> tuple[Path, str | None]:
+    """ "runs/x::n4" is the model n4 of the run in runs/x."""
+    folder, _, model = text.partition("::")
+    return Path(folder), model or None
+
+
+def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: float = 0.0) -> None:
+    """Nothing when all is well.
+
+    Raises:
+        RegressionFound: a comparison is significantly worse; the message names it and the problems lost.
+    """
+    worse = [c for c in comparisons if c.is_regression(alpha, tolerance)]
+    if worse:
+        parts = []
+        for c in worse:
+            lost = ", ".join(flip.problem_id for flip in c.losses[:10])
+            rest = f" and {len(c.losses) - 10:,} more" if len(c.losses) > 10 else ""
+            parts.append(f"{sentence(c, alpha)} Problems lost: {lost}{rest}.")
+        raise RegressionFound("significant regression. " + " ".join(parts))
+
+
+def power_report(
+    baseline: str | None, candidate: str | None, n_problems: int, score: float, agreement: float | None
+) -> str:
+    """Which difference a comparison could detect: from past runs where given, else from assumptions.
+
+    Raises:
+        OptionError: an unusable run or assumption.
+    """
+    if baseline is None:
+        spread = MeasuredSpread.assumed(n_problems, score, 0.8 if agreement is None else agreement)
+        return render(detectable_table([("assumed", spread)]), "markdown")
+    compared = None if candidate is None else compare_folders(baseline, candidate, "1", 0.05)
+    folder, model = split_model(baseline)
+    cells = [cell for cell in read_run(folder)[1] if model in (None, cell.model)]
+    if compared is not None:
+        other_folder, other = split_model(candidate or "")
+        theirs = [cell for cell in read_run(other_folder)[1] if other in (None, cell.model)]
+        rows = spread_of_pair(cells, theirs)
+    else:
+        rows = spread_of_models(cells, 0.8 if agreement is None else agreement)
+    return render(detectable_table(rows), "markdown")

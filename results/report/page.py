@@ -1,0 +1,158 @@
+"""One self-contained HTML page for a set of runs: summary, plots, paired comparison, verdicts, completions.
+
+The page needs no network and forbids itself any (its Content-Security-Policy). Everything a model wrote travels as packed
+data (`results.report.data`) and is shown as text, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from mtp_eval.results.compare.comparison import Comparison
+from mtp_eval.results.compare.text import comparison_table, sentence
+from mtp_eval.results.record import Record
+from mtp_eval.results.report.data import MOST, VERDICT_ORDER, ProblemFacts, Prompts, pack, problem_facts
+from mtp_eval.results.report.figure import Plot
+from mtp_eval.results.report.plots import heads_plot, m_plot, pass_at_k_plot, size_plot
+from mtp_eval.results.scores.cells import Cell, count_cells
+from mtp_eval.results.tables.render import render
+from mtp_eval.results.tables.standard import Run, results_table
+
+SHOWN_PROBLEMS = 15
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """A set of runs, read. `records` are all of them, models under the labels that `runs` uses."""
+
+    title: str
+    runs: Sequence[Run]
+    records: Sequence[Record]
+    ks: Sequence[int]
+    comparisons: Sequence[Comparison] = ()
+    remarks: Sequence[str] = ()
+
+
+def report_plots(given: ReportInput) -> list[Plot]:
+    """Every plot that these runs have data for."""
+    by_m, domains = _cells_by_m(given)
+    found = [
+        pass_at_k_plot(given.runs),
+        size_plot(given.runs, min(given.ks)),
+        heads_plot(given.runs),
+        m_plot(by_m, domains, min(given.ks)),
+    ]
+    return [plot for plot in found if plot is not None]
+
+
+def report_html(given: ReportInput, prompts: Prompts, plots: Sequence[Plot], most: int = MOST) -> str:
+    """The page."""
+    from jinja2 import Environment, StrictUndefined
+
+    folder = files("mtp_eval.results.report") / "templates"
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
+    packed = pack(given.records, prompts, most)
+    facts = problem_facts(given.records)
+    headers = [header for header, _ in given.runs]
+    return template.render(
+        title=given.title,
+        style=(folder / "report.css").read_text("utf-8"),
+        script=(folder / "report.js").read_text("utf-8"),
+        summary=render(results_table(given.runs, given.ks), "html"),
+        remarks=list(given.remarks),
+        plots=[{"caption": plot.caption, "source": _data_uri(plot)} for plot in plots],
+        sentences=[sentence(c) for c in given.comparisons],
+        comparison=render(comparison_table(given.comparisons, headers), "html") if given.comparisons else "",
+        flips=[_flips(c) for c in given.comparisons if c.wins or c.losses],
+        verdicts=_verdict_rows(given.runs),
+        verdict_names=_verdict_names(given.runs),
+        slowest=_slowest(facts),
+        flaky=_flaky(facts),
+        runs=[_run_facts(header) for header in headers],
+        packed=packed,
+        n_problems=len(facts),
+    )
+
+
+def _cells_by_m(given: ReportInput) -> tuple[list[Cell], dict[str, str]]:
+    """Cells by the tag m, for the records that have one, and which m are in the trained domain."""
+    tagged = [record for record in given.records if "m" in record.tags]
+    if not tagged:
+        return [], {}
+    models: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
+    for header, _ in given.runs:
+        models |= header.get("models", {})
+        tasks |= header.get("tasks", {})
+    domains = {str(record.tags["m"]): str(record.tags.get("domain", "")) for record in tagged}
+    return count_cells({"models": models, "tasks": tasks}, tagged, by="m"), domains
+
+
+def _data_uri(plot: Plot) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(plot.svg().encode()).decode("ascii")
+
+
+def _verdict_names(runs: Sequence[Run]) -> list[str]:
+    found = {verdict for _, cells in runs for cell in cells for verdict in cell.verdicts}
+    return [*(name for name in VERDICT_ORDER if name in found), *sorted(found - set(VERDICT_ORDER))]
+
+
+def _verdict_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    names = _verdict_names(runs)
+    rows = []
+    for _, cells in runs:
+        for cell in cells:
+            total = max(1, cell.n_completions)
+            counts = [cell.verdicts.get(name, 0) for name in names]
+            heat = "" if cell.temperature is None else f"T={cell.temperature:g}"
+            rows.append(
+                {
+                    "model": cell.model,
+                    "task": " ".join(filter(None, (cell.task, cell.group and f"({cell.group})", heat))),
+                    "counts": counts,
+                    "shares": [(name, 100 * count / total) for name, count in zip(names, counts, strict=True) if count],
+                }
+            )
+    return rows
+
+
+def _slowest(facts: Sequence[ProblemFacts]) -> list[ProblemFacts]:
+    return sorted(facts, key=lambda f: (-f.slowest_seconds, f.problem_id))[:SHOWN_PROBLEMS]
+
+
+def _flaky(facts: Sequence[ProblemFacts]) -> list[ProblemFacts]:
+    found = [fact for fact in facts if fact.signs]
+    return sorted(found, key=lambda f: (-len(f.signs), f.problem_id))[:SHOWN_PROBLEMS]
+
+
+def _flips(c: Comparison) -> dict[str, Any]:
+    return {
+        "title": f"{c.candidate_model} against {c.baseline_model} on {c.where}, pass@{c.k}",
+        "task": c.task,
+        "lost": c.losses,
+        "won": c.wins,
+    }
+
+
+def _run_facts(header: Mapping[str, Any]) -> dict[str, str]:
+    config = header.get("config", {})
+    shown = {
+        "config hash": header.get("config_sha256", ""),
+        "created": header.get("created", ""),
+        "models": ", ".join(header.get("models", {})),
+        "tasks": "; ".join(
+            f"{name}: {task.get('protocol')}, data {task.get('data_sha256')}"
+            for name, task in header.get("tasks", {}).items()
+        ),
+        "options": ", ".join(f"{key}={value}" for key, value in config.items() if key not in ("model", "task")),
+        "isolation": str(header.get("isolation", {}).get("name", "")),
+        "versions": ", ".join(f"{key} {value}" for key, value in header.get("versions", {}).items()),
+        "device": ", ".join(f"{key}: {value}" for key, value in header.get("device", {}).items()),
+        "git": str(header.get("git", {}).get("commit", "")),
+    }
+    return {key: str(value) for key, value in shown.items() if value}

@@ -1,0 +1,1 @@
+"""Files of the HTML report: page, style and script; put together by `results.report.page`."""

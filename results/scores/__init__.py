@@ -1,0 +1,1 @@
+"""From counts to numbers: pass@k, intervals, significance."""

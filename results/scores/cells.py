@@ -1,0 +1,270 @@
+"""Cells: a run's records counted up. A cell is one model on one task, in one group, at one temperature.
+
+    Record lines -> Cell (n and c per problem) -> scores per problem -> metrics, tables, comparisons
+
+An `infrastructure_error` says nothing about the program, so it is no sample: it is left out of n and counted apart.
+Cells and the problems inside them have a fixed order, whatever order the journal was written in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtp_eval.results.errors import RunError
+from mtp_eval.results.record import Record
+from mtp_eval.results.scores.estimators import FloatArray, IntArray, majority, pass_at_k
+
+if TYPE_CHECKING:
+    from mtp_eval.results.store import RunStore
+
+INFRASTRUCTURE_ERROR = "infrastructure_error"
+VERIFICATION_FILE = "verification.json"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One value per scored problem for one k.
+
+    Args:
+        values: pass@k of each problem that could be scored; empty where k is undefined for the cell.
+        problem_ids: their names.
+        reason: why pass@k is undefined for the whole cell, or None.
+        n_left_out: problems without a score because the sandbox broke on their samples.
+    """
+
+    values: FloatArray
+    problem_ids: tuple[str, ...]
+    reason: str | None = None
+    n_left_out: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The benchmark's score; NaN where undefined."""
+        return float(self.values.mean()) if self.values.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Counts per problem. `n` counts the judged samples, `c` the passed ones, `broken` the infrastructure errors."""
+
+    model: str
+    task: str
+    group: str
+    temperature: float | None
+    problem_ids: tuple[str, ...]
+    n: IntArray
+    c: IntArray
+    broken: IntArray
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    n_tokens: int = 0
+    n_forwards: int = 0
+    n_drafted: tuple[int, ...] = ()
+    n_accepted: tuple[int, ...] = ()
+    same_interpreter: int = 0
+    generation_seconds: float = 0.0
+    """Wall seconds of generation, measured; never part of metrics.json."""
+
+    speed_up: tuple[float, int] | None = None
+    """Measured rate over plain decoding of the same model, and on how many completions; None where it was not measured.
+    A measured time, so never part of metrics.json."""
+
+    majority: FloatArray | None = None
+    """Per problem whether the most frequent answer is right; None for tasks whose programs are executed."""
+
+    @property
+    def name(self) -> tuple[str, str, str, float | None]:
+        """What tells this cell from the others of its run."""
+        return (self.model, self.task, self.group, self.temperature)
+
+    @property
+    def where(self) -> str:
+        """Task and group for a heading or a sentence."""
+        return where(self.task, self.group)
+
+    @property
+    def n_completions(self) -> int:
+        """All samples that are there, broken ones included."""
+        return int(self.n.sum() + self.broken.sum())
+
+    @property
+    def tokens_per_forward(self) -> float:
+        """Tokens emitted by each forward pass after the prompt, over all samples; NaN where nothing was counted."""
+        return self.n_tokens / self.n_forwards if self.n_forwards else float("nan")
+
+    def score(self, k: int) -> Score:
+        """pass@k per problem.
+
+        A problem that has fewer than k samples only because the sandbox broke is left out and counted; when samples are
+        missing for any other reason pass@k is undefined for the cell, since leaving problems out would bias it.
+        """
+        short = self.n < k
+        lacking = short & (self.n + self.broken < k)
+        if lacking.any():
+            fewest = int((self.n + self.broken).min())
+            many = f"{int(lacking.sum()):,} of {lacking.size:,} problems"
+            return Score(np.empty(0), (), f"{many} have fewer than k={k} samples (least: {fewest})")
+        kept = ~short
+        names = tuple(name for name, keep in zip(self.problem_ids, kept, strict=True) if keep)
+        reason = None if names else "the sandbox broke on every problem"
+        return Score(pass_at_k(self.n[kept], self.c[kept], k), names, reason, int(short.sum()))
+
+
+def where(task: str, group: str) -> str:
+    """ "listops (in)", or the task alone where it has no groups."""
+    return f"{task} ({group})" if group else task
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts "mbpp/9" before "mbpp/11"."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+
+
+def read_cells(store: RunStore) -> list[Cell]:
+    """All cells of a run, in the order of its models and tasks, then of groups and temperatures."""
+    measured = read_speed_ups(store.folder)
+    return [
+        replace(cell, speed_up=measured.get((cell.model, cell.task, cell.temperature)))
+        for cell in count_cells(store.header, store.records())
+    ]
+
+
+def read_speed_ups(folder: Path) -> dict[tuple[str, str, float | None], tuple[float, int]]:
+    """What `--verify-decoding` measured in this run, by model, task and temperature: rate over plain, completions."""
+    path = folder / VERIFICATION_FILE
+    if not path.is_file():
+        return {}
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+        return {
+            (entry["model"], entry["task"], float(entry["temperature"])): (
+                float(entry["speed_up"]["wall"]),
+                int(entry["speed_up"]["n_completions"]),
+            )
+            for entry in entries
+            if "speed_up" in entry
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}): delete it, or verify the run again") from None
+
+
+def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | None = None) -> list[Cell]:
+    """One pass over the records; memory grows with problems, not with completions.
+
+    Groups follow each task's own `report_by`, or the tag `by` where it is given.
+    """
+    own_temperature = header.get("config", {}).get("temperature")
+    own = float(own_temperature) if isinstance(own_temperature, (int, float)) else None
+    report_by = {name: task.get("report_by") for name, task in header.get("tasks", {}).items()}
+    exact = {name for name, task in header.get("tasks", {}).items() if task.get("kind") == "exact_match"}
+    tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
+    for record in records:
+        tag = by or report_by.get(record.task)
+        group = str(record.tags.get(tag, "")) if tag else ""
+        temperature = own if record.temperature is None else record.temperature
+        if record.stop_reason == "given":
+            temperature = None  # read from a file: the run's own temperature says nothing about it
+        name = (record.model, record.task, group, temperature)
+        if name not in tallies:
+            tallies[name] = _Tally(votes=record.task in exact)
+        tallies[name].add(record)
+    order = {name: place for place, name in enumerate([*header.get("models", {}), *header.get("tasks", {})])}
+    last = len(order)
+
+    def place(name: tuple[str, str, str, float | None]) -> tuple[Any, ...]:
+        model, task, group, temperature = name
+        ranks = (order.get(task, last), task, order.get(model, last), model)
+        return (*ranks, natural_key(group), -1.0 if temperature is None else temperature)
+
+    return [tallies[name].cell(*name) for name in sorted(tallies, key=place)]
+
+
+class _Tally:
+    """Counts of one cell while the journal is read."""
+
+    def __init__(self, votes: bool) -> None:
+        self.votes: dict[str, list[tuple[str, bool]]] | None = {} if votes else None
+        self.problems: dict[str, list[int]] = {}
+        self.verdicts: Counter[str] = Counter()
+        self.drafted: Counter[int] = Counter()
+        self.accepted: Counter[int] = Counter()
+        self.n_tokens = self.n_forwards = self.same_interpreter = 0
+        self.generation_seconds = 0.0
+
+    def add(self, record: Record) -> None:
+        counts = self.problems.setdefault(record.problem_id, [0, 0, 0])
+        if record.verdict == INFRASTRUCTURE_ERROR:
+            counts[2] += 1
+        else:
+            counts[0] += 1
+            counts[1] += record.passed
+            if self.votes is not None and record.program:  # no answer found is no vote
+                self.votes.setdefault(record.problem_id, []).append((record.program, record.passed))
+        self.verdicts[record.verdict] += 1
+        self.n_tokens += record.n_tokens
+        self.n_forwards += record.n_forwards
+        self.same_interpreter += record.same_interpreter
+        self.generation_seconds += record.generation_wall_seconds
+        for head, count in enumerate(record.n_drafted):
+            self.drafted[head] += count
+        for head, count in enumerate(record.n_accepted):
+            self.accepted[head] += count
+
+    def cell(self, model: str, task: str, group: str, temperature: float | None) -> Cell:
+        names = sorted(self.problems, key=natural_key)
+        n, c, broken = (np.array([self.problems[name][i] for name in names], dtype=np.int64) for i in range(3))
+        return Cell(
+            model,
+            task,
+            group,
+            temperature,
+            tuple(names),
+            n,
+            c,
+            broken,
+            dict(sorted(self.verdicts.items())),
+            self.n_tokens,
+            self.n_forwards,
+            tuple(self.drafted[head] for head in range(len(self.drafted))),
+            tuple(self.accepted[head] for head in range(len(self.accepted))),
+            self.same_interpreter,
+            self.generation_seconds,
+            majority=self._majority(names),
+        )
+
+    def _majority(self, names: Sequence[str]) -> FloatArray | None:
+        if self.votes is None:
+            return None
+        found = [self.votes.get(name, []) for name in names]
+        scores = [majority([a for a, _ in votes], [ok for _, ok in votes]) if votes else 0.0 for votes in found]
+        return np.array(scores, dtype=np.float64)
+
+
+def with_distinct_labels(
+    names: Sequence[str], runs: Sequence[tuple[Mapping[str, Any], Sequence[Cell]]]
+) -> list[tuple[Mapping[str, Any], Sequence[Cell]]]:
+    """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
+    seen: Counter[tuple[str, str, str, float | None]] = Counter()
+    for _, cells in runs:
+        seen.update(cell.name for cell in cells)
+    ambiguous = {name[0] for name, count in seen.items() if count > 1}
+    return [
+        relabelled(run, {label: f"{name}/{label}" for label in ambiguous})
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def relabelled(
+    run: tuple[Mapping[str, Any], Sequence[Cell]], labels: Mapping[str, str]
+) -> tuple[Mapping[str, Any], Sequence[Cell]]:
+    """The run with models renamed, in the header as in the cells; labels that are not named stay."""
+    header, cells = run
+    models = {labels.get(label, label): facts for label, facts in header.get("models", {}).items()}
+    return {**header, "models": models}, [replace(cell, model=labels.get(cell.model, cell.model)) for cell in cells]

@@ -1,0 +1,88 @@
+"""Tables of what models cost: speed by heads used (the paper's Tables S2, S3), training time (Table S5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mtp_eval.results.errors import OptionError
+from mtp_eval.results.facts import model_fact, size_name
+from mtp_eval.results.scores.cells import Cell
+from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
+from mtp_eval.results.tables.standard import Run, provenance
+
+
+def speed_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+    """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
+    del ks
+    entries: dict[tuple[str, int], dict[str, Cell]] = {}
+    for _, cells in runs:
+        for cell in cells:
+            if not cell.n_forwards:
+                continue
+            label = cell.model.rsplit("/", 1)[-1]
+            heads = heads_used(cell)
+            by_task = entries.setdefault((label, heads), {})
+            if cell.where in by_task:
+                raise OptionError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
+            by_task[cell.where] = cell
+    tasks = list(dict.fromkeys(task for by_task in entries.values() for task in by_task))
+    columns = [Column("model"), Column("heads", True)]
+    columns += [Column(task, True, (f"{task} speed-up", f"{task} tokens/forward")) for task in tasks]
+    body = []
+    for (label, heads), by_task in sorted(entries.items()):
+        row = [text_entry(label), text_entry(heads)]
+        for task in tasks:
+            row.append(_speed_entry(by_task.get(task), entries.get((label, 1), {}).get(task)))
+        body.append(tuple(row))
+    notes = (
+        "Speed-up: generated tokens per second of generation against the same model with 1 head, each timed in its own "
+        "run; in brackets tokens per forward pass after the prompt.",
+    )
+    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)
+
+
+def _speed_entry(cell: Cell | None, base: Cell | None) -> Entry:
+    if cell is None or not cell.n_forwards:
+        return Entry("–", values=(None, None))
+    ratio = math.nan
+    if base is not None and base.generation_seconds > 0 and cell.generation_seconds > 0 and base.n_tokens:
+        ratio = (cell.n_tokens / cell.generation_seconds) / (base.n_tokens / base.generation_seconds)
+    tpf = cell.tokens_per_forward
+    text = f"{'–' if math.isnan(ratio) else f'{ratio:.2f}'} ({tpf:.2f})"
+    return Entry(text, values=(None if math.isnan(ratio) else ratio, tpf))
+
+
+def heads_used(cell: Cell) -> int:
+    """How many heads were used, head 1 included: one more than drafted."""
+    return len(cell.n_drafted) + 1
+
+
+def overhead_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+    """Training seconds per token relative to the model of n = 1 and the same size."""
+    del ks
+    cost: dict[tuple[str, int], list[float]] = {}
+    for header, _ in runs:
+        for label in header.get("models", {}):
+            facts = {name: model_fact(header, label, name) for name in ("n_future", "parameters", "train_seconds")}
+            tokens = model_fact(header, label, "train_tokens")
+            if facts["n_future"] and facts["train_seconds"] and tokens:
+                key = (size_name(facts["parameters"]), int(facts["n_future"]))
+                cost.setdefault(key, []).append(float(facts["train_seconds"]) / float(tokens))
+    sizes = list(dict.fromkeys(size for size, _ in cost))
+    columns = [Column("n", True), *(Column(size, True, (size,)) for size in sizes)]
+    body = []
+    for n in sorted({n for _, n in cost}):
+        row = [text_entry(n)]
+        for size in sizes:
+            own, base = cost.get((size, n)), cost.get((size, 1))
+            if own is None or base is None:
+                row.append(Entry("–", values=(None,)))
+            else:
+                ratio = (sum(own) / len(own)) / (sum(base) / len(base))
+                row.append(Entry(f"{ratio:.2f}", values=(ratio,)))
+        body.append(tuple(row))
+    notes = (
+        "Training seconds per token relative to n = 1 of the same size, as each checkpoint's training.json has them.",
+    )
+    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)

@@ -1,1 +1,0 @@
-"""Files of the HTML report: page, style and script; put together by `results.report`."""

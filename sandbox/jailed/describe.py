@@ -1,0 +1,72 @@
+"""What the jail says about values and exceptions that it does not send as they are."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from mtp_eval.sandbox.wire.frames import TooLarge
+
+MAX_MESSAGE_CHARS = 200
+_FULL = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
+
+
+def as_base(base: type, value: Any) -> Any:
+    """The plain builtin inside an instance of its subclass, read past whatever the subclass overrides."""
+    if base is dict:
+        return dict(dict.items(value))
+    if base in (list, tuple, set, frozenset):
+        return base(base.__iter__(value))
+    if base is int:
+        return int.__index__(value)
+    if base is float:
+        return float.__float__(value)
+    if base is complex:
+        return complex.__complex__(value)
+    if base is str:
+        return str.__str__(value)
+    return base(memoryview(value))
+
+
+def kind_of(value: Any) -> str:
+    """Which kind of proxy stands for a value on the other side."""
+    if hasattr(type(value), "__next__"):
+        return "iterator"
+    return "callable" if callable(value) else "object"
+
+
+def truth_of(value: Any) -> bool | None:
+    """Its truth, or None where it raises instead."""
+    try:
+        return bool(value)
+    except Exception:
+        return None
+
+
+def raised(seq: int, error: BaseException) -> list[Any]:
+    """type name, names of all its bases, message, and what limit it speaks of."""
+    limit = ""
+    if isinstance(error, MemoryError):
+        limit = "memory"
+    elif isinstance(error, TooLarge) or (isinstance(error, OSError) and error.errno in _FULL):
+        limit = "output"
+    names = [kind.__name__[:100] for kind in type(error).__mro__[1:20]]
+    return ["raise", seq, type(error).__name__[:100], names, message_of(error), limit]
+
+
+def message_of(error: BaseException) -> str:
+    """The last line of the exception's text, capped, whatever its `__str__` does."""
+    try:
+        lines = str(error).strip().splitlines()
+        text = lines[-1] if lines else ""
+        return text[:MAX_MESSAGE_CHARS].encode("utf-8", "backslashreplace").decode()
+    except BaseException:
+        return ""
+
+
+def exit_code(error: SystemExit) -> int:
+    """The exit status that the interpreter would give."""
+    code = error.code
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1

@@ -1,0 +1,1 @@
+"""Our side of the border: it judges, and no untrusted code runs in its processes."""

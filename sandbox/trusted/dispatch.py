@@ -1,0 +1,295 @@
+"""The pool's own thread: hands jobs to workers, takes outcomes back, replaces workers that die, retries timeouts alone.
+
+Everything that the pool and this thread share is guarded by the pool's condition; only this thread touches processes,
+so that each worker's parent thread (to which its death signal is tied) lives as long as the pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import selectors
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.trusted.jail import JailConfig
+from mtp_eval.sandbox.trusted.processes import Job, Worker, describe, size
+from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
+from mtp_eval.sandbox.trusted.worker import CHOKED
+
+MAX_DEATHS = 3
+"""Workers that may die over one program before it is called an infrastructure error."""
+MAX_FAILED_STARTS = 3
+ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
+"""Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
+_PREFETCH_BYTES, _PREFETCH_JOBS = 16 << 10, 4
+_STUCK_EXTRA_SECONDS = 30.0
+
+
+class Dispatcher:
+    """The thread and the workers.
+
+    Args:
+        finish: called with every job and its outcome, with the condition held.
+        changed: the pool's condition.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        config: JailConfig,
+        timeout_seconds: float,
+        finish: Callable[[Job, Outcome], None],
+        changed: threading.Condition,
+    ) -> None:
+        self._n_workers, self._config, self._timeout_seconds = n_workers, config, timeout_seconds
+        self._finish, self._changed = finish, changed
+        self._waiting: deque[Job] = deque()
+        self._alone: deque[Job] = deque()
+        self._running_alone = False
+        self._hungry = True
+        self._workers: list[Worker] = []
+        self._n_failed_starts = 0
+        self._refused, self._broken = "", ""
+        self._layers: Mapping[str, str] = {}
+        self._stopping = False
+        self._awake_r, self._awake_w = os.pipe()
+        os.set_blocking(self._awake_w, False)
+        os.set_blocking(self._awake_r, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._awake_r, selectors.EVENT_READ, None)
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sandbox-dispatch", daemon=True)
+
+    def start(self) -> tuple[str, str, Mapping[str, str]]:
+        """Start the workers; returns when one of them is ready or none can be: (refused, broken, layers)."""
+        self._thread.start()
+        self._started.wait()
+        return self._refused, self._broken, self._layers
+
+    def stop(self) -> None:
+        """End the thread and all workers."""
+        self._stopping = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._selector.close()
+        for fd in (self._awake_r, self._awake_w):
+            if fd >= 0:
+                os.close(fd)
+        self._awake_r = self._awake_w = -1
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs that no worker has yet."""
+        return len(self._waiting)
+
+    def add(self, job: Job) -> None:
+        """Queue a job; the caller holds the condition."""
+        self._waiting.append(job)
+        if self._hungry:  # else every worker has enough, and the next outcome will make the thread look here
+            self._wake()
+
+    def forget_waiting(self) -> None:
+        """Give up the jobs that have not begun."""
+        with self._changed:
+            for job in (*self._waiting, *self._alone):
+                self._finish(job, Outcome(Verdict.INFRASTRUCTURE_ERROR, "cancelled"))
+            self._waiting.clear()
+            self._alone.clear()
+
+    def _wake(self) -> None:
+        try:
+            if self._awake_w >= 0:
+                os.write(self._awake_w, b"w")
+        except BlockingIOError:
+            pass
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it until they ignore Ctrl-C
+        try:
+            for _ in range(self._n_workers):
+                self._workers.append(self._start_worker())
+            while not self._stopping:
+                with self._changed:
+                    self._hand_out()
+                self._wait_for_something()
+        except BaseException as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            for worker in self._workers:
+                worker.end()
+            with self._changed:
+                self._give_up()
+            self._started.set()
+
+    def _start_worker(self) -> Worker:
+        worker = Worker.start(self._config, self._timeout_seconds)
+        self._selector.register(worker.connection, selectors.EVENT_READ, worker)
+        self._selector.register(worker.process.sentinel, selectors.EVENT_READ, worker)
+        return worker
+
+    def _hand_out(self) -> None:
+        """Give every worker something to do; the condition is held."""
+        self._hungry = True
+        if self._broken:
+            self._give_up()
+            return
+        ready = [worker for worker in self._workers if worker.greeted]
+        busy = any(worker.jobs for worker in self._workers)
+        if self._running_alone:
+            if busy:
+                return
+            self._running_alone = bool(self._alone)
+        elif self._alone and (
+            len(self._alone) >= ALONE_BATCH
+            or not (self._waiting or busy)
+            or time.monotonic() - self._alone[0].queued_alone_at > ALONE_PATIENCE_SECONDS
+        ):
+            self._running_alone = True
+            if busy:
+                return
+        if self._running_alone:
+            if ready:
+                ready[0].give(self._alone.popleft())
+            return
+        for depth in range(1, _PREFETCH_JOBS + 1):  # one to run for everyone first, then some to have at hand
+            for worker in ready:
+                if not self._waiting:
+                    break
+                small = depth == 1 or size(self._waiting[0].item) < _PREFETCH_BYTES
+                if len(worker.jobs) < depth and small:
+                    worker.give(self._waiting.popleft())
+        self._hungry = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
+        self._changed.notify_all()
+
+    def _wait_for_something(self) -> None:
+        ready = self._selector.select(timeout=1.0)
+        with self._changed:
+            for key, _ in ready:
+                if key.data is None:
+                    _empty(self._awake_r)
+                elif key.data in self._workers:
+                    worker, is_end = key.data, key.fileobj == key.data.process.sentinel
+                    self._collect(worker, all_of_it=is_end)
+                    if is_end:
+                        self._bury(worker)
+            for worker in self._workers:
+                if worker.jobs and time.monotonic() - worker.since > self._longest(worker.jobs[0]):
+                    worker.process.kill()
+
+    def _longest(self, job: Job) -> float:
+        """Seconds after which a worker that has not answered is stuck (stopped, say), whatever it does."""
+        limit = job.item.timeout_seconds or self._timeout_seconds
+        one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
+        return one * max(1, len(job.item.stdin_cases)) + _STUCK_EXTRA_SECONDS
+
+    def _collect(self, worker: Worker, *, all_of_it: bool) -> None:
+        """Take what a worker has sent: the one message that is known to be there, or whatever is left of a dead one."""
+        try:
+            while not all_of_it or worker.connection.poll():
+                message = pickle.loads(worker.connection.recv_bytes())
+                if isinstance(message, Outcome):
+                    worker.since = time.monotonic()
+                    self._judged(worker.jobs.popleft(), message)
+                else:
+                    self._greeting(worker, *message)
+                if not all_of_it:
+                    return
+        except (EOFError, OSError):
+            self._forget(worker, but_its_end=True)
+
+    def _forget(self, worker: Worker, *, but_its_end: bool = False) -> None:
+        """Watch a worker no more; a closed connection would be readable for ever."""
+        for watched in (worker.connection,) if but_its_end else (worker.connection, worker.process.sentinel):
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(watched)
+
+    def _greeting(self, worker: Worker, kind: str, detail: Any) -> None:
+        if kind == "layers":
+            worker.greeted, self._layers, self._n_failed_starts = True, detail, 0
+            self._started.set()
+        elif kind == "refused":
+            self._refused = self._broken = detail
+            self._started.set()
+        else:
+            self._last_failure = detail
+
+    def _judged(self, job: Job, outcome: Outcome) -> None:
+        if outcome.verdict is Verdict.TIMEOUT and job.first_timeout is None:
+            job.first_timeout, job.queued_alone_at = outcome, time.monotonic()
+            self._alone.append(job)
+            return
+        if job.first_timeout is not None or job.n_deaths:
+            outcome = replace(
+                outcome,
+                n_retries=outcome.n_retries + job.n_deaths + (job.first_timeout is not None),
+                timeout_sensitive=job.first_timeout is not None and outcome.verdict is not Verdict.TIMEOUT,
+            )
+        self._finish(job, outcome)
+
+    _last_failure = "it ended without a word"
+
+    def _bury(self, worker: Worker) -> None:
+        """A worker is dead: put its jobs back, count the one it was at, start another."""
+        worker.process.join()
+        exit_code = worker.process.exitcode
+        self._forget(worker)
+        worker.connection.close()
+        self._workers.remove(worker)
+        if worker.jobs:
+            job = worker.jobs.popleft()
+            self._waiting.extendleft(reversed(worker.jobs))
+            if exit_code == -CHOKED:
+                limit = job.item.timeout_seconds or self._timeout_seconds
+                error = "the tests did not come to an end on what the program returned"
+                self._judged(job, Outcome(Verdict.TIMEOUT, error, limit, isolation=self._config.isolation))
+            else:
+                self._again(job, f"a worker ended with {describe(exit_code)}")
+        if self._stopping or self._broken:
+            return
+        if not worker.greeted:
+            self._n_failed_starts += 1
+            if self._n_failed_starts >= MAX_FAILED_STARTS:
+                if not any(other.greeted for other in self._workers):
+                    self._broken = f"{self._last_failure} ({describe(exit_code)})"
+                    self._started.set()
+                return
+        self._workers.append(self._start_worker())
+
+    def _again(self, job: Job, reason: str) -> None:
+        job.n_deaths += 1
+        if job.n_deaths < MAX_DEATHS:
+            (self._alone if job.first_timeout is not None else self._waiting).appendleft(job)
+            return
+        outcome = Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, isolation=self._config.isolation)
+        self._finish(job, replace(outcome, n_retries=job.n_deaths - 1))
+
+    def _give_up(self) -> None:
+        """No worker is left or will be: every job ends as an infrastructure error, none is lost."""
+        left = [*self._waiting, *self._alone, *(job for worker in self._workers for job in worker.jobs)]
+        for job in left:
+            self._finish(job, Outcome(Verdict.INFRASTRUCTURE_ERROR, self._broken or "the pool was closed"))
+        self._waiting.clear()
+        self._alone.clear()
+        for worker in self._workers:
+            worker.jobs.clear()
+        self._changed.notify_all()
+
+
+def _empty(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        pass

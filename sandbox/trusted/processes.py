@@ -1,0 +1,98 @@
+"""The pool's handles: a job, and a worker process with the jobs that it has been given."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import sys
+import time
+import types
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import multiprocess
+
+from mtp_eval.sandbox.outcome import Outcome
+from mtp_eval.sandbox.trusted.jail import JailConfig
+from mtp_eval.sandbox.trusted.worker import Texts, WorkItem, main
+
+
+@dataclass(slots=True)
+class Job:
+    """One distinct program and everybody who asked for it."""
+
+    key: bytes
+    item: WorkItem
+    tags: list[Hashable]
+    n_deaths: int = 0
+    first_timeout: Outcome | None = None
+    queued_alone_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """A worker process; `greeted` once it has a jail, `since` when it began its present job."""
+
+    process: Any
+    connection: Any
+    greeted: bool = False
+    jobs: deque[Job] = field(default_factory=deque)
+    texts: Texts = field(default_factory=Texts)
+    since: float = 0.0
+
+    @classmethod
+    def start(cls, config: JailConfig, timeout_seconds: float) -> Worker:
+        """Start one; it answers when its jail stands."""
+        context = multiprocess.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=main, args=(theirs, config, timeout_seconds), daemon=True)
+        # A spawned process imports the main module first. Ours needs nothing from it, and a user's script without an
+        # `if __name__ == "__main__"` guard would start the whole evaluation again.
+        real_main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = real_main
+        theirs.close()
+        return cls(process, ours, since=time.monotonic())
+
+    def give(self, job: Job) -> None:
+        """Send a job; its tests only where the worker does not have them yet."""
+        key = blake2b(job.item.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        tests = None if self.texts.knows(key) else job.item.tests
+        self.texts.use(key, None, len(job.item.tests))
+        if not self.jobs:
+            self.since = time.monotonic()
+        self.jobs.append(job)
+        with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
+            self.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests, len(job.item.tests))))
+
+    def end(self) -> None:
+        """Tell it to end, and see to it that it does."""
+        self.connection.close()
+        self.process.terminate()
+        self.process.join(2.0)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        self.process.close()
+
+
+def size(item: WorkItem) -> int:
+    """Characters of all of a program's texts."""
+    return len(item.source) + len(item.tests) + len(item.prelude) + sum(len(a) + len(b) for a, b in item.stdin_cases)
+
+
+def describe(exit_code: int | None) -> str:
+    """How a process ended, in words."""
+    if exit_code is not None and exit_code < 0:
+        try:
+            return signal.Signals(-exit_code).name
+        except ValueError:
+            pass
+    return f"exit code {exit_code}"

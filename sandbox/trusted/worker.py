@@ -1,0 +1,158 @@
+"""A worker process: the trusted side of one jail. It takes programs from the pool and answers with outcomes.
+
+If trusted tests choke on what a program returned (a set of a million colliding hashes, say), the process-time alarm
+ends the whole worker; the pool sees that signal and counts a timeout. Every other death says nothing about a program.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import resource
+import signal
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtp_eval.sandbox import linux
+from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.trusted.jail import Jail, JailConfig
+from mtp_eval.sandbox.trusted.judge import judge
+from mtp_eval.sandbox.wire.codec import register_collections
+from mtp_eval.sandbox.wire.rare import register_rare_types
+
+MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
+"""Trusted text that the pool need not send again; both sides keep the same."""
+CHOKED = signal.SIGPROF
+"""What a worker dies from when its own process time is used up."""
+_EXTRA_ADDRESS_SPACE = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A program as it travels to a worker, and with it everything the judge asks of a program."""
+
+    problem_id: str
+    source: str
+    prelude: str
+    stdin_cases: tuple[tuple[str, str], ...]
+    timeout_seconds: float | None
+    same_interpreter: bool
+    tests: str
+
+    def without_tests(self) -> tuple[object, ...]:
+        """The other fields in order: tests travel only where the worker does not have them yet."""
+        return (
+            self.problem_id,
+            self.source,
+            self.prelude,
+            self.stdin_cases,
+            self.timeout_seconds,
+            self.same_interpreter,
+        )
+
+
+class Texts:
+    """The texts that a worker has seen. The pool keeps account of them by going through the same steps."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, str | None] = {}
+        self._n_chars = 0
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the text needs no sending."""
+        return key in self._known
+
+    def use(self, key: bytes, text: str | None, n_chars: int) -> str | None:
+        """The text of a key, from now on known. `n_chars` is its length on both sides; the pool gives no text."""
+        if key not in self._known:
+            if len(self._known) >= MAX_TEXTS or self._n_chars > MAX_TEXTS_CHARS:
+                self._known.clear()
+                self._n_chars = 0
+            self._known[key] = text
+            self._n_chars += n_chars
+        return self._known[key]
+
+
+def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
+    """Serve until the pool closes the connection or dies.
+
+    Messages in: (fields without tests, key of the tests, tests or None, their length). Out: ("layers", ...), ("refused", why),
+    ("broken", why), then one Outcome for each item, in order.
+    """
+    _detach()
+    register_collections()
+    register_rare_types()
+    jail = None
+    try:
+        try:
+            jail = _first_jail(connection, config)
+            texts = Texts()
+            gc.collect()
+            gc.freeze()
+            while jail is not None:
+                fields, key, tests, n_chars = pickle.loads(connection.recv_bytes())
+                item = WorkItem(*(*fields, texts.use(key, tests, n_chars)))
+                outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
+                connection.send_bytes(pickle.dumps(outcome))
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told to end once is enough
+    except (EOFError, OSError, SystemExit):
+        pass  # the pool is gone
+    finally:
+        if jail is not None:
+            jail.close()
+        os._exit(0)
+
+
+def _detach() -> None:
+    """Nothing of a terminal's or the harness's: quiet, deaf to Ctrl-C, and dead when the harness is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    if sys.platform == "linux":
+        parent = os.getppid()
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
+    try:
+        jail = Jail(config)
+    except IsolationUnavailable as error:
+        connection.send_bytes(pickle.dumps(("refused", str(error))))
+    except (JailDied, OSError) as error:
+        connection.send_bytes(pickle.dumps(("broken", f"{type(error).__name__}: {error}")))
+    else:
+        connection.send_bytes(pickle.dumps(("layers", jail.layers)))
+        limit = config.memory_bytes + _EXTRA_ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return jail
+    return None
+
+
+def _judge_with_retries(item: WorkItem, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
+    """Judge in this jail, or in a new one if it breaks; the jail to go on with comes back too."""
+    reason = ""
+    for n_retries in range(3):
+        signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(item.stdin_cases)))
+        try:
+            outcome = judge(item, jail, timeout_seconds)
+            return replace(outcome, n_retries=n_retries), jail
+        except ValueError as error:  # trusted tests that do not compile
+            return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail
+        except (JailDied, OSError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        jail.close()
+        jail = Jail(jail.config)
+    return Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, n_retries=2, isolation=jail.config.isolation), jail

@@ -1,0 +1,1 @@
+"""What passes the border: frames and values. Both sides import it, and nothing else of each other's."""

