@@ -69,7 +69,7 @@ def sweep(
     settings: dict[int | str, DecodingSettings] = {
         k: DecodingSettings(**{**_fields(base), "decode": "self-speculative", "draft_heads": k}) for k in heads
     }
-    chosen = backend.resolve(wanted, base)
+    chosen = backend.choose_decoding(wanted, base)
     settings["auto"] = chosen
     if baseline is not None:
         settings["baseline"] = DecodingSettings(**{**_fields(base), "decode": "autoregressive"})

@@ -43,7 +43,7 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, ba
         "task": study.task,
         "steps": result.steps,
         "batch_size": config.batch_size,
-        "parameters": backend.describe()["parameters"],
+        "parameters": backend.facts()["parameters"],
         "train_cpu_seconds": round(trained - started, 1),
         "test_cpu_seconds": round(time.process_time() - trained, 1),
         "accuracy": accuracies,

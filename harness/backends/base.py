@@ -1,31 +1,121 @@
-"""What the run loop asks of a model, whatever is behind it.
+"""`Backend`: what the run loop asks of a source of completions, whatever is behind it.
 
-A backend is named by a spec (see `harness.backends.registry`): a checkpoint folder, `hf:`, `openai:` or `samples:`.
+A backend is named by a spec and listed in `harness.backends.registry`: a checkpoint folder, `hf:`, `openai:`, `samples:`, or one
+that another installed package brings.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Self
 
+from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Completion, Request
 
 
-class Backend(Protocol):
-    """A source of completions."""
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """How a run wants its models opened; a backend heeds what applies to it.
+
+    Args:
+        device: "auto" takes a GPU where there is one.
+        dtype: of weights and caches; "auto" leaves it to the backend.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class Backend(ABC):
+    """A source of completions: a model, a server, a file.
+
+    Two methods are needed; the others have defaults. A whole backend:
+
+        class EchoBackend(Backend):
+            \"\"\"Answers every prompt with its last line.\"\"\"
+
+            def __init__(self, source: str):
+                self.name = source
+
+            @classmethod
+            def open(cls, source: str, options: BackendOptions) -> Self:
+                return cls(source)
+
+            def facts(self) -> Mapping[str, Any]:
+                return {"spec": f"echo:{self.name}", "sha256": None}
+
+            def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
+                for request in requests:
+                    text, stop, reason = request.prompt.splitlines()[-1], request.stop, "length"
+                    if cuts := [at for s in stop if (at := text.find(s)) >= 0]:
+                        text, reason = text[: min(cuts)], "stop"
+                    yield Completion(request.problem_id, request.sample, text, stop_reason=reason)
+
+    A package makes it known as `--model echo:SOURCE` with an entry point in its pyproject.toml:
+
+        [project.entry-points."mtp_eval.backends"]
+        echo = "my_package:EchoBackend"
+
+    tests/harness/backends/test_backend_contract.py says what every backend has to keep to.
+    """
 
     name: str
-    """Short label for tables."""
+    """Short label for tables and messages."""
 
-    def describe(self) -> Mapping[str, Any]:
-        """JSON-serialisable facts for run.json: spec, `sha256` of the weights, n_future, parameters."""
-        ...
+    @classmethod
+    def open(cls, source: str, options: BackendOptions) -> Self:
+        """The backend for what stands behind the prefix of a spec: `open("gpt2", …)` for "hf:gpt2".
 
+        Raises:
+            InputError: nothing of this kind is there, or a package that it needs is missing.
+        """
+        raise InputError(f"{cls.__name__} cannot be opened by a spec: {source!r}")
+
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """JSON-serialisable facts for run.json: at least `spec` and `sha256` (of the weights, or None where unknown)."""
+
+    @abstractmethod
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, in any order, each as soon as it is finished.
 
-        The result for a request may depend on the other requests of this call through floating-point rounding only; the
-        run loop makes each call's list a pure function of the run's config, so that a resumed run repeats it exactly.
+        A text ends before its stop string. The result for a request may depend on the other requests of this call through
+        floating-point rounding only; the run loop makes each call's list a pure function of the run's config, so that a
+        resumed run repeats it exactly.
+
+        Raises:
+            InputError: settings that this backend cannot follow.
         """
-        ...
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """How likely the continuation of each (context, continuation) pair is, in order.
+
+        Raises:
+            InputError: this backend has no likelihoods (the default), or a continuation that does not fit.
+        """
+        raise InputError(
+            f"model {self.name} gives no likelihoods, by which this task compares choices: use a checkpoint of ours "
+            "(`mtp-eval convert` makes one of a Hugging Face Llama)"
+        )
+
+    def choose_decoding(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+        """The settings with every "auto" replaced by a choice, which a run stores and repeats; by default there is none."""
+        return settings
+
+    def decoding_facts(self) -> Mapping[str, Any]:
+        """What was measured for the choices so far, JSON-serialisable: {"plans": [...]}; by default nothing."""
+        return {}
+
+    def verify(
+        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+    ) -> Verification | None:
+        """Compare completions with plain decoding of the same requests; None where there is no plain decoder (the default)."""
+        return None
+
+    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
+        """The measured rate over plain decoding; None where the settings are plain decoding, or nothing can be compared."""
+        return None

@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
@@ -30,7 +31,7 @@ from mtp_eval.tasks.problem import Completion, Request
 _TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
 
 
-class HuggingFaceBackend:
+class HuggingFaceBackend(Backend):
     """A transformers model.
 
     Args:
@@ -60,7 +61,12 @@ class HuggingFaceBackend:
         ends = self.model.generation_config.eos_token_id
         self.eos_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
 
-    def describe(self) -> dict[str, Any]:
+    @classmethod
+    def open(cls, source: str, options: BackendOptions) -> Self:
+        """The model of this name or folder."""
+        return cls(source, device=options.device, dtype=options.dtype)
+
+    def facts(self) -> dict[str, Any]:
         """Facts for run.json."""
         weight = next(self.model.parameters())
         return {
@@ -77,10 +83,7 @@ class HuggingFaceBackend:
         """Complete every request once, batch by batch."""
         if settings.decode == "self-speculative":
             raise InputError(f"{self.name} predicts one token: use --decode auto or autoregressive")
-        try:
-            sampler = Sampler.of(settings)
-        except ValueError as error:
-            raise InputError(str(error)) from None
+        sampler = Sampler.of(settings)
         jobs, cuts = [], []
         for index, request in enumerate(requests):
             job, n_cut = self._job(index, request)

@@ -7,21 +7,23 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.kernels.packed import PackedModel
-from mtp_eval.harness.decoding.loglikelihood import LogLikelihood, score
+from mtp_eval.harness.decoding.loglikelihood import score
+from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.network import Network, Prefix
-from mtp_eval.harness.decoding.oracle import Verification, verify_decoding
+from mtp_eval.harness.decoding.oracle import verify_decoding
 from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
-from mtp_eval.harness.decoding.speedup import SpeedUp, measure_speed_up
+from mtp_eval.harness.decoding.speedup import measure_speed_up
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 _TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
 
-class NativeBackend:
+class NativeBackend(Backend):
     """A checkpoint folder.
 
     Args:
@@ -51,6 +53,11 @@ class NativeBackend:
         self._set(checkpoint.model, checkpoint.tokenizer, Path(path).name)
         kept = {name: checkpoint.training[name] for name in _TRAINING_FACTS if name in checkpoint.training}
         self._facts = {"spec": str(path), "sha256": checkpoint.sha256, "training": kept}
+
+    @classmethod
+    def open(cls, source: str, options: BackendOptions) -> Self:
+        """The checkpoint in a folder."""
+        return cls(source, device=options.device, dtype=options.dtype)
 
     @classmethod
     def of_model(cls, model: MTPModel, tokenizer: Tokenizer, name: str = "model") -> NativeBackend:
@@ -78,7 +85,7 @@ class NativeBackend:
         """The model's shape."""
         return self.model.config
 
-    def describe(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Facts for run.json."""
         weight = self.model.embed_tokens.weight
         return {
@@ -96,7 +103,7 @@ class NativeBackend:
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, each as soon as it is finished."""
-        settings = self.resolve(requests, settings)
+        settings = self.choose_decoding(requests, settings)
         jobs, cuts = self._jobs(requests)
         warn_of_cuts(cuts, self.config.context_length, self.name)
         engine, prefixes = self._engine_for(settings), self._prefixes
@@ -105,7 +112,7 @@ class NativeBackend:
             index = decoded.job.index
             yield completion(requests[index], decoded, cuts[index])
 
-    def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+    def choose_decoding(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
         """The settings with "auto" replaced by a definite choice, measured on these requests where it has to be.
 
         Storing the result and passing it again makes a later call use the same number of heads whatever the machine is
@@ -113,8 +120,6 @@ class NativeBackend:
         """
         if settings.decode == "autoregressive":
             return replace(settings, draft_heads=1)
-        if settings.decode not in ("auto", "self-speculative"):
-            raise InputError(f"decode must be auto, autoregressive or self-speculative, got {settings.decode!r}")
         n = self.config.n_future
         if settings.draft_heads is not None:
             if not 1 <= settings.draft_heads <= n:
@@ -159,7 +164,7 @@ class NativeBackend:
 
     def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
         """The measured rate over plain decoding on these requests; None where the settings are plain decoding."""
-        settings = self.resolve(requests, settings)
+        settings = self.choose_decoding(requests, settings)
         if settings.draft_heads == 1 or not requests:
             return None
         rule, jobs = _rule(settings), self._jobs(requests)[0]
@@ -170,10 +175,7 @@ class NativeBackend:
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely each (context, continuation) pair's continuation is, in order."""
-        try:
-            results = score(self._network(1), self.tokenizer, pairs)
-        except ValueError as error:
-            raise InputError(str(error)) from None
+        results = score(self._network(1), self.tokenizer, pairs)
         if n_cut := sum(result.n_cut > 0 for result in results):
             log.warning(
                 "%d of %d pairs exceed the context of %s: only their last tokens count", n_cut, len(pairs), self.name
@@ -189,7 +191,7 @@ class NativeBackend:
 
     def _engine_for(self, settings: DecodingSettings) -> Engine:
         """The engine of the last call where the settings are the same: it knows what fits into memory."""
-        key = replace(settings, decode="")
+        key = replace(settings, decode="auto")  # by now draft_heads says it all
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees a GPU's caches before the new engine asks how much memory there is
             network = self._network(settings.draft_heads or 1)
@@ -222,10 +224,5 @@ class NativeBackend:
 
 
 def _rule(settings: DecodingSettings) -> Rule:
-    try:
-        sampler = Sampler.of(settings)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    if settings.acceptance not in ("coupled", "rejection"):
-        raise InputError(f"acceptance must be coupled or rejection, got {settings.acceptance!r}")
+    sampler = Sampler.of(settings)
     return Coupled(sampler) if sampler.greedy or settings.acceptance == "coupled" else Rejection(sampler)

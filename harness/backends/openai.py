@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
+from typing import Any, Self
 
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.tasks.problem import Completion, Request
@@ -21,7 +22,7 @@ MAX_STOPS = 4
 """What the protocol allows; the rest is cut here, from the text that comes back."""
 
 
-class OpenAIBackend:
+class OpenAIBackend(Backend):
     """A model behind an HTTP server.
 
     Args:
@@ -45,7 +46,12 @@ class OpenAIBackend:
         self._error: type[Exception] = openai.OpenAIError
         self._client = openai.OpenAI(base_url=url, api_key=os.environ.get(KEY_VARIABLE, "none"), max_retries=5)
 
-    def describe(self) -> Mapping[str, Any]:
+    @classmethod
+    def open(cls, source: str, options: BackendOptions) -> Self:
+        """The model URL#MODEL; device and precision are the server's."""
+        return cls(source)
+
+    def facts(self) -> Mapping[str, Any]:
         """The server and the model's name there; its weights have no hash that we could know."""
         return {"spec": f"openai:{self.url}#{self.name}", "sha256": None}
 

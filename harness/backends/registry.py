@@ -1,25 +1,76 @@
-"""From a model spec to a backend.
-
-PATH                 a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`
-hf:NAME_OR_PATH      a Hugging Face causal language model (needs the `hf` extra)
-openai:URL#MODEL     an OpenAI-compatible completions server (needs the `api` extra)
-samples:FILE         completions that somebody generated elsewhere
-"""
+"""From a model spec to a backend: one table of forms, and the backends that other installed packages bring."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.errors import InputError
 
-SPEC_FORMS: Mapping[str, str] = {
-    "PATH": "a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`",
-    "hf:NAME_OR_PATH": "a Hugging Face causal language model (pip install 'mtp-eval[hf]')",
-    "openai:URL#MODEL": "an OpenAI-compatible completions server (pip install 'mtp-eval[api]')",
-    "samples:FILE": "completions generated elsewhere (human-eval, evalplus, bigcode or lm-eval form)",
-}
+PLUGIN_GROUP = "mtp_eval.backends"
+
+
+def _native() -> type[Backend]:
+    from mtp_eval.harness.backends.native import NativeBackend
+
+    return NativeBackend
+
+
+def _hf() -> type[Backend]:
+    from mtp_eval.harness.backends.hf import HuggingFaceBackend
+
+    return HuggingFaceBackend
+
+
+def _openai() -> type[Backend]:
+    from mtp_eval.harness.backends.openai import OpenAIBackend
+
+    return OpenAIBackend
+
+
+def _samples() -> type[Backend]:
+    from mtp_eval.harness.backends.samples import SamplesBackend
+
+    return SamplesBackend
+
+
+@dataclass(frozen=True, slots=True)
+class SpecForm:
+    """One way to name a model.
+
+    Args:
+        prefix: what the spec begins with, the colon included; empty for a folder.
+        source: what follows it, as help shows it.
+        meaning: what that is.
+        backend: loads the class, and with it whatever heavy packages it needs.
+    """
+
+    prefix: str
+    source: str
+    meaning: str
+    backend: Callable[[], type[Backend]]
+
+    def __str__(self) -> str:
+        return self.prefix + self.source
+
+
+SPEC_FORMS: Sequence[SpecForm] = (
+    SpecForm("", "PATH", "a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`", _native),
+    SpecForm("hf:", "NAME_OR_PATH", "a Hugging Face causal language model (pip install 'mtp-eval[hf]')", _hf),
+    SpecForm("openai:", "URL#MODEL", "an OpenAI-compatible completions server (pip install 'mtp-eval[api]')", _openai),
+    SpecForm(
+        "samples:", "FILE", "completions generated elsewhere (human-eval, evalplus, bigcode or lm-eval form)", _samples
+    ),
+)
+
+
+def spec_forms() -> list[SpecForm]:
+    """Every form that a spec can have here, installed plug-ins' last."""
+    plugins = sorted(entry_points(group=PLUGIN_GROUP), key=lambda plugin: plugin.name)
+    return [*SPEC_FORMS, *(SpecForm(f"{p.name}:", "SOURCE", f"a backend of {p.value}", p.load) for p in plugins)]
 
 
 def open_backend(spec: str, *, device: str = "auto", dtype: str = "auto") -> Backend:
@@ -28,25 +79,15 @@ def open_backend(spec: str, *, device: str = "auto", dtype: str = "auto") -> Bac
     Raises:
         InputError: no such form, no such folder, or a checkpoint that cannot be read.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "hf" and rest:
-        from mtp_eval.harness.backends.hf import HuggingFaceBackend
-
-        return HuggingFaceBackend(rest, device=device, dtype=dtype)
-    if kind == "openai" and rest:
-        from mtp_eval.harness.backends.openai import OpenAIBackend
-
-        return OpenAIBackend(rest)
-    if kind == "samples" and rest:
-        from mtp_eval.harness.backends.samples import SamplesBackend
-
-        return SamplesBackend(Path(rest))
-    if not Path(spec).is_dir():
-        forms = "; ".join(f"{form}: {meaning}" for form, meaning in SPEC_FORMS.items())
-        raise InputError(f"--model {spec}: there is no such checkpoint folder. A model is named by {forms}")
-    from mtp_eval.harness.backends.native import NativeBackend
-
-    return NativeBackend(spec, device=device, dtype=dtype)
+    forms = spec_forms()
+    form = next(
+        (form for form in forms if form.prefix and spec.startswith(form.prefix) and spec != form.prefix), forms[0]
+    )
+    source = spec.removeprefix(form.prefix)
+    if not form.prefix and not Path(source).is_dir():
+        known = "; ".join(f"{form}: {form.meaning}" for form in forms)
+        raise InputError(f"--model {spec}: there is no such checkpoint folder. A model is named by {known}")
+    return form.backend().open(source, BackendOptions(device=device, dtype=dtype))
 
 
 def model_labels(specs: Sequence[str]) -> list[str]:

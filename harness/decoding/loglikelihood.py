@@ -7,33 +7,16 @@ encoded apart. A pair longer than the context keeps its last tokens. Shapes: N t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
+from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import Tokenizer
 
 _LOGITS_AT_ONCE = 4_000_000  # entries of a logits matrix
 _TOKENS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class LogLikelihood:
-    """How likely a continuation is.
-
-    Args:
-        nats: its natural-log probability given the context.
-        n_tokens, n_bytes: its length.
-        is_greedy: whether greedy decoding would have written it.
-        n_cut: tokens of the context that did not fit.
-    """
-
-    nats: float
-    n_tokens: int
-    n_bytes: int
-    is_greedy: bool
-    n_cut: int = 0
 
 
 def split(tokenizer: Tokenizer, context: str, continuation: str) -> tuple[list[int], list[int]]:
@@ -48,14 +31,14 @@ def score(network: Network, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str
     """The log-likelihood of every pair, in order.
 
     Raises:
-        ValueError: a continuation alone is longer than the model's context.
+        InputError: a continuation alone is longer than the model's context.
     """
     context_length = network.config.context_length
     items = []
     for context, continuation in pairs:
         before, after = split(tokenizer, context, continuation)
         if len(after) > context_length:
-            raise ValueError(
+            raise InputError(
                 f"a continuation of {len(after)} tokens does not fit into the model's context of {context_length} tokens"
             )
         n_cut = max(len(before) + len(after) - 1 - context_length, 0)

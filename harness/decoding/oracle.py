@@ -9,12 +9,12 @@ noise).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from mtp_eval.harness.decoding.engine import Decoded
+from mtp_eval.harness.decoding.measures import Divergence, Verification
 from mtp_eval.harness.decoding.noise import TARGET, exponential, row_key, streams
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -35,54 +35,6 @@ class PlainDecoder(Protocol):
     def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
         """One request alone, without drafts."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """Where a completion leaves plain decoding.
-
-    Args:
-        problem_id, sample: which completion.
-        token: index of the first differing token in the completion.
-        plain, found: the two tokens' texts; `found` is "" where the token could not be identified.
-        logit_gap: score of the plain token minus score of the other one; NaN where that could not be identified.
-    """
-
-    problem_id: str
-    sample: int
-    token: int
-    plain: str
-    found: str
-    logit_gap: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The result of a comparison with plain decoding."""
-
-    n_completions: int
-    n_tokens: int
-    divergences: tuple[Divergence, ...]
-
-    @property
-    def largest_gap(self) -> float:
-        """0 when nothing diverged."""
-        return max((abs(d.logit_gap) for d in self.divergences), default=0.0)
-
-    def summary(self) -> str:
-        """One sentence."""
-        if not self.divergences:
-            return f"{self.n_completions} completions ({self.n_tokens} tokens) are identical to plain decoding"
-        first = self.divergences[0]
-        return (
-            f"{len(self.divergences)} of {self.n_completions} completions ({self.n_tokens} tokens) differ from plain decoding; "
-            f"first: {first.problem_id} sample {first.sample} at token {first.token}, {first.plain!r} against {first.found!r}, "
-            f"logit gap {first.logit_gap:.2g}; largest gap {self.largest_gap:.2g}"
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For run.json and metrics.json."""
-        return asdict(self)
 
 
 def verify_decoding(

@@ -33,14 +33,6 @@ class Sampler:
     top_p: float = 1.0
     top_k: int = 0
 
-    def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature must be 0 (greedy) or above, got {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 (keep every token) or above, got {self.top_k}")
-
     @classmethod
     def of(cls, settings: DecodingSettings) -> Sampler:
         """The sampler that decoding settings ask for."""

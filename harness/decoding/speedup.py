@@ -5,51 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
 from mtp_eval.harness.decoding.engine import Engine, Job
+from mtp_eval.harness.decoding.measures import SpeedUp
 
 ROUNDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedUp:
-    """Measured rates against plain decoding of the same model, batch and requests.
-
-    Args:
-        n_completions, n_tokens: what was decoded, each way, in each round.
-        batch_size, draft_heads: how.
-        wall, cpu: rate over the plain one in tokens per second, by the clock and by CPU time of this process; the median
-            of the rounds.
-        wall_seconds, plain_wall_seconds, cpu_seconds, plain_cpu_seconds: of a round, medians.
-        rounds: how often both were timed.
-    """
-
-    n_completions: int
-    n_tokens: int
-    batch_size: int
-    draft_heads: int
-    wall: float
-    cpu: float
-    wall_seconds: float
-    plain_wall_seconds: float
-    cpu_seconds: float
-    plain_cpu_seconds: float
-    rounds: int = ROUNDS
-
-    def summary(self) -> str:
-        """One sentence."""
-        return (
-            f"{self.wall:.2f} times as fast as plain decoding ({self.cpu:.2f} in CPU time), measured on "
-            f"{self.n_completions} completions with {self.draft_heads} heads and batches of {self.batch_size}"
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For verification.json."""
-        return asdict(self)
 
 
 def measure_speed_up(drafting: Engine, plain: Engine, jobs: Sequence[Job], batch_size: int) -> SpeedUp:
@@ -68,6 +30,7 @@ def measure_speed_up(drafting: Engine, plain: Engine, jobs: Sequence[Job], batch
         plain_wall_seconds=middle[0][1],
         cpu_seconds=middle[1][0],
         plain_cpu_seconds=middle[1][1],
+        rounds=ROUNDS,
     )
 
 

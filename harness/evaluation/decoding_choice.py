@@ -8,28 +8,18 @@ began with.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.shards import Shard, requests_of
 from mtp_eval.results.files import write_atomically
-from mtp_eval.tasks.problem import Request
 
 FILE = "decoding.json"
-
-
-@runtime_checkable
-class ResolvingBackend(Protocol):
-    """A backend that can choose how to decode."""
-
-    def resolve(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
-        """The settings with every "auto" replaced by a choice."""
-        ...
 
 
 class Resolution:
@@ -44,12 +34,14 @@ class Resolution:
     def settings(self, shard: Shard, backend: Backend, config: RunConfig) -> DecodingSettings:
         """The run's settings for this shard: chosen now, or as they were chosen when the run began."""
         wanted = settings_of(config, shard.temperature)
-        if wanted.decode != "auto" or not isinstance(backend, ResolvingBackend):
+        if wanted.decode != "auto":
             return wanted
         key = _key(shard.model, shard.task.name, shard.temperature)
         if key not in self.choices:
-            chosen = backend.resolve(requests_of(shard.task, config, shard.temperature), wanted)
-            self.choices[key] = {**asdict(chosen), "measured": _measured(backend)}
+            chosen = backend.choose_decoding(requests_of(shard.task, config, shard.temperature), wanted)
+            if chosen == wanted:
+                return wanted  # a backend without a choice
+            self.choices[key] = {**asdict(chosen), "measured": backend.decoding_facts().get("plans", [])}
             write_atomically(self.path, json.dumps(self.choices, indent=2) + "\n")
         return _settings(self.choices[key])
 
@@ -65,12 +57,6 @@ def _key(model: str, task: str, temperature: float) -> str:
 
 def _settings(choice: Mapping[str, Any]) -> DecodingSettings:
     return DecodingSettings(**{name: value for name, value in choice.items() if name != "measured"})
-
-
-def _measured(backend: object) -> list[Any]:
-    """What "auto" has measured so far: costs, acceptance and the speed-up it expects, by number of heads."""
-    facts: Mapping[str, Any] = backend.decoding_facts() if hasattr(backend, "decoding_facts") else {}
-    return list(facts.get("plans", []))
 
 
 def settings_of(config: RunConfig, temperature: float) -> DecodingSettings:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
-from mtp_eval.harness.errors import InputError
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.tasks.problem import Completion, JudgedTask, Problem, Request, Task, kind_of
 
@@ -38,19 +37,10 @@ def completions_of(
     if kind_of(task) != "likelihood":
         yield from backend.generate(requests, settings)
         return
-    score = getattr(backend, "loglikelihood", None)
-    if score is None:
-        raise InputError(
-            f"task {task.name} compares likelihoods, which model {backend.name} does not give: use a checkpoint of ours "
-            "(`mtp-eval convert` makes one of a Hugging Face Llama)"
-        )
     for start in range(0, len(requests), CHOICES_AT_ONCE):
         part = requests[start : start + CHOICES_AT_ONCE]
         pairs = [(request.prompt, choice) for request in part for choice in problems[request.problem_id].choices]
-        try:
-            nats = iter([found.nats for found in score(pairs)])
-        except ValueError as error:
-            raise InputError(f"task {task.name} with model {backend.name}: {error}") from error
+        nats = iter([found.nats for found in backend.loglikelihood(pairs)])
         for request in part:
             n_choices = len(problems[request.problem_id].choices)
             text = json.dumps([next(nats) for _ in range(n_choices)])

@@ -90,7 +90,7 @@ def run(config: RunConfig) -> RunResult:
     with open_pool(**config.pool_options()) as pool:
         header = run_header(
             config.result_relevant(),
-            models={label: backend.describe() for label, backend in backends.items()},
+            models={label: backend.facts() for label, backend in backends.items()},
             tasks={task.name: task.facts() for task in tasks},
             isolation={"name": pool.isolation, "layers": dict(pool.layers)},
         )

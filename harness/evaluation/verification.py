@@ -8,38 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 from mtp_eval.harness.backends.base import Backend
-from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution
 from mtp_eval.harness.evaluation.shards import LoadedTask, requests_of
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
-from mtp_eval.tasks.problem import Completion, Request, kind_of
-
-if TYPE_CHECKING:
-    from mtp_eval.harness.decoding.oracle import Verification
-    from mtp_eval.harness.decoding.speedup import SpeedUp
+from mtp_eval.tasks.problem import Completion, kind_of
 
 FILE = "verification.json"
-
-
-@runtime_checkable
-class VerifyingBackend(Protocol):
-    """A backend with a plain decoder to compare with."""
-
-    def verify(
-        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
-    ) -> Verification:
-        """Decode the requests plainly and compare."""
-        ...
-
-    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
-        """Time the settings and plain decoding in turns; None where the settings are plain decoding."""
-        ...
 
 
 def verify_decoding(
@@ -54,9 +34,6 @@ def verify_decoding(
     records = sorted(store.records(), key=lambda record: record.key)
     for (model, task_name), group in groupby(records, key=lambda record: (record.model, record.task)):
         backend = backends[model]
-        if not isinstance(backend, VerifyingBackend):
-            sentences.append(f"{model} on {task_name}: there is no plain decoder to compare with")
-            continue
         if kind_of(by_name[task_name].task) == "likelihood":
             sentences.append(f"{model} on {task_name}: likelihoods are compared, nothing is decoded")
             continue
@@ -69,6 +46,9 @@ def verify_decoding(
         completions = [given[(request.problem_id, request.sample)] for request in requests]
         settings = resolution.made(model, task_name, config, temperature)
         found = backend.verify(requests, completions, settings)
+        if found is None:
+            sentences.append(f"{model} on {task_name}: there is no plain decoder to compare with")
+            continue
         sentences.append(f"{model} on {task_name}: {found.summary()}")
         details.append({"model": model, "task": task_name, "temperature": temperature, **found.as_dict()})
         speed_up = backend.speed_up(requests, settings)

@@ -26,9 +26,9 @@ def test_same_completions_as_our_decoder(trained: Callable[..., MTPModel], tmp_p
     ours = NativeBackend.of_model(model, ByteTokenizer())
     huggingface.write(tmp_path, model.config, dict(model.state_dict()), ByteTokenizer())
     theirs = HuggingFaceBackend(str(tmp_path), dtype="float64")
-    facts = theirs.describe()
+    facts = theirs.facts()
     assert facts["dtype"] == "float64"
-    assert facts["parameters"] < ours.describe()["parameters"]  # heads beyond the first are no part of a Llama
+    assert facts["parameters"] < ours.facts()["parameters"]  # heads beyond the first are no part of a Llama
     prompts = ["def add(a, b):\n", "d", "def sub(a, b):\n    return a - b\n\ndef "]
     wanted = [Request(p, s, p, 7 * s + len(p), ("\n\n",), 20) for p in prompts for s in range(3)]
     for settings in (DecodingSettings(), DecodingSettings(temperature=0.8, top_p=0.9, batch_size=4)):

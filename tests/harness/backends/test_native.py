@@ -158,17 +158,17 @@ def test_bad_settings_name_what_to_change(backend: NativeBackend) -> None:
 def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None:
     settings = DecodingSettings(batch_size=2)
     few = requests(1)
-    assert backend.resolve(few, settings).draft_heads == 1  # too little work to measure
+    assert backend.choose_decoding(few, settings).draft_heads == 1  # too little work to measure
     assert backend.plans == {}
     many = [replace(request, max_new_tokens=200) for request in requests(1) * 6]
-    chosen = backend.resolve(many, settings)
+    chosen = backend.choose_decoding(many, settings)
     (plan,) = backend.plans.values()
     assert chosen.draft_heads == plan.draft_heads
     assert backend.decoding_facts()["plans"][0]["batch"] == 2
     assert plan.tokens_per_forward[1] == 1
     assert 1 < plan.tokens_per_forward[2] <= plan.tokens_per_forward[4] <= 4
-    assert backend.resolve(few, settings).draft_heads == plan.draft_heads  # known by now
-    assert backend.resolve(few, replace(settings, decode="self-speculative")).draft_heads == 4
+    assert backend.choose_decoding(few, settings).draft_heads == plan.draft_heads  # known by now
+    assert backend.choose_decoding(few, replace(settings, decode="self-speculative")).draft_heads == 4
 
 
 def test_timing_other_numbers_of_heads_beside_a_batch_leaves_it_alone(backend: NativeBackend) -> None:

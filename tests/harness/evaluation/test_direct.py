@@ -62,13 +62,15 @@ def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path,
 
 
 def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
-    class OnlyText:
-        name = "server"
+    from mtp_eval.harness.backends.samples import SamplesBackend
 
     (tmp_path / "piqa.jsonl").write_text('{"prompt": "a", "choices": ["b", "c"], "answer": 0}\n')
+    (tmp_path / "samples.jsonl").write_text('{"task_id": "piqa/0", "completion": "b"}\n')
     task = load_task("piqa", data_dir=tmp_path)
-    with pytest.raises(InputError, match="compares likelihoods, which model server does not give"):
-        list(completions_of(task, {}, requests_for(task), OnlyText(), DecodingSettings()))  # type: ignore[arg-type]
+    backend = SamplesBackend(tmp_path / "samples.jsonl")
+    problems = {problem.problem_id: problem for problem in task.problems()}
+    with pytest.raises(InputError, match="gives no likelihoods, by which this task compares choices"):
+        list(completions_of(task, problems, requests_for(task), backend, DecodingSettings()))
 
 
 def test_exact_answers_are_judged_without_a_sandbox():
