@@ -7,9 +7,9 @@ PKGS    = harness results sandbox tasks
 .PHONY: help demo test check fix bench clean
 
 help:            ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(BIN)/.installed: pyproject.toml constraints.txt
+$(BIN)/.installed: pyproject.toml constraints.txt | build/types
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
 	@touch $@
@@ -20,7 +20,7 @@ demo: $(BIN)/.installed   ## train two small models, evaluate both, print one co
 test: $(BIN)/.installed   ## run the tests
 	$(BIN)/python -m pytest -q
 
-check: $(BIN)/.installed build/types   ## lint, format and types
+check: $(BIN)/.installed   ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,7 +32,7 @@ fix: $(BIN)/.installed   ## let ruff mend what it can
 bench: $(BIN)/.installed   ## list the benchmarks
 	@$(BIN)/python -m benchmarks
 
-build/types:     ## links that let the type checkers see mtp_eval.* (folder links, so new files need no rerun)
+build/types:     ## links that let editors and type checkers see mtp_eval.* (to folders, so that new files need no rerun)
 	mkdir -p $@/mtp_eval
 	for p in $(PKGS); do ln -sfn ../../../$$p $@/mtp_eval/$$p; done
 

@@ -16,9 +16,7 @@ from typing import Any
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.trusted.session import children_of
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "sandbox"))
-import hostile_programs as hostile
+from tests.sandbox import hostile_programs as hostile
 
 WATCHED = ("/dev/shm", "/var/tmp", "/etc", "/usr/local")
 HANG_SECONDS = 60.0

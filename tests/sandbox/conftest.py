@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from mtp_eval.sandbox.pool import Pool
-
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode: helpers beside the tests
 
 
 @pytest.fixture(scope="session")

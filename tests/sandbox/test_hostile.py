@@ -7,13 +7,13 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-import hostile_programs as hostile
 import pytest
 
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
 from mtp_eval.tasks.problem import Program
+from tests.sandbox import hostile_programs as hostile
 
 LIMIT_SECONDS = 0.5
 MAKE_RUBBISH = {"42_inode_bomb", "43_deep_folders"}

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tiny_runs import distributed, documents, tiny
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.training.command import train_checkpoint
 from mtp_eval.harness.training.loop import train
+from tests.harness.training.tiny_runs import distributed, documents, tiny
 
 PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-sys.path.insert(0, {tests!r})
-from tiny_runs import distributed
+sys.path.insert(0, {root!r})
+from tests.harness.training.tiny_runs import distributed
 from mtp_eval.harness.training.command import train_checkpoint
 for mode in ("ddp", "fsdp"):
     train_checkpoint(distributed(mode, {text!r}), Path({out!r}) / mode, mode)
@@ -40,7 +40,7 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = PROGRAM.format(tests=str(Path(__file__).parent), text=str(text), out=str(tmp_path))
+    program = PROGRAM.format(root=str(Path(__file__).parents[3]), text=str(text), out=str(tmp_path))
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(

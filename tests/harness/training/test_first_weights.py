@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import documents, tiny
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.training.config import read_config
 from mtp_eval.harness.training.loop import train
+from tests.harness.training.tiny_runs import documents, tiny
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import documents, tiny, to_be_killed
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
@@ -22,6 +21,7 @@ from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import NotFiniteError, Report, train
 from mtp_eval.harness.training.runtime import explain_out_of_memory
 from mtp_eval.harness.training.state import step_folders
+from tests.harness.training.tiny_runs import documents, tiny, to_be_killed
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -72,8 +72,8 @@ def test_micro_batches_change_rounding_only(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from tiny_runs import documents, to_be_killed
+sys.path.insert(0, {root!r})
+from tests.harness.training.tiny_runs import documents, to_be_killed
 from mtp_eval.harness.training.loop import train
 train(to_be_killed(), documents(), Path({out!r}))
 """
@@ -81,7 +81,7 @@ train(to_be_killed(), documents(), Path({out!r}))
 
 def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    program = PROGRAM.format(tests=str(Path(__file__).parent), out=str(cut))
+    program = PROGRAM.format(root=str(Path(__file__).parents[3]), out=str(cut))
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
