@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from run_here import Subprocesses
 
 from mtp_eval.sandbox import Executor, Pool, Program, Verdict
+from tests.sandbox.run_here import Subprocesses
 
 EXECUTORS: dict[str, Callable[[], Executor]] = {
     "pool": lambda: Pool(workers=2, timeout_seconds=20.0),
