@@ -22,7 +22,7 @@ Row = dict[str, Any]
 def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, batch_factor: int) -> Row:
     """Train one model and test it."""
     from mtp_eval.harness.backends.native import NativeBackend
-    from mtp_eval.harness.training.config import make_config
+    from mtp_eval.harness.training.config_files import make_config
     from mtp_eval.harness.training.data import documents
     from mtp_eval.harness.training.loop import train
     from mtp_eval.harness.training.presets import preset_values

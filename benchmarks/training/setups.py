@@ -13,7 +13,8 @@ import torch
 
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.size import model_size
-from mtp_eval.harness.training.config import TrainConfig, make_config
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.config_files import make_config
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.first_weights import first_weights
 from mtp_eval.harness.training.matching import matched

@@ -6,8 +6,9 @@ from __future__ import annotations
 def presets() -> None:
     """List the training presets with their sizes, and what the small ones reach."""
     from mtp_eval.harness.models.size import model_size
+    from mtp_eval.harness.training.config_files import preset
     from mtp_eval.harness.training.matching import matched
-    from mtp_eval.harness.training.presets import PRESETS, REACHES, preset
+    from mtp_eval.harness.training.presets import PRESETS, REACHES
 
     print(f"{'preset':<23} {'parameters':>14} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
     for name in PRESETS:

@@ -22,14 +22,9 @@ def train(
 ) -> None:
     """Train a next-token or multi-token-prediction model."""
     from mtp_eval.harness.training.command import train_checkpoint
-    from mtp_eval.harness.training.config import make_config, read_config
-    from mtp_eval.harness.training.presets import preset_values
+    from mtp_eval.harness.training.config_files import named_config
 
     given = (("seed", seed), ("init", init), ("freeze", freeze))
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given if value is not None)]
-    if what.endswith(".toml"):
-        config = read_config(what, overrides)
-    else:
-        config = make_config(preset_values(what), overrides, origin=f"preset {what}")
-    train_checkpoint(config, out, what, resume=resume)
+    train_checkpoint(named_config(what, overrides), out, what, resume=resume)
     print(out)

@@ -235,19 +235,14 @@ def ks_of(run: Run) -> Sequence[int]:
 def train_if_needed(what: str, out: Path, changes: Sequence[str]) -> None:
     """Train a checkpoint, or continue its training, unless it is finished."""
     from mtp_eval.harness.training.command import train_checkpoint
-    from mtp_eval.harness.training.config import make_config, read_config
-    from mtp_eval.harness.training.presets import preset_values
+    from mtp_eval.harness.training.config_files import named_config
 
     manifest = out / "training.json"
     if manifest.is_file():
         training = json.loads(manifest.read_text("utf-8")).get("training", {})
         if training.get("step") == training.get("total_steps"):
             return
-    if what.endswith(".toml"):
-        config = read_config(what, list(changes))
-    else:
-        config = make_config(preset_values(what), list(changes), origin=f"preset {what}")
-    train_checkpoint(config, out, what, resume=out.exists() and any(out.iterdir()))
+    train_checkpoint(named_config(what, changes), out, what, resume=out.exists() and any(out.iterdir()))
 
 
 @contextmanager

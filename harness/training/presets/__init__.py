@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.training.config import TrainConfig, make_config
 from mtp_eval.harness.training.presets.paper import paper_presets
 from mtp_eval.harness.training.presets.synthetic import SYNTHETIC_REACHES, synthetic_presets
 
@@ -102,8 +101,3 @@ def preset_values(name: str) -> Values:
         hint = f"did you mean {' or '.join(near)}?" if near else "`mtp-eval presets` lists them"
         raise InputError(f"there is no preset {name!r} (and no file of that name ending in .toml): {hint}")
     return PRESETS[name]
-
-
-def preset(name: str) -> TrainConfig:
-    """A preset as a config."""
-    return make_config(preset_values(name), origin=f"preset {name}")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
-from mtp_eval.harness.training.config import read_config
+from mtp_eval.harness.training.config_files import read_config
 from mtp_eval.harness.training.loop import train
 from tests.harness.training.tiny_runs import documents, tiny
 

@@ -9,9 +9,10 @@ import pytest
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import LossConfig, OptimizerConfig
+from mtp_eval.harness.training.config_files import preset
 from mtp_eval.harness.training.matching import matched
 from mtp_eval.harness.training.overlap import OverlapIndex, summarise
-from mtp_eval.harness.training.presets import PRESETS, REACHES, preset
+from mtp_eval.harness.training.presets import PRESETS, REACHES
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
 
 

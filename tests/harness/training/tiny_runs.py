@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from mtp_eval.harness.training.config import TrainConfig, make_config
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.config_files import make_config
 from mtp_eval.harness.training.documents import Document
 
 
