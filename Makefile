@@ -25,9 +25,10 @@ check: $(BIN)/.installed   ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: $(BIN)/.installed   ## let ruff mend what it can
+fix: $(BIN)/.installed   ## let ruff mend what it can, and write the README's tree anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tests.readme_tree
 
 bench: $(BIN)/.installed   ## list the benchmarks
 	@$(BIN)/python -m benchmarks

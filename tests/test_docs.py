@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 from mtp_eval.harness.cli import app
+from tests.readme_tree import PACKAGES, comment_of, with_trees
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGE_NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
@@ -24,54 +28,77 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
-def test_the_readme_tree_is_the_tree() -> None:
-    block = re.search(r"## Where things are\n\n```\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert block
-    parent, listed = "", set()
-    for line in block.group(1).splitlines():
-        name = line.split()[0].rstrip("/")
-        parent = parent if line.startswith("  ") else name
-        listed.add(f"{parent}/{name}" if line.startswith("  ") else name)
-    missing = {name for name in listed if not (ROOT / name).is_dir()}
-    assert not missing
-    harness = {f"harness/{path.parent.name}" for path in (ROOT / "harness").glob("*/__init__.py")}
-    assert harness <= listed
+def test_the_readme_lists_every_folder_and_module_with_its_purpose() -> None:
+    text = README.read_text("utf-8")
+    for path in [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]:
+        assert comment_of(path), f"{path.relative_to(ROOT)} has no docstring"
+        name = f"{path.parent.name}/" if path.stem == "__init__" else path.stem
+        assert re.search(rf"^ *{re.escape(name)} +\S", text, re.MULTILINE), (
+            f"README.md does not list {name}: run `make fix`"
+        )
+    assert with_trees(text) == text, "the README's tree is not that of the folders: run `make fix`"
 
 
-def commands_in(page: Path) -> list[list[str]]:
-    """`mtp-eval ...` lines of the page's shell blocks and inline code, up to a pipe or a comment."""
-    text = page.read_text("utf-8")
+def commands_in(text: str) -> list[list[str]]:
+    """The words of each `mtp-eval ...` in shell blocks and inline code, up to a pipe or a comment; `...` is left out."""
     blocks = re.findall(r"```(?:sh|bash|console|yaml)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines += re.findall(r"`(mtp-eval [^`]+)`", text)
-    found = []
-    for line in lines:
-        match = re.search(r"(?:^|[/\s])mtp-eval\s+(\S.*)", line)
-        if match:
-            words = shlex.split(re.split(r"\s[|#&>]|;", match.group(1))[0].replace("...", ""), posix=True)
-            found.append(words)
-    return found
+    matches = [re.search(r"(?:^|[/\s])mtp-eval\s+(\S.*)", line) for line in lines]
+    found = [re.split(r"\s[|#&>]|;", match.group(1))[0] for match in matches if match]
+    return [shlex.split(re.sub(r"\.\.\.|…", "", words)) for words in found]
+
+
+def complaint(words: Sequence[str]) -> str | None:
+    """What the command line would say to `mtp-eval WORDS`; capitals stand for anything, and nothing runs.
+
+    Commands are looked up, options must exist, and values must be of the option's type and among its choices.
+    """
+    command: Any = get_command(app)
+    rest = list(words)
+    while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        if name not in command.commands:
+            return f"no command {name!r} in: mtp-eval {' '.join(words)}"
+        command = command.commands[name]
+    if any(word.isupper() or "…" in word for word in rest):  # placeholders have no type
+        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        strange = [word for word in rest if word.startswith("--") and word.split("=")[0] not in options]
+        return f"no option {strange[0]} in: mtp-eval {' '.join(words)}" if strange else None
+    try:
+        command.make_context("mtp-eval", rest, resilient_parsing=not rest)
+    except typer.Exit:
+        return None  # --help and --version answer at once
+    except Exception as error:
+        return f"{error} in: mtp-eval {' '.join(words)}"
+    return None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
 def test_documented_commands_and_options_exist(page: Path) -> None:
-    unknown = []
-    for words in commands_in(page):
-        if words[0].startswith(("-", "[")):
-            continue
-        command: Any = get_command(app)
-        rest = list(words)
-        while rest and hasattr(command, "commands") and rest[0] in command.commands:
-            command = command.commands[rest.pop(0)]
-        if command is get_command(app):
-            unknown.append(f"no command: mtp-eval {' '.join(words)}")
-            continue
-        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
-            "--help"
-        }
-        unknown += [
-            f"no option {word} of mtp-eval {' '.join(words)}"
-            for word in (w.split("=")[0] for w in rest)
-            if word.startswith("--") and word not in options
-        ]
-    assert not unknown, "\n".join(unknown)
+    complaints = [complaint(words) for words in commands_in(page.read_text("utf-8"))]
+    assert not any(complaints), "\n".join(filter(None, complaints))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "`mtp-eval nosuch thing`",
+        "`mtp-eval tasks nosuch`",
+        "`mtp-eval run --nosuch 3`",
+        "```sh\nmtp-eval run --model ckpt --task mbpp --seed many   # a comment\n```",
+        "```sh\nmtp-eval train a b c\n```",
+        "```sh\nMTP_EVAL_DATA=x .venv/bin/mtp-eval score S --nosuch\n```",
+        "```sh\nmtp-eval run \\\n  --nosuch\n```",
+    ],
+)
+def test_a_wrong_command_on_a_page_is_noticed(page: str) -> None:
+    assert any(map(complaint, commands_in(page)))
+
+
+def test_right_commands_on_a_page_are_not_complained_of() -> None:
+    page = (
+        "`mtp-eval tasks` and `mtp-eval run --help`\n```sh\nmtp-eval train listops-n4 --out x > log\nls --nosuch\n```\n"
+    )
+    assert len(commands_in(page)) == 3
+    assert not any(map(complaint, commands_in(page)))
