@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks import apps_oracle
-from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
+from mtp_eval.tasks.base import choose_protocol, refuse_taken_name
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import find_file, how_to_get, read_checked
 
 FILE = "apps_selected150.jsonl.gz"
@@ -30,7 +30,7 @@ STOP = ("\nQUESTION", "\n---", "\nANSWER")
 DIFFICULTIES = {"apps-intro": "introductory", "apps-interview": "interview", "apps-competition": "competition"}
 
 
-class AppsTask(BaseTask):
+class AppsTask(Task):
     """One difficulty of APPS.
 
     Args:
@@ -69,9 +69,9 @@ class AppsTask(BaseTask):
             )
             self._rows[problem.problem_id] = row
             problems.append(problem)
-        super().__init__(name, chosen, loaded.sha256, problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by calls where the problem names a function, else through standard input."""
         row = self._rows[problem.problem_id]
         if problem.entry_point is None:
@@ -85,25 +85,6 @@ class AppsTask(BaseTask):
             source += f"\n{name} = Solution().{name}\n"
         call = f"run_calls({name}, {json.dumps(row['test_list'])!r}, {n_arguments(row)})"
         return Program(problem_id=problem.problem_id, source=source, tests=f"{oracle_source()}\n{call}\n")
-
-
-def apps_intro(protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None) -> AppsTask:
-    """The introductory problems."""
-    return AppsTask("apps-intro", protocol, data_dir=data_dir, extract=extract)
-
-
-def apps_interview(
-    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
-) -> AppsTask:
-    """The interview problems."""
-    return AppsTask("apps-interview", protocol, data_dir=data_dir, extract=extract)
-
-
-def apps_competition(
-    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
-) -> AppsTask:
-    """The competition problems."""
-    return AppsTask("apps-competition", protocol, data_dir=data_dir, extract=extract)
 
 
 def prompt_of(row: Mapping[str, Any], *, calls: bool) -> str:

@@ -11,6 +11,7 @@ import ast
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem
 
+PRINTS_INPUT = "import sys\nprint(sys.stdin.read())\n"
 ALWAYS_EQUAL = """
 class Equal:
     def __eq__(self, other): return True
@@ -34,27 +35,20 @@ def function_returning(problem: Problem, expression: str, before: str = "") -> s
     return f"{before}\ndef {problem.entry_point}(*args, **kwargs):\n    return {expression}\n"
 
 
-def returns_none(problem: Problem) -> str:
-    """`return None`."""
-    return function_returning(problem, "None")
-
-
 def returns_always_equal(problem: Problem) -> str:
     """An object that says it is equal to everything."""
     return function_returning(problem, "Equal()", before=ALWAYS_EQUAL)
 
 
-def returns_shown_constant(problem: Problem, tests: str) -> str:
-    """The value that the first assert expects, whatever the arguments; "0" where no assert shows a value."""
-    shown = "0"
+def shown_constant(tests: str) -> str:
+    """The value that the first assert of these tests expects, as Python text; "0" where no assert shows one."""
     for node in ast.walk(parse(tests)):
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
             try:
-                shown = repr(ast.literal_eval(node.test.comparators[0]))
+                return repr(ast.literal_eval(node.test.comparators[0]))
             except ValueError:
                 continue
-            break
-    return function_returning(problem, shown)
+    return "0"
 
 
 def returns_remembered(problem: Problem, calls: list[tuple[str, str]]) -> str:

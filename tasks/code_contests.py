@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError, HubError
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, data_folders, hub_rows, read_checked, rows_sha256
 
 HUB = "deepmind/code_contests"
@@ -25,10 +25,11 @@ PYTHON3 = 3
 """The number of Python 3 among the data set's languages."""
 
 
-class CodeContestsTask(BaseTask):
+class CodeContestsTask(Task):
     """The test split.
 
     Args:
+        name: as registered.
         protocol: one of `PROTOCOLS`.
         data_dir: a folder that may hold code-contests.jsonl.
         extract: an extraction rule other than the protocol's.
@@ -36,8 +37,10 @@ class CodeContestsTask(BaseTask):
 
     default_rule = "fence"
 
-    def __init__(self, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None):
-        chosen = choose_protocol("code-contests", protocol, PROTOCOLS)
+    def __init__(
+        self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
         loaded = load(data_dir)
         self._cases = {f"code-contests/{row['name']}": cases_of(row) for row in loaded.rows}
         problems = [
@@ -50,9 +53,9 @@ class CodeContestsTask(BaseTask):
             )
             for row in loaded.rows
         ]
-        super().__init__("code-contests", chosen, loaded.sha256, problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by the outputs for all inputs."""
         return Program(problem.problem_id, source, stdin_cases=self._cases[problem.problem_id], timeout_seconds=10.0)
 

@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, ExactMatchTask
 from mtp_eval.tasks.errors import DataError
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.exact_match import ExactMatchTask
+from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, read_checked
 
 REQUIRED = ("name", "data", "id", "prompt")
@@ -48,7 +48,7 @@ LISTS = ("stop", "tags")
 NUMBERS = ("max_new_tokens", "timeout_seconds")
 
 
-class CustomTask(BaseTask):
+class CustomTask(Task):
     """A task of a TOML file whose completions are executed."""
 
     def __init__(self, config: Mapping[str, Any], loaded: Loaded, extract: str | None = None):
@@ -56,14 +56,18 @@ class CustomTask(BaseTask):
         self._rows = {fill(config["id"], row): row for row in loaded.rows}
         self._config = config
         super().__init__(
-            config["name"], config["protocol"], loaded.sha256, problems_of(config, loaded), extract or config["extract"]
+            config["name"],
+            config["protocol"],
+            problems_of(config, loaded),
+            data_sha256=loaded.sha256,
+            extract=extract or config["extract"],
         )
 
     def prefix(self, problem: Problem) -> str:
         """The filled template."""
         return fill(self._config["prefix"], self._rows[problem.problem_id])
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """The filled tests."""
         return Program(
             problem_id=problem.problem_id,
@@ -80,11 +84,15 @@ class CustomAnswerTask(ExactMatchTask):
         self.report_by = config["report_by"] or None
         config = {**config, "reference": config["answer"]}
         super().__init__(
-            config["name"], config["protocol"], loaded.sha256, problems_of(config, loaded), extract or config["extract"]
+            config["name"],
+            config["protocol"],
+            problems_of(config, loaded),
+            data_sha256=loaded.sha256,
+            extract=extract or config["extract"],
         )
 
 
-def load_custom(file: Path, *, extract: str | None = None) -> BaseTask:
+def load_custom(file: Path, *, extract: str | None = None) -> Task:
     """The task that a TOML file describes.
 
     Raises:
@@ -95,11 +103,11 @@ def load_custom(file: Path, *, extract: str | None = None) -> BaseTask:
     if not data.is_file():
         raise DataError(f"{file}: data = {config['data']!r} names {data}, which is not there")
     loaded = read_checked(data, expected=config["sha256"] or None)
-    kind = CustomTask if config["tests"] else CustomAnswerTask
+    made_by = CustomTask if config["tests"] else CustomAnswerTask
     try:
-        task = kind(config, loaded, extract)
+        task = made_by(config, loaded, extract)
         for problem in task.problems():
-            task.program(problem, problem.reference)
+            task.judge_reference(problem)
         return task
     except KeyError as error:
         fields = ", ".join(loaded.rows[0]) if loaded.rows else "none"

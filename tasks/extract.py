@@ -1,8 +1,8 @@
 """From a raw completion to the source that is executed: named rules, recorded and re-runnable.
 
 The raw text is always kept in the run's journal, so that a rule can be changed afterwards without generating again.
-A rule sees the problem, the part of the prompt that belongs to the program ("prefix": HumanEval's signature and
-docstring; nothing for MBPP) and the completion. It never sees the tests or a verdict.
+A rule sees the completion and `Asked`: the part of the prompt that belongs to the program (HumanEval's signature and
+docstring; nothing for MBPP), the entry point and the stop strings. It never sees the tests or a verdict.
 
 Not covered: repairing code. A rule may cut text or pick a part of it; it never rewrites what the model wrote, except
 that `definitions` prints what it keeps from the syntax tree's own line ranges.
@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.tasks.errors import UnknownRuleError
-from mtp_eval.tasks.problem import Problem
 
 FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)",
@@ -29,65 +28,84 @@ SPECIAL = re.compile(r"<\|(?:end_?of_?text|im_end|eot_id|file_sep|file_separator
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a rule may know of a problem.
+
+    Args:
+        prefix: the part of the prompt that the program begins with.
+        entry_point: the function that the tests call, where there is one.
+        stop: the protocol's stop strings.
+    """
+
+    prefix: str = ""
+    entry_point: str | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One way to get from raw text to a program.
 
     Args:
         name: what `--extract` takes.
         summary: one line for the list of rules.
-        apply: (problem, prefix, raw completion) to the whole source.
+        apply: what was asked and the raw completion to the whole source.
     """
 
     name: str
     summary: str
-    apply: Callable[[Problem, str, str], str]
+    apply: Callable[[Asked, str], str]
 
 
-def raw(problem: Problem, prefix: str, completion: str) -> str:
+def raw(asked: Asked, completion: str) -> str:
     """Prefix and completion as they came."""
-    return prefix + completion
+    return asked.prefix + completion
 
 
-def stops(problem: Problem, prefix: str, completion: str) -> str:
+def stops(asked: Asked, completion: str) -> str:
     """Cut at the earliest stop string of the protocol, or at the text of an end-of-sequence token."""
-    cuts = [at for stop in problem.stop if (at := completion.find(stop)) >= 0]
+    cuts = [at for stop in asked.stop if (at := completion.find(stop)) >= 0]
     if special := SPECIAL.search(completion):
         cuts.append(special.start())
-    return prefix + (completion[: min(cuts)] if cuts else completion)
+    return asked.prefix + (completion[: min(cuts)] if cuts else completion)
 
 
-def fence(problem: Problem, prefix: str, completion: str) -> str:
+def fence(asked: Asked, completion: str) -> str:
     """The first Markdown code block; one that defines the function again follows a prefix closed with `pass`."""
     found = FENCE.search(completion)
     if found is None:
-        return stops(problem, prefix, completion)
+        return stops(asked, completion)
     block = found.group(2)
-    if prefix and problem.entry_point and re.search(rf"^def\s+{re.escape(problem.entry_point)}\b", block, re.MULTILINE):
-        return f"{prefix}    pass\n\n{block}"
-    return prefix + block
+    if (
+        asked.prefix
+        and asked.entry_point
+        and re.search(rf"^def\s+{re.escape(asked.entry_point)}\b", block, re.MULTILINE)
+    ):
+        return f"{asked.prefix}    pass\n\n{block}"
+    return asked.prefix + block
 
 
-def dedent_end(problem: Problem, prefix: str, completion: str) -> str:
+def dedent_end(asked: Asked, completion: str) -> str:
     """Cut where the function body ends: at the first later line that is not indented and does not fit the syntax.
 
     Unlike stop strings this keeps `\\n#` comments and helper functions that follow.
     """
-    lines = (prefix + completion).split("\n")
-    for end in range(len(lines), max(prefix.count("\n"), 0), -1):
+    lines = (asked.prefix + completion).split("\n")
+    for end in range(len(lines), max(asked.prefix.count("\n"), 0), -1):
         source = "\n".join(lines[:end])
         if compiles(source):
             return source
-    return prefix + completion
+    return asked.prefix + completion
 
 
-def definitions(problem: Problem, prefix: str, completion: str) -> str:
+def definitions(asked: Asked, completion: str) -> str:
     """The longest run of lines that parses, then only imports, and definitions that the entry point reaches.
 
     EvalPlus cleans completions in this way (with another parser). Tabs become four spaces, as they do there.
     """
-    text = fence(problem, prefix, completion) if FENCE.search(completion) else prefix + completion
+    text = fence(asked, completion) if FENCE.search(completion) else asked.prefix + completion
     source = longest_valid_lines(text.replace("\t", "    "))
-    return reachable_definitions(source, problem.entry_point)
+    return reachable_definitions(source, asked.entry_point)
 
 
 _RULES = (
@@ -214,22 +232,24 @@ class RuleStatistics:
     cut_by: Mapping[str, int]
 
 
-def statistics(pairs: Sequence[tuple[Problem, str]], prefix: Callable[[Problem], str]) -> list[RuleStatistics]:
-    """For every rule, what it does to these (problem, raw completion) pairs; `prefix` is the task's."""
-    raw_compiles = [compiles(prefix(problem) + text) for problem, text in pairs]
+def statistics(pairs: Sequence[tuple[Asked, str]]) -> list[RuleStatistics]:
+    """For every rule, what it does to these raw completions."""
+    whole = [asked.prefix + text for asked, text in pairs]
+    raw_compiles = [compiles(source) for source in whole]
     n_fenced = sum(bool(FENCE.search(text)) for _, text in pairs)
-    cut_by = Counter(stop for problem, text in pairs if (stop := earliest_stop(problem, text)))
+    cut_by = Counter(stop for asked, text in pairs if (stop := earliest_stop(asked, text)))
     found = []
     for rule in _RULES:
-        sources = [rule.apply(problem, prefix(problem), text) for problem, text in pairs]
+        sources = [rule.apply(asked, text) for asked, text in pairs]
         ok = [compiles(source) for source in sources]
         found.append(
             RuleStatistics(
                 rule=rule.name,
                 n=len(pairs),
-                n_changed=sum(s != prefix(p) + t for s, (p, t) in zip(sources, pairs, strict=True)),
+                n_changed=sum(source != before for source, before in zip(sources, whole, strict=True)),
                 n_emptied=sum(
-                    bool(t.strip()) and s.strip() == prefix(p).strip() for s, (p, t) in zip(sources, pairs, strict=True)
+                    bool(text.strip()) and source.strip() == asked.prefix.strip()
+                    for source, (asked, text) in zip(sources, pairs, strict=True)
                 ),
                 n_broken=sum(before and not after for before, after in zip(raw_compiles, ok, strict=True)),
                 n_compile=sum(ok),
@@ -240,7 +260,7 @@ def statistics(pairs: Sequence[tuple[Problem, str]], prefix: Callable[[Problem],
     return found
 
 
-def earliest_stop(problem: Problem, text: str) -> str:
+def earliest_stop(asked: Asked, text: str) -> str:
     """The stop string that cuts a completion, or empty."""
-    found = [(at, stop) for stop in problem.stop if (at := text.find(stop)) >= 0]
+    found = [(at, stop) for stop in asked.stop if (at := text.find(stop)) >= 0]
     return min(found)[1] if found else ""

@@ -9,8 +9,9 @@ import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
+from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.gsm8k_examples import EXAMPLES
 from mtp_eval.tasks.problem import Problem
 from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
@@ -27,6 +28,7 @@ class Gsm8kTask(ExactMatchTask):
     """GSM8K under one protocol.
 
     Args:
+        name: as registered.
         protocol: one of `PROTOCOLS`.
         data_dir: a folder holding gsm8k-test.jsonl.gz.
         extract: an extraction rule other than the protocol's.
@@ -34,8 +36,10 @@ class Gsm8kTask(ExactMatchTask):
 
     default_rule = "stops"
 
-    def __init__(self, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None):
-        chosen = choose_protocol("gsm8k", protocol, PROTOCOLS)
+    def __init__(
+        self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
         self._strict = chosen.endswith("strict")
         loaded = load(data_dir)
         problems = [
@@ -48,7 +52,7 @@ class Gsm8kTask(ExactMatchTask):
             )
             for index, row in enumerate(loaded.rows)
         ]
-        super().__init__("gsm8k", chosen, loaded.sha256, problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
     def answer(self, problem: Problem, text: str) -> str:
         """The number, in its shortest form."""

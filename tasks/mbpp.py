@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError, TaskOptionError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
 
 FILE = "mbpp.jsonl"
@@ -55,25 +55,25 @@ PROTOCOLS = {
 }
 
 
-class MbppTask(BaseTask):
+class MbppTask(Task):
     """MBPP, or its sanitized edition, under one protocol.
 
     Args:
+        name: "mbpp" or "mbpp-sanitized".
         protocol: a key of `PROTOCOLS`.
         split: a key of `SPLITS`; "test" is what papers report.
         data_dir: a folder holding the published file.
         extract: an extraction rule other than the protocol's.
-        name: "mbpp" or "mbpp-sanitized".
     """
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         split: str = "test",
         data_dir: Path | None = None,
         extract: str | None = None,
-        name: str = "mbpp",
     ):
         chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         asked = PROTOCOLS[chosen]
@@ -97,9 +97,9 @@ class MbppTask(BaseTask):
             if first <= row["task_id"] <= last
         ]
         own_name = chosen if split == "test" else f"{chosen}+{split}"
-        super().__init__(name, own_name, loaded.sha256, problems, extract)
+        super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by the setup code and the asserts, which run after the source."""
         row = self._rows[problem.problem_id]
         return Program(
@@ -108,13 +108,6 @@ class MbppTask(BaseTask):
             tests=tests_of(row),
             timeout_seconds=SLOW_REFERENCES.get(row["task_id"]),
         )
-
-
-def mbpp_sanitized(
-    protocol: str | None = None, *, split: str = "test", data_dir: Path | None = None, extract: str | None = None
-) -> MbppTask:
-    """The 427 hand-verified problems, of which 257 are in the test split."""
-    return MbppTask(protocol, split=split, data_dir=data_dir, extract=extract, name="mbpp-sanitized")
 
 
 def tests_of(row: Mapping[str, Any]) -> str:

@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError, HubError
-from mtp_eval.tasks.problem import Judgement, Problem, Program
+from mtp_eval.tasks.problem import Judgement, Problem, Task
 from mtp_eval.tasks.sources import data_folders, hub_rows, read_checked
 
 PROTOCOLS = ("sum", "per-character")
@@ -84,7 +84,7 @@ CHOICE_SETS = {
 }
 
 
-class MultipleChoiceTask(BaseTask):
+class MultipleChoiceTask(Task):
     """One set of questions under one way of comparing choices.
 
     Args:
@@ -94,7 +94,7 @@ class MultipleChoiceTask(BaseTask):
         data_dir: a folder where NAME.jsonl may lie, with the hub's rows or with local ones.
     """
 
-    kind: ClassVar[str] = "likelihood"
+    needs = "likelihood"
 
     def __init__(
         self,
@@ -119,39 +119,27 @@ class MultipleChoiceTask(BaseTask):
             for number, (prompt, choices, answer) in enumerate(questions)
         ]
         sha256 = hashlib.sha256(json.dumps(questions).encode()).hexdigest()
-        super().__init__(name, chosen, sha256, problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=sha256, extract=extract)
 
-    def judge(self, problem: Problem, completion: str) -> Judgement:
-        """`completion` is a JSON list with one log-probability in nats for each choice."""
+    def judge_program(self, problem: Problem, source: str) -> Judgement:
+        """Judge a JSON list with one log-probability in nats for each choice."""
         try:
-            nats = [float(value) for value in json.loads(completion)]
+            nats = [float(value) for value in json.loads(source)]
         except (ValueError, TypeError):
             nats = []
         if len(nats) != len(problem.choices):
-            return Judgement(False, "", f"expected {len(problem.choices)} log-probabilities, got {completion[:40]!r}")
+            return Judgement(False, "", f"expected {len(problem.choices)} log-probabilities, got {source[:40]!r}")
         lengths = [max(len(choice), 1) if self._per_character else 1 for choice in problem.choices]
         scores = [value / length for value, length in zip(nats, lengths, strict=True)]
         best = scores.index(max(scores))
         right = best == int(problem.tags["answer"])
         return Judgement(right, str(best), "" if right else f"chose {best}, the answer is {problem.tags['answer']}")
 
-    def tested(self, problem: Problem, source: str) -> Program:
-        """Nothing is executed."""
-        return Program(problem_id=problem.problem_id, source=source)
-
-
-def named(name: str) -> Callable[..., MultipleChoiceTask]:
-    """The loader of a named set, for the registry."""
-
-    def load_named(
-        protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
-    ) -> MultipleChoiceTask:
-        return MultipleChoiceTask(name, protocol, data_dir=data_dir, extract=extract)
-
-    return load_named
-
-
-arc_challenge, hellaswag_task, piqa_task, siqa_task, copa_task = map(named, CHOICE_SETS)
+    def judge_reference(self, problem: Problem) -> Judgement:
+        """Judge likelihoods that leave no doubt: a reference is a choice here, not a completion."""
+        right = int(problem.tags["answer"])
+        nats = [0.0 if number == right else -1000.0 for number in range(len(problem.choices))]
+        return self.judge_program(problem, json.dumps(nats))
 
 
 def load(name: str, file: Path | None, data_dir: Path | None) -> list[Question]:

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks import plus_oracle
-from mtp_eval.tasks.base import BaseTask, choose_protocol, refuse_taken_name
+from mtp_eval.tasks.base import choose_protocol, refuse_taken_name
+from mtp_eval.tasks.cheats import returns_remembered
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.plus_cache import cache_folder, read_entry, write_entry
 from mtp_eval.tasks.plus_values import arguments_of
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Cheat, Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
 
 PROTOCOLS = ("evalplus", "evalplus-base")
@@ -58,6 +59,8 @@ FILES = {"humaneval-plus": "HumanEvalPlus.jsonl.gz", "mbpp-plus": "MbppPlus.json
 TIMEOUT_SECONDS = {"humaneval-plus": 20.0, "mbpp-plus": 10.0}
 """For all inputs of a program together; bigcode-evaluation-harness uses the same."""
 MAX_NEW_TOKENS = 768
+N_TABLES = 40
+"""Problems for which a table of base answers is tried."""
 DIGEST_ABOVE_CHARACTERS = 20_000
 LEFT_OUT = {"Mbpp/255": {"plus": (85, 86, 90, 96, 100)}}
 """Inputs that are not run: their answers are tens of megabytes to gigabytes. Listed in known_issues as well."""
@@ -65,7 +68,7 @@ CACHE_FORMAT = "plus-4"
 """Renamed whenever the encoding changes."""
 
 
-class PlusTask(BaseTask):
+class PlusTask(Task):
     """HumanEval+ or MBPP+.
 
     Args:
@@ -98,28 +101,13 @@ class PlusTask(BaseTask):
             )
             for row in loaded.rows
         ]
-        super().__init__(name, chosen, loaded.sha256, problems, extract)
-
-    @property
-    def has_plus(self) -> bool:
-        """Whether the plus inputs count."""
-        return self._with_plus
-
-    def has_special_oracle(self, problem: Problem) -> bool:
-        """Whether the problem is judged by something else than equality."""
-        return problem.entry_point in _ORACLE_OF
-
-    def base_calls(self, problem: Problem) -> list[tuple[Any, Any]]:
-        """The base inputs and outputs, encoded."""
-        row = self._rows[problem.problem_id]
-        outputs = self.expected(problem.problem_id)["base"]
-        return list(zip(encoded_inputs(row, "base"), outputs, strict=True))
+        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
     def prefix(self, problem: Problem) -> str:
         """The prompt: HumanEval+'s signature, or MBPP+'s docstring."""
         return problem.prompt
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged on the base inputs, then on the plus inputs."""
         if self._latest is None or self._latest[0] != problem.problem_id:
             self._latest = problem.problem_id, self._judged(problem)
@@ -155,6 +143,22 @@ class PlusTask(BaseTask):
             write_entry(self._cache_file(problem_id), kept)
         return kept
 
+    def cheats(self) -> Sequence[Cheat]:
+        """Tables of the base answers: where plus inputs count, they are refused by one of these."""
+        if not self._with_plus:
+            return ()
+        chosen = [problem for problem in self.problems() if problem.entry_point not in _ORACLE_OF][:N_TABLES]
+        tables = {problem.problem_id: returns_remembered(problem, self._base_calls(problem)) for problem in chosen}
+        return (Cheat("a table of the base answers", tables, allowed_share=0.1, fails_with="plus input"),)
+
+    def _base_calls(self, problem: Problem) -> list[tuple[str, str]]:
+        """The base inputs and outputs as Python text."""
+        row, outputs = self._rows[problem.problem_id], self.expected(problem.problem_id)["base"]
+        return [
+            (repr(tuple(args)), repr(plus_oracle.decode(output)))
+            for args, output in zip(inputs_of(row, "base"), outputs, strict=True)
+        ]
+
     def unprepared(self, problems: Sequence[Problem]) -> Sequence[Problem]:
         """The problems whose expected outputs are not in the cache."""
         return [problem for problem in problems if not self._cache_file(problem.problem_id).is_file()]
@@ -166,18 +170,6 @@ class PlusTask(BaseTask):
     def _cache_file(self, problem_id: str) -> Path:
         version = f"py{sys.version_info.major}.{sys.version_info.minor}"
         return cache_folder() / CACHE_FORMAT / self.data_sha256[:16] / version / f"{problem_id.replace('/', '_')}.json"
-
-
-def humaneval_plus(
-    protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
-) -> PlusTask:
-    """HumanEval+ v0.1.10: 164 problems."""
-    return PlusTask("humaneval-plus", protocol, data_dir=data_dir, extract=extract)
-
-
-def mbpp_plus(protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None) -> PlusTask:
-    """MBPP+ v0.2.0: 378 problems."""
-    return PlusTask("mbpp-plus", protocol, data_dir=data_dir, extract=extract)
 
 
 def load(name: str, data_dir: Path | None) -> Loaded:

@@ -2,16 +2,21 @@
 
     Problem (tasks) -> Request, Completion (harness) -> Program (tasks) -> Outcome (sandbox) -> Record (results)
 
-Plain frozen data, no behaviour: every other folder may import this file for its types.
+Plain frozen data, and the class that every benchmark derives from: `Task`. Every other folder may import this file.
 """
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from functools import cached_property
+from typing import ClassVar, Literal
 
 from mtp_eval.sandbox.program import Program as Program
+from mtp_eval.tasks.errors import TaskOptionError
+from mtp_eval.tasks.extract import Asked, rule_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +85,12 @@ class Completion:
     prompt_tokens_cut: int = 0
 
 
-@runtime_checkable
-class Task(Protocol):
-    """A benchmark under one named protocol. Adapters are listed in tasks.registry."""
-
-    name: str
-    """What the user types: "mbpp"."""
-    protocol: str
-    """The protocol's id, in every table row: "mbpp@3shot-austin"."""
-    data_sha256: str
-    """Of the benchmark's file, or of the generator's output for a synthetic task."""
-    report_by: str | None
-    """The tag by which table rows are split ("domain"), or None for one row."""
-
-    def problems(self) -> Sequence[Problem]:
-        """All problems in the benchmark's order."""
-        ...
-
-    def program(self, problem: Problem, completion: str) -> Program:
-        """Extract the program from a raw completion and put it together with its tests."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a task that needs no execution makes of a completion.
+    """The verdict of a task that needs no execution.
 
     Args:
-        passed: whether it is right.
+        passed: whether the completion is right.
         extracted: the answer that was found in it; empty when none was.
         error: why it is not right, in the form of an outcome's error.
     """
@@ -117,47 +100,155 @@ class Judgement:
     error: str = ""
 
 
-@runtime_checkable
-class JudgedTask(Task, Protocol):
-    """A task whose completions are judged without being executed.
+@dataclass(frozen=True, slots=True)
+class Cheat:
+    """Programs without knowledge that a task's own tests must refuse.
 
-    `kind` says what the harness does: "exact_match" generates and calls `judge`; "likelihood" has the likelihood of every
-    one of `Problem.choices` taken under head 1 and calls `judge` with these figures as JSON text. A task without `kind`
-    is of kind "execution".
+    Args:
+        name: what `tasks check` calls them.
+        sources: a whole program for each problem id that it is tried on.
+        allowed_share: of these, how many may pass.
+        fails_with: what the error of a refused program contains; "" accepts any.
     """
 
-    kind: str
-
-    def judge(self, problem: Problem, completion: str) -> Judgement:
-        """Whether a raw completion is right."""
-        ...
-
-
-def kind_of(task: Task) -> str:
-    """How the task's completions are judged; see `JudgedTask`."""
-    return str(getattr(task, "kind", "execution"))
+    name: str
+    sources: Mapping[str, str]
+    allowed_share: float = 0.0
+    fails_with: str = ""
 
 
-@runtime_checkable
-class PreparedTask(Task, Protocol):
-    """A task whose tests need something that takes long the first time, so that a harness can show how far it is.
+class Task(ABC):
+    r'''A benchmark under one named protocol: its problems, and what judges the text that a model writes for one.
 
-    `program` works without it and then computes what it needs on its way.
-    """
+    A subclass says how a whole program is tested, and usually what part of the prompt the program begins with:
+
+        class TwiceTask(Task):
+            """Functions that double a number."""
+
+            def __init__(self, name, protocol=None, *, data_dir=None, extract=None):
+                prompt = 'def twice(x):\n    """Return two times x."""\n'
+                problems = [Problem("twice/0", prompt, "    return 2 * x\n", stop=("\ndef",), entry_point="twice")]
+                super().__init__(name, protocol or "0shot", problems, extract=extract)
+
+            def prefix(self, problem):
+                return problem.prompt
+
+            def judge_program(self, problem, source):
+                return Program(problem.problem_id, source, tests="assert twice(3) == 6")
+
+    The class is called with the name it is registered under, the protocol that stood after the "@" (or None), the folder
+    of benchmark files, an extraction rule (or None), and any option that a user may set. An installed package brings it
+    under the entry-point group `mtp_eval.tasks`. A task whose answer is compared returns a `Judgement` instead; see
+    `tasks.exact_match` for a base class that compares texts.
+
+    Args:
+        name: what the user types, without the protocol.
+        protocol: the part after the "@".
+        problems: in the benchmark's order.
+        data_sha256: of the file the problems were read from; by default of the problems and of what judges them.
+        extract: the extraction rule (see `tasks.extract`); by default the class's `default_rule`.
+
+    Raises:
+        UnknownRuleError: there is no rule of this name.
+    '''
+
+    needs: ClassVar[Literal["text", "likelihood"]] = "text"
+    """What a model is asked for: text, or the log-likelihood of every one of `Problem.choices`, whose list in nats (as
+    JSON) is then the completion."""
+    votes: ClassVar[bool] = False
+    """Whether samples can vote: the extracted answers of a problem are compared as text, and the most frequent one counts."""
+    default_rule: str = "raw"
+    """The protocol's own extraction rule."""
+    report_by: str | None = None
+    """The tag by which table rows are split ("domain"), or None for one row."""
+
+    def __init__(
+        self,
+        name: str,
+        protocol: str,
+        problems: Sequence[Problem],
+        *,
+        data_sha256: str | None = None,
+        extract: str | None = None,
+    ):
+        self.name = name
+        self.protocol = f"{name}@{protocol}"
+        self.rule = rule_named(extract or self.default_rule)
+        self._problems = tuple(problems)
+        self._data_sha256 = data_sha256
+
+    def problems(self) -> Sequence[Problem]:
+        """All problems in the benchmark's order."""
+        return self._problems
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """Identifies the problems and what judges them, in every table row."""
+        if self._data_sha256 is not None:
+            return self._data_sha256
+        digest = hashlib.sha256()
+        for problem in self.problems():
+            digest.update(repr((problem, self.judge_reference(problem))).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    # --- from a text to a verdict ---
+
+    def prefix(self, problem: Problem) -> str:
+        """The part of the prompt that the program begins with; none by default."""
+        return ""
+
+    def source(self, problem: Problem, completion: str) -> str:
+        """The whole program (or the answer's text) in a raw completion, by this task's extraction rule."""
+        return self.rule.apply(self.asked(problem), completion)
+
+    def asked(self, problem: Problem) -> Asked:
+        """What an extraction rule may know of a problem."""
+        return Asked(self.prefix(problem), problem.entry_point, problem.stop)
+
+    @abstractmethod
+    def judge_program(self, problem: Problem, source: str) -> Program | Judgement:
+        """Put a whole program together with its tests, or judge an answer that needs no execution.
+
+        Must not depend on anything but its arguments: `source` is a model's, and may be hostile.
+        """
+
+    def judge(self, problem: Problem, completion: str) -> Program | Judgement:
+        """Judge a raw completion: extract the program from it, then `judge_program`."""
+        return self.judge_program(problem, self.source(problem, completion))
+
+    def judge_reference(self, problem: Problem) -> Program | Judgement:
+        """Judge the reference as it was published: what a rule would cut from it says nothing about this machine."""
+        return self.judge_program(problem, self.prefix(problem) + problem.reference)
+
+    def judge_given(self, problem: Problem, text: str, *, whole: bool) -> Program | Judgement:
+        """Judge a text as the harness that wrote it would: nothing is extracted.
+
+        Args:
+            whole: the text is a whole program; otherwise it continues the prompt.
+        """
+        return self.judge_program(problem, text if whole else self.prefix(problem) + text)
+
+    def cheats(self) -> Sequence[Cheat]:
+        """Programs that this task's tests must refuse, beside those that `tasks check` tries on every task."""
+        return ()
+
+    # --- what some tasks can do besides ---
 
     def unprepared(self, problems: Sequence[Problem]) -> Sequence[Problem]:
-        """The problems for which it is still to be done on this machine."""
-        ...
+        """The problems whose tests need something that takes long and is not there yet; none by default.
+
+        A harness prepares them one by one to show how far it is; `judge` works without that and takes its time.
+        """
+        return ()
 
     def prepare(self, problem: Problem) -> None:
-        """Do it for one problem and keep what comes out."""
-        ...
-
-
-@runtime_checkable
-class TrainableTask(Task, Protocol):
-    """A synthetic task that can also make training text, disjoint from its own test problems."""
+        """Compute what the problem's tests need, and keep it on this machine."""
+        return
 
     def training_documents(self, seed: int) -> Iterator[str]:
-        """An endless stream of training documents in the format of prompt + reference."""
-        ...
+        """An endless stream of training texts in the form of prompt + reference, none of them a test problem.
+
+        Raises:
+            TaskOptionError: the task makes no training text.
+        """
+        raise TaskOptionError(f"task {self.name} makes no training text; generated tasks such as listops do")

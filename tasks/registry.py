@@ -17,6 +17,8 @@ from mtp_eval.tasks.problem import Task
 from mtp_eval.tasks.sources import find_file
 
 PLUGIN_GROUP = "mtp_eval.tasks"
+GIVEN = ("self", "name", "protocol", "data_dir")
+"""What the registry hands to every adapter; everything else is an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ _TASKS = (
     ),
     TaskInfo(
         "humaneval-plus",
-        "mtp_eval.tasks.plus:humaneval_plus",
+        "mtp_eval.tasks.plus:PlusTask",
         ("evalplus", "evalplus-base"),
         164,
         "HumanEval with EvalPlus's many more inputs",
@@ -77,7 +79,7 @@ _TASKS = (
     ),
     TaskInfo(
         "mbpp-plus",
-        "mtp_eval.tasks.plus:mbpp_plus",
+        "mtp_eval.tasks.plus:PlusTask",
         ("evalplus", "evalplus-base"),
         378,
         "EvalPlus's part of MBPP with many more inputs",
@@ -87,7 +89,7 @@ _TASKS = (
     ),
     TaskInfo(
         "mbpp-sanitized",
-        "mtp_eval.tasks.mbpp:mbpp_sanitized",
+        "mtp_eval.tasks.mbpp:MbppTask",
         ("3shot-austin", "0shot-docstring", "0shot-evalplus"),
         257,
         "MBPP's hand-verified part",
@@ -97,7 +99,7 @@ _TASKS = (
     ),
     TaskInfo(
         "apps-intro",
-        "mtp_eval.tasks.apps:apps_intro",
+        "mtp_eval.tasks.apps:AppsTask",
         ("0shot", "0shot-stdin"),
         50,
         "programs from coding sites, introductory",
@@ -107,7 +109,7 @@ _TASKS = (
     ),
     TaskInfo(
         "apps-interview",
-        "mtp_eval.tasks.apps:apps_interview",
+        "mtp_eval.tasks.apps:AppsTask",
         ("0shot", "0shot-stdin"),
         52,
         "programs from coding sites, interview",
@@ -117,7 +119,7 @@ _TASKS = (
     ),
     TaskInfo(
         "apps-competition",
-        "mtp_eval.tasks.apps:apps_competition",
+        "mtp_eval.tasks.apps:AppsTask",
         ("0shot", "0shot-stdin"),
         48,
         "programs from coding sites, competition",
@@ -147,7 +149,7 @@ _TASKS = (
     ),
     TaskInfo(
         "arc-challenge",
-        "mtp_eval.tasks.multiple_choice:arc_challenge",
+        "mtp_eval.tasks.multiple_choice:MultipleChoiceTask",
         ("sum", "per-character"),
         1172,
         "multiple choice by likelihood",
@@ -157,7 +159,7 @@ _TASKS = (
     ),
     TaskInfo(
         "hellaswag",
-        "mtp_eval.tasks.multiple_choice:hellaswag_task",
+        "mtp_eval.tasks.multiple_choice:MultipleChoiceTask",
         ("sum", "per-character"),
         10042,
         "multiple choice by likelihood",
@@ -167,7 +169,7 @@ _TASKS = (
     ),
     TaskInfo(
         "piqa",
-        "mtp_eval.tasks.multiple_choice:piqa_task",
+        "mtp_eval.tasks.multiple_choice:MultipleChoiceTask",
         ("sum", "per-character"),
         1838,
         "multiple choice by likelihood",
@@ -177,7 +179,7 @@ _TASKS = (
     ),
     TaskInfo(
         "siqa",
-        "mtp_eval.tasks.multiple_choice:siqa_task",
+        "mtp_eval.tasks.multiple_choice:MultipleChoiceTask",
         ("sum", "per-character"),
         1954,
         "multiple choice by likelihood",
@@ -187,7 +189,7 @@ _TASKS = (
     ),
     TaskInfo(
         "copa",
-        "mtp_eval.tasks.multiple_choice:copa_task",
+        "mtp_eval.tasks.multiple_choice:MultipleChoiceTask",
         ("sum", "per-character"),
         100,
         "multiple choice by likelihood",
@@ -206,7 +208,7 @@ _TASKS = (
     ),
     TaskInfo(
         "stringops",
-        "mtp_eval.tasks.synthetic.listops:StringopsTask",
+        "mtp_eval.tasks.synthetic.listops:ListopsTask",
         ("0shot-steps", "0shot-long"),
         278,
         "compositions of m string operations: a shift of domain for listops",
@@ -299,11 +301,11 @@ def load_task(name: str, *, data_dir: Path | None = None, **options: Any) -> Tas
         near = difflib.get_close_matches(base, task_names(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the tasks are {', '.join(task_names())}"
         raise UnknownTask(f"unknown task {base!r}: {hint} (`mtp-eval tasks` lists them all)")
-    known = inspect.signature(adapter).parameters
+    known = [option for option in inspect.signature(adapter).parameters if option not in GIVEN]
     protocol, _, split = protocol.partition("+")
     if split:
         options.setdefault("split", split)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise TaskOptionError(f"task {base} takes no option {', '.join(unknown)}; it takes {', '.join(known)}")
-    return adapter(protocol or None, data_dir=data_dir, **options)
+    return adapter(base, protocol or None, data_dir=data_dir, **options)

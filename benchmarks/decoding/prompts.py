@@ -16,7 +16,7 @@ def texts(source: str) -> Iterator[str]:
     if source == "listops":
         from mtp_eval.tasks.synthetic.listops import ListopsTask
 
-        for problem in ListopsTask().problems():
+        for problem in ListopsTask("listops").problems():
             yield problem.prompt
         return
     for name, path in stdlib_files():

@@ -54,25 +54,23 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, ba
 def test(task: Any, backend: Any, study: Study) -> dict[str, float]:
     """Greedy accuracy by group."""
     from mtp_eval.harness.decoding.settings import DecodingSettings
-    from mtp_eval.tasks.problem import Request, kind_of
+    from mtp_eval.tasks.problem import Request
 
     hits: dict[str, list[bool]] = {}
     for group, problems in study.problems(task).items():
         requests = [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 256) for p in problems]
         texts = {c.problem_id: c.text for c in backend.generate(requests, DecodingSettings(batch_size=100))}
-        if kind_of(task) == "exact_match":
-            hits[group] = [task.judge(p, texts[p.problem_id]).passed for p in problems]
-        else:
-            hits[group] = executed(task, [(p, texts[p.problem_id]) for p in problems])
+        hits[group] = judged(task, [(p, texts[p.problem_id]) for p in problems])
     return {group: sum(found) / len(found) for group, found in hits.items()}
 
 
-def executed(task: Any, pairs: list[tuple[Any, str]]) -> list[bool]:
-    """Verdicts of the sandbox."""
+def judged(task: Any, pairs: list[tuple[Any, str]]) -> list[bool]:
+    """Whether each completion is right; programs go through the sandbox."""
+    from mtp_eval.harness.evaluation.judging import judge_all
     from mtp_eval.sandbox.pool import Pool
 
     with Pool(workers=1) as pool:
-        return [outcome.passed for outcome in pool.run(task.program(problem, text) for problem, text in pairs)]
+        return [outcome.passed for outcome in judge_all((task.judge(p, text) for p, text in pairs), pool)]
 
 
 def read(file: Path) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Tasks whose completions are judged without being executed: exact answers, and the likelihood of given choices."""
+"""Completions of a task, as text or as the likelihood of given choices."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
-from mtp_eval.sandbox.outcome import Outcome, Verdict
-from mtp_eval.tasks.problem import Completion, JudgedTask, Problem, Request, Task, kind_of
+from mtp_eval.tasks.problem import Completion, Problem, Request, Task
 
 CHOICES_AT_ONCE = 256
-
-
-def direct_outcome(task: Task, problem: Problem, text: str) -> Outcome | None:
-    """The outcome of a raw completion where the task judges it itself; None where it is to be executed."""
-    if kind_of(task) == "execution":
-        return None
-    assert isinstance(task, JudgedTask)
-    judgement = task.judge(problem, text)
-    return Outcome(Verdict.PASSED if judgement.passed else Verdict.FAILED, error=judgement.error)
 
 
 def completions_of(
@@ -34,7 +24,7 @@ def completions_of(
     Raises:
         InputError: the task needs likelihoods and the backend has none.
     """
-    if kind_of(task) != "likelihood":
+    if task.needs != "likelihood":
         yield from backend.generate(requests, settings)
         return
     for start in range(0, len(requests), CHOICES_AT_ONCE):

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mtp_eval.harness.evaluation.judging import judge_all
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor
-from mtp_eval.tasks.base import BaseTask
 from mtp_eval.tasks.extract import RuleStatistics, rules, statistics
-from mtp_eval.tasks.problem import kind_of
+from mtp_eval.tasks.problem import Judgement, Problem, Program, Task
 from mtp_eval.tasks.registry import load_task
 
 
@@ -40,52 +39,42 @@ def report_rules(folder: Path, data_dir: Path | None, pool: Executor | None) -> 
     store = RunStore.read(folder)
     records = list(store.records())
     for name, facts in store.header["tasks"].items():
-        own = load_own(facts["protocol"], data_dir, None)
-        if own is None or kind_of(own) == "likelihood":
+        own = load_task(facts["protocol"], data_dir=data_dir)
+        if own.needs != "text":
             continue
         for model in dict.fromkeys(record.model for record in records if record.task == name):
-            yield from of_model(own, facts["protocol"], data_dir, model, name, records, pool)
+            yield from of_model(own, data_dir, model, [r for r in records if (r.model, r.task) == (model, name)], pool)
 
 
 def of_model(
-    own: BaseTask,
-    protocol: str,
-    data_dir: Path | None,
-    model: str,
-    name: str,
-    records: list[Record],
-    pool: Executor | None,
+    own: Task, data_dir: Path | None, model: str, records: list[Record], pool: Executor | None
 ) -> Iterator[RuleReport]:
     """Every rule on one model's completions for one task."""
     problems = {problem.problem_id: problem for problem in own.problems()}
-    chosen = [r for r in records if (r.model, r.task) == (model, name) and r.problem_id in problems]
     pairs = []
-    for record in chosen:
-        problem = problems[record.problem_id]  # whole programs of other harnesses begin with the prompt
-        pairs.append((problem, record.completion.removeprefix(own.prefix(problem))))
-    for found in statistics(pairs, own.prefix):
-        task = load_own(protocol, data_dir, found.rule)
-        assert task is not None
+    for record in records:
+        if record.problem_id in problems:
+            problem = problems[record.problem_id]  # whole programs of other harnesses begin with the prompt
+            pairs.append((problem, record.completion.removeprefix(own.prefix(problem))))
+    name = records[0].task
+    for found in statistics([(own.asked(problem), text) for problem, text in pairs]):
+        task = load_task(own.protocol, data_dir=data_dir, extract=found.rule)
         yield RuleReport(model, name, own.rule.name, found, n_passed(task, pairs, pool))
 
 
-def n_passed(task: BaseTask, pairs: list[tuple[Any, str]], pool: Executor | None) -> int | None:
-    """How many completions are right under the task's rule."""
-    if kind_of(task) != "execution":
-        return sum(task.judge(problem, text).passed for problem, text in pairs)  # type: ignore[attr-defined]
-    if pool is None:
-        return None
-    return sum(outcome.passed for outcome in pool.run(task.program(problem, text) for problem, text in pairs))
-
-
-def load_own(protocol: str, data_dir: Path | None, rule: str | None) -> BaseTask | None:
-    """The task of a run's protocol id; None for a task that has no extraction rules.
-
-    Raises:
-        TaskError: it cannot be loaded here.
-    """
-    task = load_task(protocol, data_dir=data_dir, **({"extract": rule} if rule else {}))
-    return task if isinstance(task, BaseTask) else None
+def n_passed(task: Task, pairs: list[tuple[Problem, str]], pool: Executor | None) -> int | None:
+    """How many completions are right under the task's rule; None where programs would have to be executed for it."""
+    judged = (task.judge(problem, text) for problem, text in pairs)
+    if pool is not None:
+        return sum(outcome.passed for outcome in judge_all(judged, pool))
+    n_right = 0
+    for one in judged:
+        match one:
+            case Program():
+                return None
+            case Judgement():
+                n_right += one.passed
+    return n_right
 
 
 def rule_table(reports: list[RuleReport]) -> str:

@@ -15,21 +15,51 @@ from mtp_eval.harness.progress import Progress
 from mtp_eval.results.record import Record, sha256_text
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor
-from mtp_eval.sandbox.outcome import Outcome
-from mtp_eval.tasks.problem import Completion, Problem, Program
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One completion on its way to a verdict; with an outcome where the task judged it without executing anything."""
+    """One completion on its way to a verdict: a program to execute, or the judgement of a task that executes nothing."""
 
     model: str
     task: str
     problem: Problem
     completion: Completion
-    program: Program
-    outcome: Outcome | None = None
+    judged: Program | Judgement
     temperature: float | None = None
+
+
+def outcome_of(judgement: Judgement) -> Outcome:
+    """The outcome of a completion that was judged without being executed."""
+    return Outcome(Verdict.PASSED if judgement.passed else Verdict.FAILED, error=judgement.error)
+
+
+def judged_text(judged: Program | Judgement) -> str:
+    """What was judged: the program's source, or the answer that was found."""
+    match judged:
+        case Program():
+            return judged.source
+        case Judgement():
+            return judged.extracted
+
+
+def judge_all(judged: Iterable[Program | Judgement], pool: Executor) -> list[Outcome]:
+    """Execute what is a program; the outcomes in the given order."""
+    outcomes, n_judged, n_programs = dict[object, Outcome](), 0, 0
+    for one in judged:
+        match one:
+            case Judgement():
+                outcomes[n_judged] = outcome_of(one)
+            case Program():
+                pool.submit(one, tag=n_judged)
+                outcomes.update(pool.ready())
+                n_programs += 1
+        n_judged += 1
+    if n_programs:
+        outcomes.update(pool.drain())
+    return [outcomes[number] for number in range(n_judged)]
 
 
 def to_record(candidate: Candidate, outcome: Outcome) -> Record:
@@ -42,7 +72,7 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
         sample=completion.sample,
         prompt_sha256=sha256_text(candidate.problem.prompt),
         completion=completion.text,
-        program=candidate.program.source,
+        program=judged_text(candidate.judged),
         verdict=str(outcome.verdict),
         error=outcome.error,
         prompt_tokens=completion.prompt_tokens,
@@ -80,13 +110,14 @@ class Judge:
 
     def submit(self, candidate: Candidate) -> None:
         """Hand over one candidate, and journal whatever has been judged meanwhile."""
-        if candidate.outcome is not None:
-            self._journal([(candidate, candidate.outcome)])
-            return
-        started = time.perf_counter()
-        self.pool.submit(candidate.program, tag=candidate)
-        self.waiting_seconds += time.perf_counter() - started
-        self._journal(self.pool.ready())
+        match candidate.judged:
+            case Judgement() as judgement:
+                self._journal([(candidate, outcome_of(judgement))])
+            case Program() as program:
+                started = time.perf_counter()
+                self.pool.submit(program, tag=candidate)
+                self.waiting_seconds += time.perf_counter() - started
+                self._journal(self.pool.ready())
 
     def finish(self) -> None:
         """Wait for the verdicts still missing and journal them as they come."""

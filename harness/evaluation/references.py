@@ -7,26 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.evaluation.judging import judge_all
 from mtp_eval.harness.progress import progress
 from mtp_eval.sandbox import Executor
-from mtp_eval.tasks.base import BaseTask
-from mtp_eval.tasks.problem import JudgedTask, PreparedTask, Problem, Program, Task, kind_of
+from mtp_eval.tasks.problem import Problem, Task
 
 if TYPE_CHECKING:
     from mtp_eval.harness.evaluation.shards import LoadedTask
 
 
 def reference_failures(task: Task, problems: Sequence[Problem], pool: Executor) -> list[str]:
-    """One line for each problem whose reference does not pass, through the path that completions take."""
+    """One line for each problem whose reference is not right, through the sandbox that completions go through."""
     checked = [problem for problem in problems if problem.reference]
-    if kind_of(task) == "likelihood":
-        return []  # a reference is one of the choices there, not a completion
-    if kind_of(task) != "execution":
-        assert isinstance(task, JudgedTask)
-        judged = [(problem, task.judge(problem, problem.reference)) for problem in checked]
-        return [f"{problem.problem_id}: {found.error}" for problem, found in judged if not found.passed]
     prepare(task, checked)
-    outcomes = pool.run(reference_program(task, problem) for problem in checked)
+    outcomes = judge_all((task.judge_reference(problem) for problem in checked), pool)
     return [
         f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()
         for problem, outcome in zip(checked, outcomes, strict=True)
@@ -36,19 +30,12 @@ def reference_failures(task: Task, problems: Sequence[Problem], pool: Executor) 
 
 def prepare(task: Task, problems: Sequence[Problem]) -> None:
     """Have the task compute what its tests need, with progress: minutes the first time for some benchmarks."""
-    missing = task.unprepared(problems) if isinstance(task, PreparedTask) else []
-    if isinstance(task, PreparedTask) and missing:
+    missing = task.unprepared(problems)
+    if missing:
         with progress(f"expected outputs of {task.name}, kept for later runs", len(missing)) as shown:
             for problem in missing:
                 task.prepare(problem)
                 shown.advance(note=problem.problem_id)
-
-
-def reference_program(task: Task, problem: Problem) -> Program:
-    """The reference as it was published: an extraction rule that would cut it says nothing about this machine."""
-    if isinstance(task, BaseTask):
-        return task.tested(problem, task.prefix(problem) + problem.reference)
-    return task.program(problem, problem.reference)
 
 
 def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:

@@ -16,7 +16,7 @@ from mtp_eval.harness.backends.registry import model_labels, open_backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution
-from mtp_eval.harness.evaluation.direct import completions_of, direct_outcome
+from mtp_eval.harness.evaluation.direct import completions_of
 from mtp_eval.harness.evaluation.judging import Candidate, Judge
 from mtp_eval.harness.evaluation.references import check_references
 from mtp_eval.harness.evaluation.session import Clock, open_pool, open_store
@@ -142,6 +142,5 @@ def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing:
             return
         if (completion.problem_id, completion.sample) in shard.missing:
             problem = problems[completion.problem_id]
-            program = task.program(problem, completion.text)
-            outcome = direct_outcome(task, problem, completion.text)
-            yield Candidate(shard.model, shard.task.name, problem, completion, program, outcome, shard.temperature)
+            judged = task.judge(problem, completion.text)
+            yield Candidate(shard.model, shard.task.name, problem, completion, judged, shard.temperature)

@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mtp_eval.harness.backends.sample_files import Sample, SamplesFile, read_samples
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import Isolation, PoolOptions, pool_options, validation_message
-from mtp_eval.harness.evaluation.direct import direct_outcome
 from mtp_eval.harness.evaluation.judging import Candidate, Judge
 from mtp_eval.harness.evaluation.references import check_references
 from mtp_eval.harness.evaluation.run import RunResult, Timing
@@ -28,8 +27,7 @@ from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
 from mtp_eval.results.notes import notes
 from mtp_eval.results.record import Record
-from mtp_eval.tasks.base import BaseTask
-from mtp_eval.tasks.problem import Completion, Problem, Program, Task
+from mtp_eval.tasks.problem import Completion
 from mtp_eval.tasks.registry import load_task
 
 
@@ -161,21 +159,9 @@ def candidate(label: str, task: LoadedTask, sample: Sample, rule: str | None) ->
     """A sample on its way to the sandbox."""
     problem = task.problem(sample.problem_id)
     completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
-    program = program_of(task.task, problem, sample, rule)
-    return Candidate(label, task.name, problem, completion, program, direct_outcome(task.task, problem, sample.text))
-
-
-def program_of(task: Task, problem: Problem, sample: Sample, rule: str | None) -> Program:
-    """What the sample's own harness would execute; with a rule, what this project makes of the raw text."""
-    if rule and not sample.is_program:
-        return task.program(problem, sample.text)
-    if isinstance(task, BaseTask):
-        prefix = "" if sample.is_program else task.prefix(problem)
-        return task.tested(problem, prefix + sample.text)
-    program = task.program(problem, problem.reference)
-    joins_prompt = program.source == problem.prompt + problem.reference
-    prefix = problem.prompt if joins_prompt and not sample.is_program else ""
-    return replace(program, source=prefix + sample.text)
+    text, whole = sample.text, sample.is_program
+    judged = task.task.judge(problem, text) if rule and not whole else task.task.judge_given(problem, text, whole=whole)
+    return Candidate(label, task.name, problem, completion, judged)
 
 
 def write_human_eval_output(path: Path, file_rows: Sequence[Sample], records: Sequence[Record]) -> None:

@@ -42,8 +42,15 @@ class LoadedTask:
             "data_sha256": self.task.data_sha256,
             "n_problems": len(self.problems),
             "report_by": self.task.report_by,
-            "kind": getattr(self.task, "kind", "execution"),
+            "kind": kind_of(self.task),
         }
+
+
+def kind_of(task: Task) -> str:
+    """How readers of a run folder count the task's records: samples of "exact_match" vote."""
+    if task.needs == "likelihood":
+        return "likelihood"
+    return "exact_match" if task.votes else "execution"
 
 
 @dataclass(frozen=True, slots=True)

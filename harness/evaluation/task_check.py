@@ -1,24 +1,20 @@
-"""The self-test of a task: its references pass here, programs that know nothing do not, and its data are the known ones.
+"""The self-test of a task: its references are right here, programs that know nothing are not, and its data are the known ones.
 
-What is checked depends on the task's kind; every check says what it looked at. A task that fails here gives no score.
+Every check says what it looked at. A task that fails here gives no score.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mtp_eval.harness.evaluation.judging import judge_all
 from mtp_eval.harness.evaluation.references import reference_failures
 from mtp_eval.sandbox import Executor
 from mtp_eval.tasks import cheats
-from mtp_eval.tasks.base import BaseTask
-from mtp_eval.tasks.extract import rule_named
-from mtp_eval.tasks.plus import PlusTask
-from mtp_eval.tasks.plus_oracle import decode
-from mtp_eval.tasks.problem import JudgedTask, Problem, Task, kind_of
-
-N_SAMPLED_FOR_PLUS = 40
+from mtp_eval.tasks.extract import Asked, rule_named
+from mtp_eval.tasks.problem import Cheat, Problem, Program, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +32,12 @@ def check_task(task: Task, pool: Executor) -> Iterator[Finding]:
     yield Finding("data hash", True, f"{task.data_sha256[:16]}…, {len(problems)} problems")
     yield unique_ids(problems)
     yield round_trip(problems)
-    kind = kind_of(task)
-    if kind == "exact_match" and isinstance(task, JudgedTask):
-        yield answers_judged(task, problems)
-    if kind != "execution":
-        return
     yield references(task, problems, pool)
-    if any(problem.reference for problem in problems):
+    if task.needs == "text" and any(problem.reference for problem in problems):
         yield references_within_reach(task, problems, pool)
-    if isinstance(task, BaseTask):
-        yield from cheats_fail(task, problems, pool)
-    if isinstance(task, PlusTask):
-        yield plus_is_more(task, pool)
+    yield nothing_is_wrong(task, problems, pool)
+    for cheat in [*general_cheats(task, problems), *task.cheats()]:
+        yield cheat_fails(task, cheat, pool)
 
 
 def unique_ids(problems: Sequence[Problem]) -> Finding:
@@ -67,18 +57,8 @@ def round_trip(problems: Sequence[Problem]) -> Finding:
     return Finding("prompts round-trip", not bad, few(bad) or f"all {len(problems)}")
 
 
-def answers_judged(task: JudgedTask, problems: Sequence[Problem]) -> Finding:
-    """References are right and an empty answer is wrong."""
-    bad = [
-        problem.problem_id
-        for problem in problems
-        if not task.judge(problem, problem.reference).passed or task.judge(problem, "").passed
-    ]
-    return Finding("references right, empty answers wrong", not bad, few(bad) or f"all {len(problems)}")
-
-
 def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
-    """The benchmark's own solutions pass through the path of completions."""
+    """The benchmark's own solutions are right through the path of completions."""
     known = [problem for problem in problems if problem.reference]
     if not known:
         return Finding("references pass", True, "the benchmark publishes none in this file")
@@ -93,58 +73,49 @@ def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Findi
 def references_within_reach(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
     """How many references survive the protocol's own stop strings and extraction rule: a ceiling on the score."""
     known = [problem for problem in problems if problem.reference]
-    cut = [rule_named("stops").apply(problem, "", problem.reference) for problem in known]
-    outcomes = pool.run(task.program(problem, text) for problem, text in zip(known, cut, strict=True))
+    cut = [rule_named("stops").apply(Asked(stop=problem.stop), problem.reference) for problem in known]
+    outcomes = judge_all((task.judge(problem, text) for problem, text in zip(known, cut, strict=True)), pool)
     lost = [problem.problem_id for problem, outcome in zip(known, outcomes, strict=True) if not outcome.passed]
     seen = f"{len(known) - len(lost)} of {len(known)} references survive the protocol's stops and extraction"
     return Finding("within reach", len(lost) <= len(known) // 50, seen + (f"; lost: {few(lost)}" if lost else ""))
 
 
-def cheats_fail(task: BaseTask, problems: Sequence[Problem], pool: Executor) -> Iterator[Finding]:
-    """Programs without knowledge of the problem."""
-    callable_ = [problem for problem in problems if problem.entry_point]
-    readers = [problem for problem in problems if not problem.entry_point]
-    for name, source in (("prints nothing", "pass"), ("prints its input", "import sys\nprint(sys.stdin.read())")):
-        if readers:
-            passed = passing(task, readers, lambda _, text=source: text, pool)  # type: ignore[misc]
-            yield Finding(
-                f"cheat: {name}", not passed, f"passes {len(passed)} of {len(readers)} {few(passed)}".rstrip()
-            )
-    if not callable_:
-        return
-    for name, make in (("return None", cheats.returns_none), ("always equal", cheats.returns_always_equal)):
-        passed = passing(task, callable_, make, pool)
-        yield Finding(f"cheat: {name}", not passed, f"passes {len(passed)} of {len(callable_)} {few(passed)}".rstrip())
-    tests = {problem.problem_id: task.tested(problem, "").tests for problem in callable_}
-    passed = passing(task, callable_, lambda p: cheats.returns_shown_constant(p, tests[p.problem_id]), pool)
-    share = len(passed) / len(callable_)
-    yield Finding(
-        "cheat: the first expected value",
-        share <= 0.1,
-        f"passes {len(passed)} of {len(callable_)} (all tests expect one value) {few(passed)}".rstrip(),
-    )
+def nothing_is_wrong(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
+    """An empty completion is right nowhere."""
+    outcomes = judge_all((task.judge(problem, "") for problem in problems), pool)
+    passed = [problem.problem_id for problem, outcome in zip(problems, outcomes, strict=True) if outcome.passed]
+    return Finding("an empty completion is wrong", not passed, few(passed) or f"all {len(problems)}")
 
 
-def plus_is_more(task: PlusTask, pool: Executor) -> Finding:
-    """A table of the base answers passes the base inputs and fails the plus inputs."""
-    if not task.has_plus:
-        return Finding("plus differs from base", True, "the protocol runs the base inputs only")
-    chosen = [p for p in task.problems() if not task.has_special_oracle(p)][:N_SAMPLED_FOR_PLUS]
-    tables = []
-    for problem in chosen:
-        calls = [(repr(tuple(decode(i))), repr(decode(o))) for i, o in task.base_calls(problem)]
-        tables.append(cheats.returns_remembered(problem, calls))
-    outcomes = list(pool.run(task.tested(p, source) for p, source in zip(chosen, tables, strict=True)))
-    passed = [p.problem_id for p, outcome in zip(chosen, outcomes, strict=True) if outcome.passed]
-    base = [p.problem_id for p, outcome in zip(chosen, outcomes, strict=True) if "base input" in outcome.error]
-    seen = f"of {len(chosen)} tables of base answers {len(passed)} pass {few(passed)}, {len(base)} fail on base {few(base)}"
-    return Finding("plus differs from base", len(passed) + len(base) <= len(chosen) // 10, seen)
+def general_cheats(task: Task, problems: Sequence[Problem]) -> Iterator[Cheat]:
+    """What is tried on every task: on functions by their entry point, on programs that read standard input."""
+    functions, readers = list[tuple[Problem, str]](), list[Problem]()
+    for problem in problems:
+        match task.judge_program(problem, ""):
+            case Program(stdin_cases=()) as program if problem.entry_point:
+                functions.append((problem, cheats.shown_constant(program.tests)))
+            case Program(stdin_cases=cases) if cases:
+                readers.append(problem)
+    if readers:
+        yield Cheat("prints its input", dict.fromkeys((p.problem_id for p in readers), cheats.PRINTS_INPUT))
+    if functions:
+        yield Cheat("return None", {p.problem_id: cheats.function_returning(p, "None") for p, _ in functions})
+        yield Cheat("always equal", {p.problem_id: cheats.returns_always_equal(p) for p, _ in functions})
+        shown = {p.problem_id: cheats.function_returning(p, constant) for p, constant in functions}
+        yield Cheat("the first expected value", shown, allowed_share=0.1)
 
 
-def passing(task: BaseTask, problems: Sequence[Problem], make: Callable[[Problem], str], pool: Executor) -> list[str]:
-    """The problems that a made-up program passes."""
-    outcomes = pool.run(task.tested(problem, make(problem)) for problem in problems)
-    return [problem.problem_id for problem, outcome in zip(problems, outcomes, strict=True) if outcome.passed]
+def cheat_fails(task: Task, cheat: Cheat, pool: Executor) -> Finding:
+    """A cheat passes on no more than its share of problems, and where it fails it does so for the expected reason."""
+    by_id: Mapping[str, Problem] = {problem.problem_id: problem for problem in task.problems()}
+    tried = list(cheat.sources)
+    outcomes = judge_all((task.judge_program(by_id[name], cheat.sources[name]) for name in tried), pool)
+    judged = list(zip(tried, outcomes, strict=True))
+    passed = [name for name, outcome in judged if outcome.passed]
+    otherwise = [name for name, outcome in judged if not outcome.passed and cheat.fails_with not in outcome.error]
+    seen = f"passes {len(passed)} of {len(tried)}" + (f": {few(passed)}" if passed else "")
+    seen += f"; fails {len(otherwise)} otherwise than by {cheat.fails_with!r}: {few(otherwise)}" if otherwise else ""
+    return Finding(f"cheat: {cheat.name}", len(passed) + len(otherwise) <= cheat.allowed_share * len(tried), seen)
 
 
 def few(items: Sequence[str]) -> str:

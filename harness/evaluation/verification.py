@@ -17,7 +17,7 @@ from mtp_eval.harness.evaluation.shards import LoadedTask, requests_of
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
-from mtp_eval.tasks.problem import Completion, kind_of
+from mtp_eval.tasks.problem import Completion
 
 FILE = "verification.json"
 
@@ -34,7 +34,7 @@ def verify_decoding(
     records = sorted(store.records(), key=lambda record: record.key)
     for (model, task_name), group in groupby(records, key=lambda record: (record.model, record.task)):
         backend = backends[model]
-        if kind_of(by_name[task_name].task) == "likelihood":
+        if by_name[task_name].task.needs == "likelihood":
             sentences.append(f"{model} on {task_name}: likelihoods are compared, nothing is decoded")
             continue
         given = {(record.problem_id, record.sample): completion_of(record) for record in group}

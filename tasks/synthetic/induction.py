@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
+from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.problem import Problem
 from mtp_eval.tasks.synthetic import story_words as words
 
@@ -148,6 +149,7 @@ class InductionTask(ExactMatchTask):
     """One problem for each repeated name, with the training generator.
 
     Args:
+        name: as registered.
         protocol: one of `PROTOCOLS`.
         seed: of the test stories.
         size: test stories; the paper has 100.
@@ -159,6 +161,7 @@ class InductionTask(ExactMatchTask):
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         seed: int = TEST_SEED,
@@ -171,7 +174,7 @@ class InductionTask(ExactMatchTask):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol("induction", protocol, tuple(PROTOCOLS))
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         kind = PROTOCOLS[chosen]
         self._kind = replace(kind, n_sentences=n_sentences or kind.n_sentences, cast_size=cast_size or kind.cast_size)
         names = names or kind.names(test=True)
@@ -206,7 +209,7 @@ class InductionTask(ExactMatchTask):
         sha256 = hashlib.sha256(
             "\n".join(problem.prompt + problem.reference for problem in problems).encode()
         ).hexdigest()
-        super().__init__("induction", chosen, sha256, problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=sha256, extract=extract)
 
     def training_documents(self, seed: int) -> Iterator[str]:
         """Stories with names drawn anew for each, from those that the test never uses where they are held out."""

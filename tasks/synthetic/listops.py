@@ -24,11 +24,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from mtp_eval.tasks.base import BaseTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
-from mtp_eval.tasks.problem import Problem, Program
+from mtp_eval.tasks.problem import Problem, Program, Task
 
 PROTOCOLS = {"0shot-steps": (4, 6), "0shot-long": (4, 10)}
 """The numbers of operations of the out-of-domain test."""
@@ -156,10 +156,11 @@ def is_telling(steps: Steps, inputs: Sequence[Value]) -> bool:
     return all([apply_steps(fewer, values) for values in inputs] != outputs for fewer in shorter)
 
 
-class ListopsTask(BaseTask):
+class ListopsTask(Task):
     """listops or stringops with its training generator.
 
     Args:
+        name: a key of `FAMILIES`.
         protocol: a key of `PROTOCOLS`.
         seed: of the test problems.
         train_m: the numbers of operations in training and in the in-domain test.
@@ -169,11 +170,10 @@ class ListopsTask(BaseTask):
     """
 
     report_by = "domain"
-    family_name: ClassVar[str] = "listops"
-    """A key of `FAMILIES`."""
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         seed: int = TEST_SEED,
@@ -184,7 +184,6 @@ class ListopsTask(BaseTask):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        name = self.family_name
         chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         out_m = out_m or PROTOCOLS[chosen]
         self._train_m, self._family = train_m, FAMILIES[name]
@@ -206,13 +205,13 @@ class ListopsTask(BaseTask):
         digest = hashlib.sha256()
         for problem in problems:
             digest.update(f"{problem.problem_id}\n{problem.prompt}{self._tests[problem.problem_id]}\n".encode())
-        super().__init__(name, chosen, digest.hexdigest(), problems, extract)
+        super().__init__(name, chosen, problems, data_sha256=digest.hexdigest(), extract=extract)
 
     def prefix(self, problem: Problem) -> str:
         """The prompt is the beginning of the program."""
         return problem.prompt
 
-    def tested(self, problem: Problem, source: str) -> Program:
+    def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by equality on the hidden inputs."""
         return Program(problem_id=problem.problem_id, source=source, tests=self._tests[problem.problem_id])
 
@@ -224,12 +223,6 @@ class ListopsTask(BaseTask):
             prompt = prompt_of(steps)
             if prompt not in self._test_prompts:
                 yield prompt + reference_of(steps)
-
-
-class StringopsTask(ListopsTask):
-    """The same with strings."""
-
-    family_name = "stringops"
 
 
 def _draw_unseen(rng: random.Random, m: int, prompts: set[str], family: Family) -> tuple[Steps, list[Value]]:

@@ -19,8 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
+from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.problem import Problem
 from mtp_eval.tasks.synthetic.polynomials import OPERATIONS, Ring, digits, draw_expression
 
@@ -54,6 +55,7 @@ class PolyTask(ExactMatchTask):
     """Polynomial arithmetic with its training generator.
 
     Args:
+        name: as registered.
         protocol: a key of `PROTOCOLS`.
         p, d, operations, pause, train_m, test_m: instead of the protocol's; the last two are ranges of the number of
             operations.
@@ -66,6 +68,7 @@ class PolyTask(ExactMatchTask):
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         p: int | None = None,
@@ -80,7 +83,7 @@ class PolyTask(ExactMatchTask):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol("poly", protocol, tuple(PROTOCOLS))
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         of_protocol = PROTOCOLS[chosen]
         self.ring = Ring(p or of_protocol.p, d or of_protocol.d)
         self._operations = tuple(operations or of_protocol.operations)
@@ -100,7 +103,9 @@ class PolyTask(ExactMatchTask):
         used = Setting(self.ring.p, self.ring.d, self._pause, self._operations, self._train_m, test_m)
         changed = replace(used, test_m=of_protocol.test_m) != of_protocol
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
-        super().__init__("poly", f"{chosen}+changed" if changed else chosen, sha256, problems, extract)
+        super().__init__(
+            name, f"{chosen}+changed" if changed else chosen, problems, data_sha256=sha256, extract=extract
+        )
 
     def _n_questions(self) -> int:
         """Different questions of one operation."""

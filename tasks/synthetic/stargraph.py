@@ -16,8 +16,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtp_eval.tasks.base import ExactMatchTask, choose_protocol
+from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
+from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.problem import Problem
 
 TEST_SEED = 20240419
@@ -30,6 +31,7 @@ class StarGraphTask(ExactMatchTask):
     """The path-star task with its training generator.
 
     Args:
+        name: as registered.
         protocol: a key of `PROTOCOLS`.
         seed: of the test problems.
         size: how many test problems.
@@ -38,6 +40,7 @@ class StarGraphTask(ExactMatchTask):
 
     def __init__(
         self,
+        name: str,
         protocol: str | None = None,
         *,
         seed: int = TEST_SEED,
@@ -46,7 +49,7 @@ class StarGraphTask(ExactMatchTask):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol("stargraph", protocol, tuple(PROTOCOLS))
+        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         self._d, self._l, usual = PROTOCOLS[chosen]
         letters = letters or usual
         needed = 1 + self._d * (self._l - 1)
@@ -70,7 +73,7 @@ class StarGraphTask(ExactMatchTask):
         self._prompts = frozenset(problem.prompt for problem in problems)
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
         own_name = chosen if letters == usual else f"{chosen}+{letters}letters"
-        super().__init__("stargraph", own_name, sha256, problems, extract)
+        super().__init__(name, own_name, problems, data_sha256=sha256, extract=extract)
 
     def _draw(self, rng: random.Random) -> tuple[str, str]:
         """A prompt and its answer."""

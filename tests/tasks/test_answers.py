@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.tasks.problem import JudgedTask, kind_of
 from mtp_eval.tasks.registry import load_task, task_infos, task_names
 
 # --- GSM8K ---
@@ -100,8 +99,7 @@ def test_sum_and_per_character_differ_where_lengths_do(tmp_path):
     row = {"prompt": "x", "choices": ["ab", "abcdefgh"], "answer": 1}
     (tmp_path / "piqa.jsonl").write_text(json.dumps(row) + "\n")
     by_sum, by_length = (load_task(f"piqa@{p}", data_dir=tmp_path) for p in ("sum", "per-character"))
-    assert kind_of(by_sum) == "likelihood"
-    assert isinstance(by_sum, JudgedTask)
+    assert by_sum.needs == "likelihood"
     (problem,) = by_sum.problems()
     assert not by_sum.judge(problem, "[-2.0, -4.0]").passed
     assert by_length.judge(problem, "[-2.0, -4.0]").passed
@@ -153,14 +151,14 @@ def test_a_toml_task_runs(tmp_path):
     assert problem.prompt == "# square x\ndef sq(x):\n"
     assert problem.tags == {"level": "1"}
     with Pool(workers=1) as pool:
-        outcomes = list(pool.run([task.program(problem, problem.reference), task.program(problem, "    return x\n")]))
+        outcomes = list(pool.run([task.judge(problem, problem.reference), task.judge(problem, "    return x\n")]))
     assert [outcome.passed for outcome in outcomes] == [True, False]
 
 
 def test_a_toml_task_with_an_answer_is_compared(tmp_path):
     text = TOML.replace('tests = "{asserts}"', 'answer = "{level}"')
     task = load_task(str(write_toml_task(tmp_path, text)))
-    assert kind_of(task) == "exact_match"
+    assert task.votes
     assert task.judge(task.problems()[0], " 1\n").passed
     assert not task.judge(task.problems()[0], "2").passed
 
@@ -187,8 +185,8 @@ def test_a_plug_in_task_is_found_by_its_entry_point(tmp_path, monkeypatch):
         "from mtp_eval.tasks.base import ExactMatchTask\n"
         "from mtp_eval.tasks.problem import Problem\n"
         "class Echo(ExactMatchTask):\n"
-        "    def __init__(self, protocol=None, *, data_dir=None, extract=None):\n"
-        "        super().__init__('echo', protocol or '0shot', '0' * 64, [Problem('echo/0', 'a', 'a')], extract)\n"
+        "    def __init__(self, name, protocol=None, *, data_dir=None, extract=None):\n"
+        "        super().__init__(name, protocol or '0shot', [Problem('echo/0', 'a', 'a')], extract=extract)\n"
     )
     info = tmp_path / "echo_task-1.0.dist-info"
     info.mkdir()

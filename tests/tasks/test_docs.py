@@ -31,14 +31,14 @@ def test_the_toml_example_is_a_task(tmp_path):
     (tmp_path / "squares.toml").write_text(blocks("toml")[0])
     (tmp_path / "squares.jsonl").write_text(json.dumps(json.loads(blocks("json")[0])) + "\n")
     task = load_task(str(tmp_path / "squares.toml"))
-    program = task.program(task.problems()[0], task.problems()[0].reference)
+    program = task.judge(task.problems()[0], task.problems()[0].reference)
     exec(program.source + program.tests, {})
 
 
 def test_the_python_example_is_a_task():
     namespace: dict = {}
     exec(blocks("python")[0], namespace)
-    task = namespace["EchoTask"]()
+    task = namespace["EchoTask"]("echo")
     assert isinstance(task, Task)
-    program = task.program(task.problems()[0], task.problems()[0].reference)
+    program = task.judge(task.problems()[0], task.problems()[0].reference)
     exec(program.source + program.tests, {})

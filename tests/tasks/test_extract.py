@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mtp_eval.tasks.errors import UnknownRuleError
-from mtp_eval.tasks.extract import compiles, rule_named, rules, statistics
-from mtp_eval.tasks.problem import Problem
+from mtp_eval.tasks.extract import Asked, compiles, rule_named, rules, statistics
 
 PROMPT = 'from typing import List\n\n\ndef add(a: int, b: int) -> int:\n    """Add."""\n'
-CONTINUING = Problem("p/0", PROMPT, "    return a + b\n", stop=("\ndef", "\n#", "\nif"), entry_point="add")
-WHOLE = Problem(
-    "p/1", "Write add.\n[BEGIN]\n", "def add(a, b):\n    return a + b\n", stop=("[DONE]",), entry_point="add"
-)
+CONTINUING = Asked(PROMPT, "add", ("\ndef", "\n#", "\nif"))
+WHOLE = Asked("", "add", ("[DONE]",))
 
 
-def run(rule: str, problem: Problem, completion: str, prefix: str | None = None) -> str:
-    before = (PROMPT if problem is CONTINUING else "") if prefix is None else prefix
-    return rule_named(rule).apply(problem, before, completion)
+def run(rule: str, asked: Asked, completion: str, prefix: str | None = None) -> str:
+    return rule_named(rule).apply(asked if prefix is None else replace(asked, prefix=prefix), completion)
 
 
 def adds(source: str) -> bool:
@@ -108,7 +106,7 @@ def test_statistics_count_what_each_rule_and_stop_did():
         (WHOLE, "```python\ndef add(a, b):\n    return a + b\n```"),
         (WHOLE, "[DONE]"),
     ]
-    by_rule = {row.rule: row for row in statistics(pairs, lambda problem: "")}
+    by_rule = {row.rule: row for row in statistics(pairs)}
     assert by_rule["raw"].n_changed == 0
     assert by_rule["raw"].n_compile == 3, "[DONE] is a list to Python"
     assert by_rule["stops"].n_changed == 2

@@ -218,7 +218,7 @@ def test_code_contests_through_datasets(hub):
     task = load_task("code-contests")
     (problem,) = task.problems()
     assert problem.problem_id == "code-contests/1_A. Sum"
-    programs = [task.program(problem, text) for text in (problem.reference, "print(3)")]
+    programs = [task.judge(problem, text) for text in (problem.reference, "print(3)")]
     assert len(programs[0].stdin_cases) == 3
     with Pool(workers=1) as pool:
         assert [outcome.passed for outcome in pool.run(programs)] == [True, False]

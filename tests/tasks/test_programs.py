@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.tasks.problem import PreparedTask
 from mtp_eval.tasks.registry import load_task
 
 CHEAT = """
@@ -36,7 +35,7 @@ def test_mbpp_tests_that_build_the_programs_own_objects_run_outside_its_interpre
     """367, 601 and 927 build instances of classes that the reference defines; they are built through proxies."""
     task = load_task("mbpp", split="all")
     problems = by_id(task)
-    programs = [task.program(problems[f"mbpp/{i}"], problems[f"mbpp/{i}"].reference) for i in (367, 601, 927, 11, 126)]
+    programs = [task.judge(problems[f"mbpp/{i}"], problems[f"mbpp/{i}"].reference) for i in (367, 601, 927, 11, 126)]
     outcomes = list(pool.run(programs))
     assert [outcome.passed for outcome in outcomes] == [True] * 5
     assert not any(outcome.same_interpreter for outcome in outcomes)
@@ -44,7 +43,7 @@ def test_mbpp_tests_that_build_the_programs_own_objects_run_outside_its_interpre
 
 def test_mbpp_setup_code_comes_before_the_asserts(benchmark_data):
     task = load_task("mbpp", split="all")
-    tests = task.program(by_id(task)["mbpp/367"], "").tests
+    tests = task.judge(by_id(task)["mbpp/367"], "").tests
     assert tests.index("root = Node(1)") < tests.index("assert is_tree_balanced(root)")
     assert "\r" not in tests
 
@@ -55,7 +54,7 @@ def test_humaneval_helpers_are_trusted_copies(pool, protocol):
     task = load_task(f"humaneval@{protocol}")
     problem = by_id(task)["HumanEval/32"]
     forged = "    return 0.0\n\ndef poly(xs, x):\n    return 0.0\n"
-    right, wrong = pool.run([task.program(problem, problem.reference), task.program(problem, "\n" + forged)])
+    right, wrong = pool.run([task.judge(problem, problem.reference), task.judge(problem, "\n" + forged)])
     assert right.passed
     assert not wrong.passed
 
@@ -103,9 +102,9 @@ def test_plus_references_pass_and_cheats_do_not(benchmark_data, plus_cache, pool
     task, problem = plus_problem(problem_id)
     none = f"def {problem.entry_point}(*args):\n    return None\n"
     programs = [
-        task.program(problem, problem.reference),
-        task.tested(problem, none),
-        task.tested(problem, CHEAT.format(name=problem.entry_point)),
+        task.judge(problem, problem.reference),
+        task.judge_program(problem, none),
+        task.judge_program(problem, CHEAT.format(name=problem.entry_point)),
     ]
     assert [outcome.passed for outcome in pool.run(programs)] == [True, False, False]
 
@@ -123,7 +122,7 @@ def test_a_table_of_base_answers_passes_base_and_fails_plus(benchmark_data, plus
     ]
     cheat = f"TABLE = {table!r}\ndef has_close_elements(a, b):\n    return next((r for x, y, r in TABLE if (x, y) == (a, b)), None)\n"
     plus, base = load_task("humaneval-plus"), load_task("humaneval-plus@evalplus-base")
-    on_plus, on_base = pool.run([task.tested(task.problems()[0], cheat) for task in (plus, base)])
+    on_plus, on_base = pool.run([task.judge_program(task.problems()[0], cheat) for task in (plus, base)])
     assert on_base.passed
     assert not on_plus.passed
     assert "plus input" in on_plus.error
@@ -131,11 +130,11 @@ def test_a_table_of_base_answers_passes_base_and_fails_plus(benchmark_data, plus
 
 def test_expected_outputs_are_cached_by_data_hash(benchmark_data, plus_cache):
     task, problem = plus_problem("Mbpp/2")
-    first = task.program(problem, problem.reference).tests
+    first = task.judge(problem, problem.reference).tests
     files = list(plus_cache.rglob("Mbpp_2.json"))
     assert len(files) == 1
     assert task.data_sha256[:16] in str(files[0])
-    assert load_task("mbpp-plus").program(problem, problem.reference).tests == first
+    assert load_task("mbpp-plus").judge(problem, problem.reference).tests == first
 
 
 @pytest.mark.parametrize(
@@ -151,17 +150,16 @@ def test_expected_outputs_are_cached_by_data_hash(benchmark_data, plus_cache):
 )
 def test_a_damaged_cache_entry_is_computed_anew(benchmark_data, plus_cache, damage):
     task, problem = plus_problem("Mbpp/2")
-    wanted = task.program(problem, problem.reference).tests
+    wanted = task.judge(problem, problem.reference).tests
     (file,) = plus_cache.rglob("Mbpp_2.json")
     whole = file.read_text()
     file.write_text(damage(whole))
-    assert load_task("mbpp-plus").program(problem, problem.reference).tests == wanted
+    assert load_task("mbpp-plus").judge(problem, problem.reference).tests == wanted
     assert json.loads(file.read_text())["outputs"] == json.loads(whole)["outputs"]
 
 
 def test_what_is_not_in_the_cache_is_prepared_once(benchmark_data, plus_cache):
     task = load_task("mbpp-plus")
-    assert isinstance(task, PreparedTask)
     two = [by_id(task)["Mbpp/3"], by_id(task)["Mbpp/4"]]
     assert list(task.unprepared(two)) == two
     task.prepare(two[0])
@@ -209,7 +207,7 @@ def test_apps_right_passes_and_wrong_fails_by_call_and_by_standard_input(benchma
             "[eval(line) for line in sys.stdin.read().split(chr(10))]" if numeric else "sys.stdin.read().split(chr(10))"
         )
         solutions = [f"import sys\n{text}\nprint({name}(*{read}))" for text in solutions]
-    right, wrong = pool.run([task.program(problem, text) for text in solutions])
+    right, wrong = pool.run([task.judge(problem, text) for text in solutions])
     assert right.passed, right
     assert not wrong.passed
 
@@ -218,14 +216,14 @@ def test_apps_takes_a_class_named_solution(benchmark_data, pool):
     task = load_task("apps-intro")
     problem = by_id(task)["apps/2798"]
     text = "class Solution:\n    def to_alternating_case(self, s):\n        return s.swapcase()\n"
-    (outcome,) = pool.run([task.program(problem, text)])
+    (outcome,) = pool.run([task.judge(problem, text)])
     assert outcome.passed
 
 
 def test_the_stdin_judge_runs_on_all_50_introductory_problems(benchmark_data, pool):
     """Echoing the input is right nowhere, and every verdict is about the program."""
     task = load_task("apps-intro@0shot-stdin")
-    programs = [task.program(problem, "print(input())") for problem in task.problems()]
+    programs = [task.judge(problem, "print(input())") for problem in task.problems()]
     verdicts = [str(outcome.verdict) for outcome in pool.run(programs)]
     assert len(verdicts) == 50
     assert set(verdicts) <= {"failed", "error"}
@@ -246,7 +244,7 @@ def test_code_contests_runs_on_a_local_file_of_the_published_schema(tmp_path, po
     (tmp_path / "code-contests.jsonl").write_text(json.dumps(row) + "\n")
     task = load_task("code-contests", data_dir=tmp_path)
     (problem,) = task.problems()
-    right, wrong = pool.run([task.program(problem, problem.reference), task.program(problem, "print(3)")])
+    right, wrong = pool.run([task.judge(problem, problem.reference), task.judge(problem, "print(3)")])
     assert right.passed
     assert not wrong.passed
 

@@ -10,7 +10,7 @@ import pytest
 
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.direct import completions_of, direct_outcome
+from mtp_eval.harness.evaluation.direct import completions_of
 from mtp_eval.harness.evaluation.references import reference_failures
 from mtp_eval.tasks.problem import Request
 from mtp_eval.tasks.registry import load_task
@@ -56,9 +56,8 @@ def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path,
             expected = sum(float(logp_TV[at - 1, tokens[at]]) for at in range(first, len(tokens)))
             assert math.isclose(nats, expected, rel_tol=1e-4), (choice, nats, expected)
         best = max(range(len(problem.choices)), key=lambda i: found[problem.problem_id][i])
-        outcome = direct_outcome(task, problem, json.dumps(found[problem.problem_id]))
-        assert outcome is not None
-        assert outcome.passed is (best == int(problem.tags["answer"]))
+        judgement = task.judge(problem, json.dumps(found[problem.problem_id]))
+        assert judgement.passed is (best == int(problem.tags["answer"]))
 
 
 def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
@@ -75,11 +74,9 @@ def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
 
 def test_exact_answers_are_judged_without_a_sandbox():
     task = load_task("stargraph", size=20)
-    right, wrong = (direct_outcome(task, p, text) for p in task.problems()[:1] for text in (p.reference, "??"))
-    assert right is not None
-    assert wrong is not None
+    problem = task.problems()[0]
+    right, wrong = (task.judge(problem, text) for text in (problem.reference, "??"))
     assert right.passed
     assert not wrong.passed
     assert "expected" in wrong.error
     assert reference_failures(task, task.problems(), None) == []  # type: ignore[arg-type]
-    assert direct_outcome(load_task("listops"), load_task("listops").problems()[0], "x") is None

@@ -61,7 +61,7 @@ def test_a_task_is_the_same_each_time_and_its_hash_says_so(name):
 def test_hidden_tests_are_what_python_says(name):
     task = load_task(name)
     for problem in task.problems()[::7]:
-        program = task.program(problem, problem.reference)
+        program = task.judge(problem, problem.reference)
         checks = re.findall(r"assert solve\((.*)\) == (.*)", program.tests)
         assert len(checks) >= 5
         for given, expected in checks:
@@ -75,7 +75,7 @@ def test_hidden_tests_are_what_python_says(name):
 def test_simple_bodies_are_wrong_wherever_they_are_not_the_answer(name, body):
     task = load_task(name)
     for problem in task.problems()[::5]:
-        program = task.program(problem, body)
+        program = task.judge(problem, body)
         if 'sort"' in problem.prompt and "sorted" in body and problem.tags["m"] == "1":
             continue
         with pytest.raises(AssertionError):
