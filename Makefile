@@ -4,14 +4,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PKGS    = harness results sandbox tasks
 
-.PHONY: help demo test check fix bench clean
+.PHONY: help demo test check fix bench dist docs clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(BIN)/.installed: pyproject.toml constraints.txt | build/types
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check,docs]'
 	@touch $@
 
 demo: $(BIN)/.installed   ## train two small models, evaluate both, print one comparison table
@@ -33,9 +33,17 @@ fix: $(BIN)/.installed   ## let ruff mend what it can, and write the README's tr
 bench: $(BIN)/.installed   ## list the benchmarks
 	@$(BIN)/python -m benchmarks
 
+dist: $(BIN)/.installed   ## build the source archive and the wheel, and run the wheel's demo from an empty folder
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	.ci/try-wheel
+
+docs: $(BIN)/.installed   ## build the documentation as a site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 build/types:     ## links that let editors and type checkers see mtp_eval.* (to folders, so that new files need no rerun)
 	mkdir -p $@/mtp_eval
 	for p in $(PKGS); do ln -sfn ../../../$$p $@/mtp_eval/$$p; done
 
 clean:           ## remove what make made
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info
