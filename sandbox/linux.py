@@ -28,8 +28,8 @@ _GENERIC = {
     "landlock_restrict_self": 446,
 }
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "capset": 126, **_GENERIC},
-    "aarch64": {"pivot_root": 41, "capset": 91, **_GENERIC},
+    "x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317, **_GENERIC},
+    "aarch64": {"pivot_root": 41, "capset": 91, "seccomp": 277, **_GENERIC},
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -120,8 +120,8 @@ def _end(pid: int, *, private: bool) -> bytes:
     _kill_all(pid, private=private)
     _, status, usage = os.wait4(pid, 0)
     try:
-        while True:
-            os.waitpid(-1, 0 if private else os.WNOHANG)
+        while os.waitpid(-1, 0 if private else os.WNOHANG)[0]:
+            pass
     except ChildProcessError:
         pass
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

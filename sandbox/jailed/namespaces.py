@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import stat
 from collections.abc import Mapping
+from typing import Any
 
 from mtp_eval.sandbox import linux
 
@@ -21,14 +24,31 @@ NAMESPACES = {
     "uts_namespace": linux.CLONE_NEWUTS,
 }
 JAIL_UID = 64321
-"""The user that programs run as when the harness is root; nobody's."""
+"""The user that programs run as, by what they see; outside it is the harness's, or nobody's where that is root."""
 PACKAGES = "/packages"
 """Where the allowed third-party packages appear inside."""
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 6, 7, 21
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
-def enter() -> bool:
+def keeps_root(config: Mapping[str, Any]) -> bool:
+    """Whether programs run as the host's root, without its rights: where it cannot become another user, as in many
+    containers, or no other user may read this Python, as after an installation under umask 077.
+    """
+    if os.geteuid() != 0:
+        return False
+    with open("/proc/self/status") as file:
+        found = re.search(r"^CapEff:\s*(\w+)", file.read(), re.MULTILINE)
+    capabilities = int(found[1], 16) if found else 0
+    if not all(capabilities >> bit & 1 for bit in (_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN)):
+        return True
+    needed = [f"{config['stdlib']}/{name}" for name in ("", "os.py", "lib-dynload")]
+    needed += [f"{path}/__init__.py" if os.path.isdir(path) else path for path in config["packages"].values()]
+    return not all(os.stat(path).st_mode & stat.S_IROTH for path in needed if os.path.exists(path))
+
+
+def enter(*, keeps_root: bool) -> bool:
     """Leave the host's namespaces; true when a user namespace was used for it. The next fork is PID 1 of the jail.
 
     Raises:
@@ -37,15 +57,13 @@ def enter() -> bool:
     everything = 0
     for flag in NAMESPACES.values():
         everything |= flag
-    if os.geteuid() == 0:
-        try:
-            linux.unshare(everything)
-            return False
-        except OSError:
-            pass  # root without CAP_SYS_ADMIN, as in many containers
+    if os.geteuid() == 0 and not keeps_root:
+        linux.unshare(everything)
+        return False
     uid, gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER | everything)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+    inside = (("setgroups", "deny"), ("uid_map", f"{JAIL_UID} {uid} 1"), ("gid_map", f"{JAIL_UID} {gid} 1"))
+    for name, text in inside:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
     return True
@@ -131,8 +149,7 @@ def _bind(fd: int, target: str, *, is_device: bool) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
-    if not is_device:
-        linux.make_read_only(target)
+    linux.make_read_only(target, devices=is_device)  # devices as well: they can be written, but not changed
     os.close(fd)
 
 

@@ -1,7 +1,7 @@
 """The zygote: a small clean Python process that goes to jail first and then forks one child for each program.
 
-Started by `jail.Jail` as `python -c BOOT CONFIG`, never forked from the harness. One command socket comes with it, on
-which `forks.serve` then takes orders. Only the standard library is imported here, and little of it: a fork costs what
+Started by `jail.Jail` as `python -c BOOT FOLDER FD`, never forked from the harness. The configuration comes on standard
+input, the orders that `forks.serve` takes on the socket FD. Only the standard library is imported here, and little of it: a fork costs what
 the process weighs.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 from mtp_eval.sandbox import linux
 from mtp_eval.sandbox.jailed import landlock, namespaces, seccomp
 from mtp_eval.sandbox.jailed.forks import serve
+from mtp_eval.sandbox.jailed.threads import ThreadCounter
 from mtp_eval.sandbox.jailed.warmup import warm_up
 from mtp_eval.sandbox.wire.codec import register_collections
 from mtp_eval.sandbox.wire.frames import HELLO_BYTES
@@ -32,74 +33,127 @@ with shared objects of its own makes every fork dearer."""
 
 
 def main() -> None:
-    """Read the configuration from the command line, enter the jail, then serve commands for ever."""
-    config = json.loads(sys.argv[1])
+    """Read the configuration, enter the jail, then serve commands for ever."""
     if sys.platform == "linux":
         linux.keep_page_tables_in_forks()
-    commands = socket(fileno=config["fd"])
+    os.umask(0o022)
+    commands = socket(fileno=int(sys.argv[1]))
     os.closerange(3, commands.fileno())
     os.closerange(commands.fileno() + 1, 1024)
+    filter_, private, scratch = _prepare(commands)
+    serve(commands, filter_, private=private, scratch=scratch)
+
+
+def _prepare(commands: socket) -> tuple[seccomp.Filter | None, bool, str]:
+    """Everything up to the first order. A program finds no local variable of this in the frames above its own."""
+    config = _read_configuration()
+    private = config["isolation"] == "full"
     try:
-        layers, filter_ = enter_jail(config, commands)
+        layers, filter_ = _close(config, commands, private=private)
     except OSError as error:
         commands.send(json.dumps({"failed": str(error), "missing": _why_not(config)}).encode()[:HELLO_BYTES])
         os._exit(1)
+    commands.send(json.dumps({"layers": layers}).encode())
+    return filter_, private, config["scratch"]
+
+
+def _close(config: dict[str, Any], commands: socket, *, private: bool) -> tuple[dict[str, str], seccomp.Filter | None]:
+    """Enter the jail, warm up, and let the filter be the last thing."""
+    keeps_root = namespaces.keeps_root(config) if private else os.geteuid() == 0
+    counter = None if private and not keeps_root else _count_threads(config["processes"], commands)
+    layers, filter_ = enter_jail(config, commands, keeps_root=keeps_root)
     for name in (*PRELOADED, *config["preload"]):
         importlib.import_module(name)
     register_collections()
-    for name in list(os.environ):
-        if name.startswith("LD_"):
-            del os.environ[name]
+    _forget_the_host()
     warm_up()
     _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well
-    if filter_ is not None:
+    if counter is not None and filter_ is not None:
+        listening = filter_.install_asking
+        _attempt(layers, "thread_limit", lambda: counter.listen(listening()), required=private)
+    if filter_ is not None and layers.get("thread_limit") != "on":
         filter_.install_for_zygote()
-    commands.send(json.dumps({"layers": layers}).encode())
-    serve(commands, filter_, private=config["isolation"] == "full", scratch=config["scratch"])
+    return layers, filter_
 
 
-def enter_jail(config: dict[str, Any], commands: socket) -> tuple[dict[str, str], seccomp.Filter | None]:
+def _read_configuration() -> dict[str, Any]:
+    text = b""
+    while chunk := os.read(0, 1 << 16):
+        text += chunk
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    return json.loads(text)
+
+
+def _forget_the_host() -> None:
+    """Leave a program the arguments of a script that was given none, and no host path but the standard library's."""
+    sys.argv[:] = sys.orig_argv[:] = [""]
+    sys.executable = vars(sys)["_base_executable"] = ""
+    for name in list(os.environ):
+        if name.startswith(("LD_", "DYLD_")):
+            del os.environ[name]
+
+
+def _count_threads(most: int, commands: socket) -> ThreadCounter | None:
+    counter = ThreadCounter(most, commands) if sys.platform == "linux" else None
+    if counter is not None:
+        commands.send(json.dumps({"counter_pid": counter.pid}).encode())
+    return counter
+
+
+def enter_jail(
+    config: dict[str, Any], commands: socket, *, keeps_root: bool
+) -> tuple[dict[str, str], seccomp.Filter | None]:
     """Put every layer in force that the isolation asks for; returns what is in force and the filter for children.
 
     Raises:
         OSError: full isolation was asked for and a layer is missing.
     """
-    layers = {}
-    if config["isolation"] == "full":
-        in_user_namespace = namespaces.enter()
-        outside = os.pidfd_open(os.getpid())
-        pid = os.fork()
-        if pid:  # the one outside the new pid namespace: tell its pid as the host sees it, and leave
-            commands.send(json.dumps({"host_pid": pid}).encode())
-            os._exit(0)
-        select.select([outside], [], [])  # its end must not count as the death of the parent that is asked for below
-        os.close(outside)
-        namespaces.build_root(
-            config["stdlib"], config["library"], config["packages"], config["tmp_bytes"], config["tmp_inodes"]
-        )
-        namespaces.give_up_root(in_user_namespace=in_user_namespace)
-        for name in ("user_namespace", *namespaces.NAMESPACES, "read_only_root", "limited_tmpfs", "no_capabilities"):
-            layers[name] = "on"
-        sys.path[:] = [path for path in sys.path if "packages" not in path] + [namespaces.PACKAGES]
+    layers: dict[str, str] = {}
+    private = config["isolation"] == "full"
+    if private:
+        _enter_namespaces(config, commands, layers, keeps_root=keeps_root)
         readable, writable = ["/"], ["/tmp", "/dev/null", "/dev/zero", "/dev/full"]
     else:
+        layers["namespaces"] = "off: not part of isolation 'process'"
         os.chdir(config["scratch"])
         os.environ["TMPDIR"] = config["scratch"]
-        layers["namespaces"] = "off: not part of isolation 'process'"
         sys.path.append(config["package_links"])
         readable = [path for path in config["readable"] if os.path.exists(path)]
         writable = [config["scratch"], "/dev/null"]
-    required = config["isolation"] == "full"
-    _attempt(layers, "subreaper", lambda: linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1), required=required)
-    _attempt(layers, "no_new_privs", lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1), required=required)
-    _attempt(layers, "landlock", lambda: landlock.restrict(readable, writable), required=required)
-    _attempt(layers, "undumpable", lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0), required=required)
-    filter_ = _attempt(layers, "seccomp", seccomp.Filter, required=required)
+        if keeps_root:
+            _attempt(layers, "no_capabilities", linux.drop_capabilities, required=False)
+    _attempt(layers, "subreaper", lambda: linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1), required=private)
+    _attempt(layers, "no_new_privs", lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1), required=private)
+    version = _attempt(layers, "landlock", lambda: landlock.restrict(readable, writable), required=private)
+    _attempt(layers, "undumpable", lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0), required=private)
+    truncates = private or (version or 0) >= 3
+    filter_ = _attempt(
+        layers, "seccomp", lambda: seccomp.Filter(private=private, truncates=truncates), required=private
+    )
     _attempt(layers, "rlimits", lambda: _limit_for_good(config), required=True)
-    linux_only = sys.platform == "linux"
-    if linux_only:
+    if sys.platform == "linux":
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     return layers, filter_
+
+
+def _enter_namespaces(config: dict[str, Any], commands: socket, layers: dict[str, str], *, keeps_root: bool) -> None:
+    in_user_namespace = namespaces.enter(keeps_root=keeps_root)
+    outside = os.pidfd_open(os.getpid())
+    pid = os.fork()
+    if pid:  # the one outside the new pid namespace: tell its pid as the host sees it, and leave
+        commands.send(json.dumps({"host_pid": pid}).encode())
+        os._exit(0)
+    select.select([outside], [], [])  # its end must not count as the death of the parent that is asked for below
+    os.close(outside)
+    namespaces.build_root(
+        config["stdlib"], config["library"], config["packages"], config["tmp_bytes"], config["tmp_inodes"]
+    )
+    namespaces.give_up_root(in_user_namespace=in_user_namespace)
+    for name in ("user_namespace", *namespaces.NAMESPACES, "read_only_root", "limited_tmpfs", "no_capabilities"):
+        layers[name] = "on"
+    sys.path[:] = [path for path in sys.path if "packages" not in path] + [namespaces.PACKAGES]
 
 
 def _attempt(layers: dict[str, str], name: str, layer: Any, *, required: bool) -> Any:
@@ -128,6 +182,8 @@ def _limit_for_good(config: dict[str, Any]) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, config["open_files"])
     _lower(resource.RLIMIT_FSIZE, config["output_bytes"])
+    if sys.platform == "linux":
+        _lower(resource.RLIMIT_SIGPENDING, config["pending_signals"])
     if config["isolation"] == "full":
         _lower(resource.RLIMIT_NPROC, config["processes"])
 

@@ -53,6 +53,7 @@ class JailConfig:
     tmp_inodes: int = 4096
     open_files: int = 64
     processes: int = 64
+    pending_signals: int = 64
     packages: tuple[str, ...] = ("numpy",)
     preload: tuple[str, ...] = ()
 
@@ -80,37 +81,34 @@ class Jail:
 
     def __init__(self, config: JailConfig) -> None:
         self.config = config
-        self.host_pid = 0
+        self.host_pid = self.counter_pid = 0
         self.layers: dict[str, str] = {}
         self._links: str | None = None
         self._scratch = "/tmp"
-        if config.isolation != "full":
-            self._scratch = tempfile.mkdtemp(prefix="mtp-eval-scratch-")
-            self._links = tempfile.mkdtemp(prefix="mtp-eval-packages-")
+        self._process: subprocess.Popen[bytes] | None = None
         self._commands, theirs = socket.socketpair(socket.AF_UNIX, _command_socket_kind())
         self._commands.settimeout(START_TIMEOUT_SECONDS)
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    getattr(sys, "_base_executable", None) or sys.executable,
-                    *("-S", "-s", "-P", "-B", "-X", "utf8", "-c", _BOOT, str(Path(__file__).parents[1])),
-                    json.dumps(self._settings(theirs.fileno())),
-                ],
-                env=_environment(),
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
         try:
-            self._greet()
+            with theirs:
+                if config.isolation != "full":
+                    self._scratch = tempfile.mkdtemp(prefix="mtp-eval-scratch-")
+                    self._links = tempfile.mkdtemp(prefix="mtp-eval-packages-")
+                self._process = _start_python(theirs.fileno())
+            self._configure(self._process)
+            self._greet(self._process)
         except BaseException:
             self.close()
             raise
 
-    def _settings(self, fd: int) -> dict[str, Any]:
+    def _configure(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        with (
+            contextlib.suppress(BrokenPipeError),
+            process.stdin as to_zygote,
+        ):  # its end is noticed when it does not greet
+            to_zygote.write(json.dumps(self._settings()).encode())
+
+    def _settings(self) -> dict[str, Any]:
         config = self.config
         stdlib = sysconfig.get_path("stdlib")
         packages = _find_packages(config.packages)
@@ -120,7 +118,6 @@ class Jail:
         library = os.path.join(sys.base_prefix, "lib")
         readable = [stdlib, library, self._links, *packages.values(), "/usr/lib", "/usr/lib64", "/lib", "/lib64"]
         return {
-            "fd": fd,
             "isolation": config.isolation,
             "stdlib": stdlib,
             "library": library,
@@ -131,13 +128,14 @@ class Jail:
             "tmp_bytes": config.tmp_bytes,
             "tmp_inodes": config.tmp_inodes,
             "open_files": config.open_files,
+            "pending_signals": config.pending_signals,
             "processes": config.processes,
             "memory_bytes": config.memory_bytes,
             "output_bytes": config.output_bytes,
             "preload": list(config.preload),
         }
 
-    def _greet(self) -> None:
+    def _greet(self, process: subprocess.Popen[bytes]) -> None:
         while True:
             try:
                 hello = json.loads(self._commands.recv(HELLO_BYTES) or b"{}")
@@ -146,14 +144,15 @@ class Jail:
             if "failed" in hello:
                 raise IsolationUnavailable(_refusal(hello["failed"], hello["missing"]))
             if not hello:
-                raise JailDied(f"the zygote ended while starting (exit status {self._process.wait()})")
-            if "host_pid" in hello:
-                self.host_pid = hello["host_pid"]
-                self._process.wait()
-                continue
-            self.layers = hello["layers"]
-            self.host_pid = self.host_pid or self._process.pid
-            return
+                raise JailDied(f"the zygote ended while starting (exit status {process.wait()})")
+            if "layers" in hello:
+                self.layers = hello["layers"]
+                self.host_pid = self.host_pid or process.pid
+                return
+            self.counter_pid = hello.get("counter_pid", self.counter_pid)
+            self.host_pid = hello.get("host_pid", self.host_pid)
+            if self.host_pid:
+                process.wait()
 
     def start(self, cpu_seconds: int, first: bytes, files: Sequence[int] = ()) -> tuple[socket.socket, bytes]:
         """Fork a child for one program; the socket it answers on, and what of `first` is still to be sent there.
@@ -191,19 +190,18 @@ class Jail:
     def close(self) -> None:
         """End the zygote and everything in its jail."""
         self._commands.close()
-        if self.config.isolation != "full":
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)  # it ends what it started itself; no namespace does that for it
-        for pid in {self.host_pid, self._process.pid} - {0}:
-            if self._process.returncode is not None and pid == self._process.pid:
-                continue
-            try:
+        process = self._process
+        if process is not None:
+            if self.config.isolation != "full":
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1.0)  # it ends what it started itself; no namespace does that for it
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for pid in {self.host_pid, self.counter_pid} - {0, process.pid if process is not None else 0}:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-                if pid != self._process.pid:
-                    os.waitpid(pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                pass
-        self._process.wait()
+                os.waitpid(pid, 0)
         for folder in (self._scratch, self._links):
             if folder and folder != "/tmp":
                 shutil.rmtree(folder, ignore_errors=True)
@@ -215,6 +213,21 @@ class Jail:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _start_python(command_fd: int) -> subprocess.Popen[bytes]:
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    options = ("-S", "-s", "-P", "-B", "-X", "utf8", "-c", _BOOT, str(Path(__file__).parents[1]), str(command_fd))
+    return subprocess.Popen(
+        [python, *options],
+        env=_environment(),
+        cwd="/",
+        pass_fds=[command_fd],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _command_socket_kind() -> int:
