@@ -81,6 +81,16 @@ def test_data_flows_one_way() -> None:
     assert not broken, "\n".join(broken)
 
 
+ONLY_BEHIND = {"harness.decoding.kernels": "harness.decoding.network"}
+"""Rooms that one module alone may use: private and fused operations, which a release of torch can break."""
+
+
+@pytest.mark.parametrize(("room", "door"), ONLY_BEHIND.items())
+def test_private_operations_stay_behind_one_module(room: str, door: str) -> None:
+    users = {importer for importer, imported in arrows() if imported.startswith(room)}
+    assert {user for user in users if not user.startswith(room)} == {door}
+
+
 def arrows() -> set[tuple[str, str]]:
     """Who imports whom, module by module; imports inside functions and for type checkers count too."""
     modules = {module_name(path) for path in source_files()}

@@ -26,8 +26,7 @@ from benchmarks.decoding.speculative import floor
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
 from mtp_eval.harness.decoding.engine import Engine, Job
-from mtp_eval.harness.decoding.kernels.packed import PackedModel
-from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.network import Networks
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop
 
@@ -51,7 +50,7 @@ def compare(
     prompts = [[backend.tokenizer.bos_id, *prompt[:shortest]] for prompt in prompts]
     stop = Stop(backend.tokenizer.decode, frozenset())
     jobs = [Job(i, tuple(prompt), 0, new_tokens, stop) for i, prompt in enumerate(prompts)]
-    engine = Engine(Network(PackedModel(backend.model), 1), Coupled(Sampler()), batch, 8 << 30)
+    engine = Engine(Networks(backend.model).with_heads(1), Coupled(Sampler()), batch, 8 << 30)
     device = backend.model.embed_tokens.weight.device
     ids = torch.tensor(prompts, device=device)
     mask = torch.ones_like(ids)

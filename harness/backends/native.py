@@ -15,10 +15,9 @@ from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
-from mtp_eval.harness.decoding.kernels.packed import PackedModel
 from mtp_eval.harness.decoding.loglikelihood import score
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
-from mtp_eval.harness.decoding.network import Network, Prefix
+from mtp_eval.harness.decoding.network import Network, Networks, Prefix
 from mtp_eval.harness.decoding.oracle import verify_decoding
 from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.sampling import Sampler
@@ -69,8 +68,7 @@ class NativeBackend(Backend):
 
     def _set(self, model: MTPModel, tokenizer: Tokenizer, name: str) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
-        self._packed: PackedModel | None = None
-        self._networks: dict[int, Network] = {}
+        self._networks = Networks(model)
         self._engine: tuple[DecodingSettings, Engine] | None = None
         self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
         self.plans: dict[tuple[Any, ...], Plan] = {}
@@ -199,11 +197,7 @@ class NativeBackend(Backend):
         return self._engine[1]
 
     def _network(self, draft_heads: int) -> Network:
-        if draft_heads not in self._networks:
-            if self._packed is None:
-                self._packed = PackedModel(self.model)
-            self._networks[draft_heads] = Network(self._packed, draft_heads)
-        return self._networks[draft_heads]
+        return self._networks.with_heads(draft_heads)
 
     def _jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
         """Jobs, and how many tokens were cut from each prompt."""

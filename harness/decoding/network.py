@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtp_eval.harness.decoding.kernels.fused import FusedLayer, Linear, Place, turn_of
 from mtp_eval.harness.decoding.kernels.packed import PackedModel
+from mtp_eval.harness.models.transformer import MTPModel
 
 _WIDTH_STEP = 16  # prompts are padded to a multiple of it: kernels and buffers of every width stay in memory
 _PREFILL_TOKENS = 8192  # run together at most, padding included, unless one prompt is longer
@@ -45,6 +46,22 @@ class Verified:
     z_ND: Tensor
     normed_ND: Tensor | None
     outputs: dict[tuple[int, ...], Tensor]
+
+
+class Networks:
+    """A model rearranged for decoding once, and the networks that use so many of its heads."""
+
+    def __init__(self, model: MTPModel):
+        self.model = model
+        self._packed: PackedModel | None = None
+        self._by_heads: dict[int, Network] = {}
+
+    def with_heads(self, draft_heads: int) -> Network:
+        """The network that uses heads 1 to `draft_heads`; the weights are rearranged at the first call."""
+        if draft_heads not in self._by_heads:
+            self._packed = self._packed or PackedModel(self.model)
+            self._by_heads[draft_heads] = Network(self._packed, draft_heads)
+        return self._by_heads[draft_heads]
 
 
 class Network:
@@ -159,7 +176,7 @@ class Network:
             cached = kv[self.first_stacked :]
             strides_J = torch.arange(self.J, device=self.device) * cached[0].numel() // self.config.head_size
             writes = (place.writes.view(-1, 1, 2 * self.config.kv_heads) + strides_J[:, None]).view(-1)
-            normed_ND = self.stacked.remember(z_ND, self.J, place.rotary, writes, cached)
+            normed_ND = self.stacked.write_kv(z_ND, self.J, place.rotary, writes, cached)
         return Verified(torch.empty(0), place, z_ND, normed_ND, outputs)
 
     def _place(self, positions_BT: Tensor, capacity: int, slots: int, *, masked: bool) -> Place:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.devices import choose_device
 from mtp_eval.harness.models.transformer import MTPModel
 
 BUCKET_BYTES = 25 << 20
@@ -59,7 +60,7 @@ def join_processes(device: str, batch_size: int) -> Processes:
     if batch_size % world_size:
         raise InputError(f"batch_size={batch_size} cannot be shared by {world_size} processes: make it a multiple")
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    on_gpu = choose_device(device).type == "cuda"
     if not dist.is_initialized():
         if on_gpu:
             torch.cuda.set_device(local_rank)

@@ -6,12 +6,9 @@ divided by the positions of the global batch, so that micro-batches and processe
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from mtp_eval.harness.training.curves import MetricsWriter
 from mtp_eval.harness.training.distributed import Processes, join_processes, shard
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import first_weights, run_config
+from mtp_eval.harness.training.interrupts import interrupts_wait
 from mtp_eval.harness.training.matching import baseline
 from mtp_eval.harness.training.optimizer import freeze_trunk
 from mtp_eval.harness.training.runtime import (
@@ -97,27 +95,6 @@ def _tokenised(
         build_corpus(documents, tokenizer, out / "data", holdout=config.data.holdout, max_train_tokens=needed)
     processes.barrier()
     return open_corpus(out / "data")
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Let a step finish before Ctrl-C stops the run, so that half an update is never saved; a second one stops at once."""
-    seen = False
-
-    def note(signum: int, frame: object) -> None:
-        nonlocal seen
-        if seen:
-            raise KeyboardInterrupt
-        seen = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: seen
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Run:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.devices import choose_device
 from mtp_eval.harness.training.config import TrainConfig
 
 BF16_PAYS_FROM_WIDTH = 192
@@ -60,14 +61,8 @@ class Runtime:
 
 def resolve_runtime(config: TrainConfig, vocab_size: int, *, local_rank: int = 0) -> Runtime:
     """Turn every "auto" into a choice."""
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = torch.device(device).type
-    if kind == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError(f"device = {config.device!r}: torch sees no CUDA device here; set --set device=cpu")
-        device = device if ":" in device else f"cuda:{local_rank}"
+    device = choose_device(config.device, local_rank=local_rank)
+    kind = device.type
     precision = config.precision
     if precision == "auto":
         if kind == "cuda":
@@ -78,7 +73,7 @@ def resolve_runtime(config: TrainConfig, vocab_size: int, *, local_rank: int = 0
     if chunk is None:
         chunk = 0 if vocab_size < 4096 else max(256, CHUNK_BYTES.get(kind, 128 << 20) // (4 * vocab_size) // 256 * 256)
     return Runtime(
-        device=device,
+        device=str(device),
         precision=precision,
         compile=config.compile == "on" or (config.compile == "auto" and kind == "cuda"),
         chunk_tokens=chunk,

@@ -58,7 +58,7 @@ class StackedHeads:
         self._q_of: dict[int, Linear] = {}
         self.H, self.K, self.E, self.F = H, K, E, config.d_ff
 
-    def remember(self, z_ND: Tensor, J: int, rotary: Turn, writes: Tensor, kv_all: Tensor) -> Tensor:
+    def write_kv(self, z_ND: Tensor, J: int, rotary: Turn, writes: Tensor, kv_all: Tensor) -> Tensor:
         """Store keys and values of the block for J heads; returns the normed block for `hidden`.
 
         `writes` is `(N·J·2K,)`, into `kv_all`, the J layers' caches as `(…, E)`.

@@ -11,8 +11,7 @@ from scipy import stats
 
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection
 from mtp_eval.harness.decoding.engine import Engine, Job
-from mtp_eval.harness.decoding.kernels.packed import PackedModel
-from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.network import Networks
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.models.config import ModelConfig
@@ -65,7 +64,7 @@ def test_distribution_of_continuations(
     model = tiny_model()
     stop = Stop(decode=lambda ids: "", eos_ids=frozenset())
     jobs = [Job(i, PROMPT, seed=i, max_new_tokens=LENGTH, stop=stop) for i in range(SAMPLES)]
-    network = Network(PackedModel(model), draft_heads)
+    network = Networks(model).with_heads(draft_heads)
     engine = Engine(network, rule(Sampler(temperature, top_p, top_k)), batch_size=1500, cache_bytes=1 << 30)
     counts: dict[tuple[int, ...], int] = {}
     kept = drafted = 0
