@@ -149,7 +149,7 @@ class NativeBackend(Backend):
         return self.plans[key].draft_heads
 
     def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
-        """One request alone and without drafts: what everything else has to agree with."""
+        """Decode one request alone and without drafts, as the reference for every other way."""
         jobs, _ = self._jobs([request])
         rule = Coupled(_rule(settings).sampler)
         return next(Engine(self._network(1), rule, 1, self._cache_bytes()).run(jobs))
@@ -181,14 +181,14 @@ class NativeBackend(Backend):
         return results
 
     def _cache_bytes(self) -> int:
-        """What keys and values may take: most of a GPU's free memory, a part of the host's."""
+        """Bytes that keys and values may take: most of a GPU's free memory, a part of the host's."""
         if self._device.type == "cuda":
             return int(0.8 * torch.cuda.mem_get_info(self._device)[0])
         pages, page = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
         return max(int(0.3 * pages * page), 64 << 20)
 
     def _engine_for(self, settings: DecodingSettings) -> Engine:
-        """The engine of the last call where the settings are the same: it knows what fits into memory."""
+        """The engine for these settings; that of the last call is kept, since it knows what fits into memory."""
         key = replace(settings, decode="auto")  # by now draft_heads says it all
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees a GPU's caches before the new engine asks how much memory there is

@@ -42,7 +42,7 @@ _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A choice with its reasons; each mapping is by number of heads.
+    """The chosen number of heads and what was measured for it; each mapping is by number of heads.
 
     Args:
         batch: rows it was measured with.
@@ -90,11 +90,11 @@ def measure(
     steps, kept = _counted_steps(batch, most, forwards), []
     for step in range(steps):
         timed = step % max(1, steps // _TURNS[0]) == 0
-        plain = stage.aside(1) if timed else 0.0
-        ahead = stage.ahead()
+        plain = stage.time_only(1) if timed else 0.0
+        all_heads = stage.advance()
         kept.append(stage.rows.kept_B.clone())
         if timed:
-            _note(seconds, costs, {1: plain, most: ahead})
+            _note(seconds, costs, {1: plain, most: all_heads})
     confirmed = _confirmed(torch.cat(kept), networks)
     # Costs grow about evenly with the number of heads, which tells where to look further.
     slope = (statistics.median(costs[most]) - 1) / (most - 1)
@@ -108,7 +108,7 @@ def measure(
         between = between[:2] if work() > 0.25 * forwards * (1 - 1 / max(guess.values())) else between
         between = between if work() <= 0.25 * forwards * (1 - 1 / max(guess.values())) else []
     for _ in range(_TURNS[1] if between else 0):
-        _note(seconds, costs, {k: stage.aside(k) for k in (1, *between)})
+        _note(seconds, costs, {k: stage.time_only(k) for k in (1, *between)})
     known = [k for k in networks if costs[k]]
     cost = {k: statistics.median(costs[k]) for k in known}
     speedup = {k: confirmed[k] / cost[k] for k in known}
@@ -156,7 +156,7 @@ def _confirmed(kept: torch.Tensor, networks: Mapping[int, Network]) -> dict[int,
 
 
 class _Stage:
-    """A batch that goes ahead with all heads, and beside which others may be timed at the same places."""
+    """A batch that is decoded with all heads, beside which forwards with fewer are timed at the same places."""
 
     def __init__(self, networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]):
         network = networks[max(networks)]
@@ -173,14 +173,14 @@ class _Stage:
             self._timed(self.rows)  # records the graph
             self.longest += self.most
 
-    def ahead(self) -> float:
-        """Seconds of a forward with all heads, after which every row stands further on."""
+    def advance(self) -> float:
+        """Run and time a forward with all heads; every row advances. In seconds."""
         seconds = self._timed(self.rows)
         self.longest += self.most
         return seconds
 
-    def aside(self, heads: int) -> float:
-        """Seconds of a forward with so many heads that is then forgotten.
+    def time_only(self, heads: int) -> float:
+        """Time a forward with so many heads whose result is dropped. In seconds.
 
         It writes keys and values of tokens that the next forward with all heads writes again, and nothing else.
         """
@@ -188,10 +188,10 @@ class _Stage:
         if first:
             self._beside[heads] = self.rows.with_network(self.networks[heads])
         beside = self._beside[heads]
-        beside.follow(self.rows)
+        beside.copy_state(self.rows)
         if first and self.device.type == "cuda":
             self._timed(beside)
-            beside.follow(self.rows)
+            beside.copy_state(self.rows)
         return self._timed(beside)
 
     def _timed(self, rows: Rows) -> float:

@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(slots=True)
 class Decoded:
-    """What became of a job; see `tasks.problem.Completion` for the counts."""
+    """The tokens of a job so far, and their counts (see `tasks.problem.Completion`)."""
 
     job: Job
     tokens: list[int] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Engine:
         self._rows: Rows | None = None  # kept between runs on a GPU, with the graphs recorded for them
 
     def run(self, jobs: Sequence[Job], prefixes: Mapping[tuple[int, ...], Prefix] | None = None) -> Iterator[Decoded]:
-        """Every job once, each as soon as it is finished; `prefixes` are prompts that have been run with more heads."""
+        """Decode every job once, yielding each as soon as it is finished; `prefixes` are prompts that have been run already."""
         self._prefixes |= {prompt: prefix.of_first(self.network) for prompt, prefix in (prefixes or {}).items()}
         # Long jobs first: the cache is as large as it gets at once, and no long row is left alone at the end.
         queue = deque(sorted(jobs, key=lambda job: (-len(job.prompt) - job.max_new_tokens, job.prompt)))
@@ -180,7 +180,7 @@ class Engine:
         self._prefixes = {prompt: prefix for prompt, prefix in self._prefixes.items() if prompt == last}
 
     def _steps(self, running: list[Decoded | None], rows: Rows) -> list[list[list[int]]]:
-        """Some forwards; for each row, the block of tokens that each of them confirmed."""
+        """Run some forwards; returns, for each row, the block of tokens that each of them confirmed."""
         lengths = [len(row.job.prompt) + len(row.tokens) if row else 1 for row in running]
         T, longest = self.network.draft_heads, max(lengths)
         kept = []
@@ -214,7 +214,7 @@ class Engine:
         return ended
 
     def _shrunk(self, running: list[Decoded | None], rows: Rows) -> Rows:
-        """Once nothing waits and half of the rows are idle, a smaller batch goes on."""
+        """Go on with a smaller batch once nothing waits and half of the rows are idle."""
         busy = [b for b, row in enumerate(running) if row is not None]
         if not busy or 2 * len(busy) > len(running) or rows is self._rows:
             return rows

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LogLikelihood:
-    """How likely a continuation is.
+    """Log-likelihood of one continuation.
 
     Args:
         nats: its natural-log probability given the context.
@@ -26,7 +26,7 @@ class LogLikelihood:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Where a completion leaves plain decoding.
+    """The first token at which a completion differs from plain decoding.
 
     Args:
         problem_id, sample: which completion.
@@ -53,7 +53,7 @@ class Verification:
 
     @property
     def largest_gap(self) -> float:
-        """0 when nothing diverged."""
+        """Largest difference of logits at a divergence; 0 where there is none."""
         return max((abs(d.logit_gap) for d in self.divergences), default=0.0)
 
     def summary(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtp_eval.harness.decoding.kernels.fused import FusedLayer, Linear, Place, turn_of
+from mtp_eval.harness.decoding.kernels.fused import FusedLayer, Linear, Place, rotary_of
 from mtp_eval.harness.decoding.kernels.packed import PackedModel
 from mtp_eval.harness.models.transformer import MTPModel
 
@@ -33,7 +33,7 @@ class Prefix:
     draft_logits: Tensor
 
     def of_first(self, network: Network) -> Prefix:
-        """The part of it that a network with fewer heads needs."""
+        """Select what a network with fewer heads needs of it."""
         return Prefix(self.kv[: network.n_layers], self.draft_logits[: network.J])
 
 
@@ -147,7 +147,7 @@ class Network:
                 verified.z_ND[at_B],
                 verified.normed_ND[at_B],
                 self.J,
-                turn_of(place.rotary, at_B),
+                rotary_of(place.rotary, at_B),
                 kv[self.first_stacked :],
                 place.slots,
                 self._mask(place.positions_N[at_B][:, None], place.slots),

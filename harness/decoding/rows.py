@@ -57,7 +57,7 @@ class Rows:
         return self.lengths_B.shape[0]
 
     def start(self, rows: list[int], prompts: list[tuple[int, ...]], keys: list[int], prefixes: list[Prefix]) -> None:
-        """Put prompts that have been run into rows."""
+        """Begin completions in these rows: copy the prompts' tokens and caches into them and draw the first drafts."""
         device = self.lengths_B.device
         rows_R = torch.tensor(rows, device=device)
         lengths_R = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -83,12 +83,12 @@ class Rows:
             self.drafts = Drafts(self.drafts.tokens_BJ, q_BJV)
 
     def stop(self, rows: list[int]) -> None:
-        """Rows without a job run along at position 0."""
+        """Free these rows; they are computed along at position 0 until they start again."""
         for length in (self.lengths_B, self.starts_B):
             length[torch.tensor(rows, device=length.device)] = 1
 
     def step(self, longest: int) -> None:
-        """One forward of every row; no row has more than `longest` tokens before it."""
+        """Run one forward of every row; no row has more than `longest` tokens before it."""
         slots = min(-(-(longest + self.J) // self.slot_step) * self.slot_step, self.capacity)
         if self.lengths_B.device.type != "cuda":
             self._step(slots)
@@ -127,7 +127,7 @@ class Rows:
         self.lengths_B.add_(kept_B).add_(1)
 
     def _capture(self, slots: int) -> torch.cuda.CUDAGraph:
-        """Record a step; a GPU then runs it without the host's part in it."""
+        """Record a step as a CUDA graph, which a GPU runs without the host."""
         state = [self.tokens_BS, self.lengths_B, self.drafts.tokens_BJ, self.drafts.q_BJV]
         saved = [tensor.clone() for tensor in state if tensor is not None]
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -144,7 +144,7 @@ class Rows:
         return graph
 
     def keep(self, rows: list[int]) -> Rows:
-        """A smaller batch of these rows, in this order."""
+        """Copy these rows, in this order, into a smaller batch."""
         small = object.__new__(Rows)
         rows_R = torch.tensor(rows, device=self.lengths_B.device)
         small.__dict__.update(self.__dict__, kv=self.kv[:, rows_R], _graphs={})
@@ -155,9 +155,9 @@ class Rows:
         return small
 
     def with_network(self, network: Network) -> Rows:
-        """These rows as a network with as many heads or fewer would go on with them; steps of it leave these rows alone.
+        """Copy these rows for a network with as many heads or fewer; its steps do not change the state of these.
 
-        Both write into one cache, the same values at the same places.
+        Both share one cache, into which they write the same values at the same places.
         """
         other = object.__new__(Rows)
         other.__dict__.update(self.__dict__, network=network, J=network.J, _graphs={})
@@ -171,8 +171,8 @@ class Rows:
         other.drafts = Drafts(drafts_BJ, None if q_BJV is None else q_BJV[:, : network.J].clone())
         return other
 
-    def follow(self, other: Rows) -> None:
-        """Stand where the rows stand that these were made from."""
+    def copy_state(self, other: Rows) -> None:
+        """Take over the state (tokens, lengths, drafts) of the rows that these were copied from."""
         for name in _STATE:
             getattr(self, name).copy_(getattr(other, name))
         self.drafts.tokens_BJ.copy_(other.drafts.tokens_BJ[:, : self.J])

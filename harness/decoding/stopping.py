@@ -17,7 +17,7 @@ _MARGIN_TOKENS = 8  # tokens that decode to nothing, such as special ones, take 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The rule of one request."""
+    """When one request's completion ends."""
 
     decode: Decode
     eos_ids: frozenset[int]

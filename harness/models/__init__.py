@@ -1,1 +1,1 @@
-"""Trunk and heads, tokenizers, checkpoints, and the backends that turn a model spec into completions."""
+"""Trunk and heads, their configs and sizes, tokenizers, checkpoints, devices."""

@@ -97,7 +97,7 @@ def save_state(
 def move_into(staging: Path, folder: Path, last: str) -> None:
     """Sync every file of `staging` and rename it into `folder`, the file named `last` after all others."""
     for path in sorted(staging.iterdir(), key=lambda path: (path.name == last, path.name)):
-        open_to_others(path)
+        apply_umask(path)
         with path.open("rb") as file:
             os.fsync(file.fileno())
         path.replace(folder / path.name)
@@ -108,15 +108,15 @@ def move_into(staging: Path, folder: Path, last: str) -> None:
         os.close(descriptor)
 
 
-def open_to_others(path: Path) -> None:
-    """Give a file or folder the access that the user's umask means it to have; temporary ones are private."""
+def apply_umask(path: Path) -> None:
+    """Set a file's or folder's mode to what the user's umask gives; temporary ones are private."""
     mask = os.umask(0)
     os.umask(mask)
     path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file's bytes."""
+    """The sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -40,7 +40,7 @@ class JsonVocabulary:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def piece_bytes(self) -> list[bytes]:
-        """By id."""
+        """The bytes that each id stands for, by id."""
         is_byte_level = "ByteLevel" in json.dumps([self.about.get("pre_tokenizer"), self.about.get("decoder")])
         added = {token["id"]: token for token in self.about.get("added_tokens", [])}
         found = {id: piece for piece, id in self.tokenizer.get_vocab(with_added_tokens=True).items()}
@@ -76,7 +76,7 @@ class SentencePieceVocabulary:
         return list(self.processor.encode(text))
 
     def piece_bytes(self) -> list[bytes]:
-        """By id."""
+        """The bytes that each id stands for, by id."""
         processor: Any = self.processor
         return [
             b""

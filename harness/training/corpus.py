@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import open_to_others
+from mtp_eval.harness.models.checkpoint import apply_umask
 from mtp_eval.harness.models.tokenizers import Tokenizer
 from mtp_eval.harness.training.documents import Document, held_out
 
@@ -122,7 +122,7 @@ def build_corpus(
         (staging / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
-        open_to_others(staging)
+        apply_umask(staging)
         staging.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write tokenised data to {folder}: {error}. Free space or set data.cache") from error

@@ -125,7 +125,7 @@ def overlap_index(
 
 
 def _all_documents(config: TrainConfig) -> Iterator[Document]:
-    """Streams of tasks are endless and come in turn."""
+    """Documents of all files, then those of the tasks' endless streams, in turn."""
     tasks = [source for source in config.data.sources if source.startswith(TASK)]
     for source in config.data.sources:
         if source not in tasks:

@@ -32,7 +32,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Rank 0 talks and writes."""
+        """Whether this is rank 0, which alone prints and writes."""
         return self.rank == 0
 
     def rows(self, batch_size: int) -> slice:
@@ -41,7 +41,7 @@ class Processes:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Over all processes, in place."""
+        """Sum over all processes, in place."""
         if self.world_size > 1:
             dist.all_reduce(tensor)
         return tensor

@@ -40,7 +40,7 @@ def shape_of_checkpoint(folder: str, n_future: int | None) -> ModelShape:
 
 
 def first_weights(config: TrainConfig, model_config: ModelConfig) -> MTPModel:
-    """The model on the CPU in float32 as step 1 finds it."""
+    """The model on the CPU in float32, before its first step."""
     model = new_model(model_config, config.seed)
     if config.init is None:
         return model

@@ -159,7 +159,7 @@ class _Run:
         return Stepper(model, config, self.runtime, self.processes)
 
     def run(self, on_progress: OnProgress) -> None:
-        """All remaining steps."""
+        """Run all remaining steps."""
         self.started = time.monotonic() - self.trainer.seconds
         self.watch = Watch(
             self.config,
@@ -201,7 +201,7 @@ class _Run:
                 yield step, tokens, documents
 
     def _periodic(self) -> None:
-        """Whatever is due after this step: validation, the best checkpoint, a periodic checkpoint."""
+        """Do what is due after this step: validation, the best checkpoint, a periodic checkpoint."""
         config, step = self.config, self.trainer.step
         last = step == config.total_steps
         due = bool(config.checkpoint_every) and step % config.checkpoint_every == 0
@@ -253,7 +253,7 @@ class _Run:
         self.processes.barrier()
 
     def describe(self) -> dict[str, Any]:
-        """training.json: everything that a reader of a table may ask about these weights."""
+        """The record in training.json: step, tokens, sizes, scores, data, config and provenance of these weights."""
         return {
             "step": self.trainer.step,
             "total_steps": self.config.total_steps,
@@ -271,7 +271,7 @@ class _Run:
         }
 
     def result(self) -> TrainResult:
-        """After `run`."""
+        """The finished run; call it after `run`."""
         self.processes.barrier()
         return TrainResult(
             out=self.out,

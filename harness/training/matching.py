@@ -55,7 +55,7 @@ def matched(shape: ModelShape, vocab_size: int) -> ModelConfig:
 
 
 def _refuse_if_far(shape: ModelShape, excess: int, flops: int, target: object, base: ModelConfig) -> None:
-    """A trunk of one layer that is still too big means that there is no match."""
+    """Raise InputError where even a trunk of one layer makes the model too big."""
     size = model_size(base)
     layer = (size.n_parameters - base.vocab_size * base.d_model) / max(base.n_layers, 1)
     layer_flops = size.train_flops_per_token / base.n_layers

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, open_to_others, save_state
+from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, apply_umask, save_state
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import Tokenizer
 
@@ -43,7 +43,7 @@ WATCHING_KEYS = {
 
 @dataclass
 class TrainerState:
-    """Where a run stands."""
+    """Step, best validation and time of a run."""
 
     step: int = 0
     best_loss: float | None = None
@@ -72,7 +72,7 @@ def write_step(
         save_file(optimizer, staging / OPTIMIZER)
         (staging / TRAINER).write_text(json.dumps(asdict(trainer), indent=1) + "\n", encoding="utf-8")
         for name in (OPTIMIZER, TRAINER):
-            open_to_others(staging / name)
+            apply_umask(staging / name)
             with (staging / name).open("rb") as file:
                 os.fsync(file.fileno())
         shutil.rmtree(final, ignore_errors=True)

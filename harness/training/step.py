@@ -31,7 +31,7 @@ class Stepper:
         self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // processes.world_size)
 
     def step(self, step: int, tokens: Array, documents: Array) -> tuple[HeadSums, Tensor]:
-        """Learn from this process's rows of batch `step`; returns their sums and the gradient's norm."""
+        """Update the weights on this process's rows of batch `step`; returns their sums and the gradient's norm."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.optimizer, step, config.total_steps)
@@ -84,7 +84,7 @@ class Stepper:
 
 
 def add_sums(parts: Sequence[HeadSums]) -> HeadSums:
-    """Over micro-batches or steps."""
+    """Add up the sums of several micro-batches or steps."""
     return HeadSums(
         torch.stack([part.nats for part in parts]).sum(0),
         torch.stack([part.hits for part in parts]).sum(0),

@@ -38,11 +38,11 @@ OnProgress = Callable[[Report], None]
 
 
 class NotFiniteError(MtpEvalError):
-    """The loss is no number any more."""
+    """The loss, or its gradient, is infinite or NaN."""
 
 
 class Watch:
-    """What one run has done since the last logged step."""
+    """Losses and speed of one run since the last logged step."""
 
     def __init__(
         self,

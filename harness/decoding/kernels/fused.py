@@ -97,12 +97,12 @@ def _folds(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
-Turn = Tensor | tuple[Tensor, Tensor]
+RotaryAt = Tensor | tuple[Tensor, Tensor]
 """The rotary embedding at N positions: complex `(N, 1, E/2)`, or cosines and signed sines `(N, 1, E)` in narrow dtypes."""
 
 
 class Rotary:
-    """Turns by position, for all layers of a model.
+    """The rotary embedding by position, for all layers of a model.
 
     In wide dtypes a pair of coordinates that turns together stands side by side, as the real and imaginary part of one
     number; `paired` puts a projection's rows into that order. Keys and queries share it, so their products are the same.
@@ -119,19 +119,19 @@ class Rotary:
             cos, sin = cos.to(dtype), sin.to(dtype)
             self.table = torch.stack([torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)], dim=1)
 
-    def at(self, positions_N: Tensor) -> Turn:
-        """The turns at these positions."""
+    def at(self, positions_N: Tensor) -> RotaryAt:
+        """Look up the embedding at these positions."""
         found = self.table[positions_N]
         return found[:, None] if found.is_complex() else (found[:, :1], found[:, 1:])
 
 
-def turn_of(turn: Turn, rows: Tensor) -> Turn:
-    """The turns of some of the N tokens."""
+def rotary_of(turn: RotaryAt, rows: Tensor) -> RotaryAt:
+    """Select the rotary embedding of some of the N tokens."""
     return turn[rows] if isinstance(turn, Tensor) else (turn[0][rows], turn[1][rows])
 
 
-def unsqueezed(turn: Turn) -> Turn:
-    """With a dimension more after N, for tensors `(N, J, H, E)`."""
+def unsqueezed(turn: RotaryAt) -> RotaryAt:
+    """Add a dimension after N, for tensors `(N, J, H, E)`."""
     return turn[:, None] if isinstance(turn, Tensor) else (turn[0][:, None], turn[1][:, None])
 
 
@@ -146,7 +146,7 @@ def _is_wide(dtype: torch.dtype) -> bool:
     return dtype in (torch.float32, torch.float64)
 
 
-def rotate(x_NHE: Tensor, turn: Turn) -> Tensor:
+def rotate(x_NHE: Tensor, turn: RotaryAt) -> Tensor:
     """Apply the rotary embedding: in place where a pair is one complex number, else in Llama's half-split layout."""
     if isinstance(turn, Tensor):
         torch.view_as_complex(x_NHE.view(*x_NHE.shape[:-1], -1, 2)).mul_(turn)
@@ -154,7 +154,7 @@ def rotate(x_NHE: Tensor, turn: Turn) -> Tensor:
     return torch.addcmul(x_NHE * turn[0], x_NHE.roll(x_NHE.shape[-1] // 2, dims=-1), turn[1])
 
 
-def rotated_keys(kv: Tensor, K: int, turn: Turn) -> Tensor:
+def rotated_keys(kv: Tensor, K: int, turn: RotaryAt) -> Tensor:
     """Keys and values `(…, 2K, E)` of new tokens, side by side, with their keys rotated."""
     keys = rotate(kv[..., :K, :], turn)
     return kv if isinstance(turn, Tensor) else torch.cat([keys, kv[..., K:, :]], dim=-2)
@@ -162,7 +162,7 @@ def rotated_keys(kv: Tensor, K: int, turn: Turn) -> Tensor:
 
 @dataclass(slots=True)
 class Place:
-    """Where the tokens of a forward stand.
+    """Positions, cache slots and mask of the tokens of a forward.
 
     Args:
         rows, block: B and T, with N = B·T tokens in row-major order.
@@ -175,7 +175,7 @@ class Place:
     rows: int
     block: int
     positions_N: Tensor
-    rotary: Turn
+    rotary: RotaryAt
     writes: Tensor
     slots: int
     mask: Tensor | None
@@ -203,7 +203,7 @@ def _attend_streaming(q_BH1E: Tensor, k_BHSE: Tensor, v_BHSE: Tensor, mask_B11S:
 
 
 class FusedLayer:
-    """One `Block` as a few large steps."""
+    """One `Block` as a few large operations."""
 
     def __init__(self, block: Block, config: ModelConfig):
         attention, mlp = block.self_attn, block.mlp
@@ -235,7 +235,7 @@ class FusedLayer:
 
 
 def fuse(*projections: torch.nn.Linear) -> Tensor:
-    """Several matrices of one input as one. In narrow dtypes the originals become views of it, so nothing is held twice."""
+    """Concatenate the matrices of one input. In narrow dtypes the originals become views of it, so nothing is held twice."""
     matrix = torch.cat([projection.weight.detach() for projection in projections])
     if not _folds(matrix):
         sizes = [projection.weight.shape[0] for projection in projections]

@@ -18,7 +18,7 @@ from torch import Tensor
 from mtp_eval.harness.decoding.kernels.fused import (
     Linear,
     Norm,
-    Turn,
+    RotaryAt,
     attend,
     paired,
     rotate,
@@ -30,7 +30,7 @@ from mtp_eval.harness.models.transformer import Block
 
 
 class StackedHeads:
-    """The first J of the heads beyond head 1 are run by a call that says J."""
+    """Heads 2..n of the parallel kind; a call runs the first J of them."""
 
     def __init__(self, heads: Sequence[Block], config: ModelConfig):
         self.config, self.eps = config, config.norm_eps
@@ -58,7 +58,7 @@ class StackedHeads:
         self._q_of: dict[int, Linear] = {}
         self.H, self.K, self.E, self.F = H, K, E, config.d_ff
 
-    def write_kv(self, z_ND: Tensor, J: int, rotary: Turn, writes: Tensor, kv_all: Tensor) -> Tensor:
+    def write_kv(self, z_ND: Tensor, J: int, rotary: RotaryAt, writes: Tensor, kv_all: Tensor) -> Tensor:
         """Store keys and values of the block for J heads; returns the normed block for `hidden`.
 
         `writes` is `(N·J·2K,)`, into `kv_all`, the J layers' caches as `(…, E)`.
@@ -77,7 +77,7 @@ class StackedHeads:
         z_BD: Tensor,
         normed_BD: Tensor,
         J: int,
-        rotary: Turn,
+        rotary: RotaryAt,
         kv_JB2KSE: Tensor,
         slots: int,
         mask_B11S: Tensor,

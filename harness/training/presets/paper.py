@@ -34,7 +34,7 @@ CODE = {
 
 
 def paper_presets() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All of them by name: paper-SIZE-nN, paper-synthetic-SIZE-nN, paper-bytes-6.7B-nN."""
+    """Yield all presets by name: paper-SIZE-nN, paper-synthetic-SIZE-nN, paper-bytes-6.7B-nN."""
     for size, (width, layers, heads) in SYNTHETIC.items():
         for n in (1, 2, 4):
             if layers > n:  # 3M has four layers: four heads would leave no trunk

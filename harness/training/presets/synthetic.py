@@ -61,7 +61,7 @@ SYNTHETIC_REACHES: Mapping[str, str] = {
 
 
 def synthetic_presets() -> Iterator[tuple[str, Values]]:
-    """All of them by name."""
+    """Yield all presets by name."""
     for name, pair in PAIRS.items():
         for n_future in (1, pair.second):
             yield f"{name}-n{n_future}", pair.values(n_future)

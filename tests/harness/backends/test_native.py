@@ -180,8 +180,8 @@ def test_timing_other_numbers_of_heads_beside_a_batch_leaves_it_alone(backend: N
         stage = _Stage(networks, rule, jobs)
         for _ in range(6):
             for k in beside:
-                stage.aside(k)
-            stage.ahead()
+                stage.time_only(k)
+            stage.advance()
         return stage.rows.tokens_BS.tolist()
 
     assert kept(()) == kept((2, 1)) == kept((4,))
