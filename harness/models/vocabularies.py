@@ -146,4 +146,19 @@ def find_vocabulary(path: Path) -> tuple[Path, dict[str, Any]]:
             "tokenizer.model, or a folder that holds one of them"
         )
     config = path.parent / "tokenizer_config.json"
-    return path, json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return path, read_json(config) if config.is_file() else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a JSON file.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}; copy it again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"cannot read {path}: expected a JSON object, got {type(found).__name__}")
+    return found

@@ -100,9 +100,10 @@ def build_corpus(
         max_train_tokens: stop reading after so many training tokens; needed for endless streams.
     """
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    staging: Path | None = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         splits = {name: _SplitWriter(staging / name, dtype, shard_tokens) for name in ("train", "validation")}
         for document in _named(documents):
             if max_train_tokens is not None and splits["train"].n_tokens >= max_train_tokens:
@@ -127,7 +128,8 @@ def build_corpus(
     except OSError as error:
         raise InputError(f"cannot write tokenised data to {folder}: {error}. Free space or set data.cache") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
     return open_corpus(folder)
 
 

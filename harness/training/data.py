@@ -88,8 +88,11 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
     training = (d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
     tokenizer = trained_bpe(islice(training, BPE_DOCUMENTS), int(size))
     if not is_stream:
-        folder.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tokenizer.save(folder)
+        except OSError as error:
+            raise InputError(f"cannot keep the tokenizer in {folder}: {error}. Free space or set data.cache") from None
     return tokenizer
 
 

@@ -20,14 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, checkpoint_info, read_weights, save_state
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.convert import huggingface
-from mtp_eval.harness.models.convert import meta as metallama
+from mtp_eval.harness.models.convert import huggingface, meta
 from mtp_eval.harness.models.tokenizers import Tokenizer, load_tokenizer
+from mtp_eval.harness.models.transformer import MTPModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,24 @@ class Weights:
     state: dict[str, Tensor]
     tokenizer: Tokenizer
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, source: Path) -> Weights:
+        """These weights, after their names and shapes were compared with the config's.
+
+        Raises:
+            InputError: a tensor is missing, of another shape, or unknown.
+        """
+        with torch.device("meta"):
+            wanted = {name: tuple(tensor.shape) for name, tensor in MTPModel(self.config).state_dict().items()}
+        found = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
+        wrong = [f"{name}: expected {wanted.get(name)}, got {found.get(name)}" for name in sorted({*wanted, *found})
+                 if wanted.get(name) != found.get(name)]  # fmt: skip
+        if wrong:
+            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise InputError(
+                f"the weights in {source} do not fit its config: {'; '.join(wrong[:3])}{more}; copy it again"
+            )
+        return self
 
 
 def layout_of(folder: Path) -> str:
@@ -61,9 +80,9 @@ def read_any(folder: Path) -> Weights:
             info = checkpoint_info(folder)
             return Weights(info.config, read_weights(info).state_dict(), load_tokenizer(folder), info.training)
         case "meta":
-            return Weights(*metallama.read(folder), {"converted_from": "meta", "source": folder.name})
+            return Weights(*meta.read(folder), {"converted_from": "meta", "source": folder.name}).check(folder)
         case _:
-            return Weights(*huggingface.read(folder), {"converted_from": "hf", "source": folder.name})
+            return Weights(*huggingface.read(folder), {"converted_from": "hf", "source": folder.name}).check(folder)
 
 
 def convert(source: Path, target: Path, *, to: str | None = None, n_future: int | None = None) -> ModelConfig:

@@ -18,7 +18,7 @@ from torch import Tensor
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer, read_tokenizer
-from mtp_eval.harness.models.vocabularies import byte_alphabet
+from mtp_eval.harness.models.vocabularies import byte_alphabet, read_json
 
 HEADS, HEADS_CONFIG = "mtp_heads.safetensors", "mtp_config.json"
 MODEL_TYPES = ("llama", "mistral")
@@ -26,14 +26,14 @@ MODEL_TYPES = ("llama", "mistral")
 
 def read(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], Tokenizer]:
     """Config, weights in our names, tokenizer."""
-    about = _json(folder / "config.json")
+    about = read_json(folder / "config.json")
     config = model_config(about, folder)
     state = {_our_name(name, config.n_layers): tensor for name, tensor in _weights(folder).items() if _is_weight(name)}
     if config.tie_embeddings:
         state.pop("lm_head.weight", None)
         state["lm_head.weight"] = state["embed_tokens.weight"]
     if (folder / HEADS_CONFIG).is_file():
-        config = ModelConfig.model_validate(_json(folder / HEADS_CONFIG))
+        config = ModelConfig.model_validate(read_json(folder / HEADS_CONFIG))
         state |= load_file(folder / HEADS)
     tokenizer = read_tokenizer(folder, vocab_size=config.vocab_size)
     return config, state, tokenizer
@@ -43,7 +43,7 @@ def model_config(about: dict[str, Any], folder: Path) -> ModelConfig:
     """Our config of a Llama's, or an error that names what we do not have."""
     rope = about.get("rope_parameters") or about.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
-    heads = about.get("num_attention_heads", 1)
+    heads, width = about.get("num_attention_heads") or 1, about.get("hidden_size") or 0
     wrong = [
         f"{key} = {value!r}"
         for key, value, supported in (
@@ -53,7 +53,7 @@ def model_config(about: dict[str, Any], folder: Path) -> ModelConfig:
             ("mlp_bias", about.get("mlp_bias", False), (False,)),
             ("sliding_window", about.get("sliding_window"), (None,)),
             ("rope_type", kind, ("default",)),
-            ("head_dim", about.get("head_dim") or about["hidden_size"] // heads, (about["hidden_size"] // heads,)),
+            ("head_dim", about.get("head_dim") or width // heads, (width // heads,)),
         )
         if value not in supported
     ]
@@ -157,7 +157,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
             return load_file(folder / "model.safetensors")
         for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
             if (folder / index).is_file():
-                files = sorted(set(_json(folder / index)["weight_map"].values()))
+                files = sorted(set(read_json(folder / index)["weight_map"].values()))
                 return {name: tensor for file in files for name, tensor in _file_weights(folder / file).items()}
         if (folder / "pytorch_model.bin").is_file():
             return _file_weights(folder / "pytorch_model.bin")
@@ -190,7 +190,7 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
         tokenizer.save(folder)
         (folder / "tokenizer_meta.json").unlink()
         if (folder / "tokenizer.json").is_file():
-            vocabulary = _json(folder / "tokenizer.json")
+            vocabulary = read_json(folder / "tokenizer.json")
             by_id = {token["id"]: token["content"] for token in vocabulary.get("added_tokens", [])}
             names = {"bos_token": by_id.get(tokenizer.bos_id, "<s>"), "eos_token": by_id.get(tokenizer.eos_id, "</s>")}
     if (folder / "tokenizer.json").is_file():
@@ -212,14 +212,6 @@ def _begin_with_mark(file: Path, bos_id: int) -> None:
         single=[mark, "$A"], pair=[mark, "$A", "$B:1"], special_tokens=[(mark, bos_id)]
     )
     raw.save(str(file))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
 
 
 def _write_json(path: Path, value: Any) -> None:

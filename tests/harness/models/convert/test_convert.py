@@ -241,3 +241,33 @@ def test_heads_without_a_llama_path_are_not_exported(kind: HeadKind, tmp_path: P
 def test_folders_that_hold_nothing_known_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model"):
         convert(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", '{"model_type": "gpt2", "n_embd": 8, "n_head": 2}', "model_type = 'gpt2'"),
+        ("config.json", '{"model_type": "llama"}', "config.json does not describe a Llama"),
+        ("config.json", "[1, 2]", "expected a JSON object, got list"),
+        ("tokenizer_config.json", "{", "cannot read .*tokenizer_config.json"),
+    ],
+)
+def test_foreign_and_damaged_configs_are_one_sentence(name: str, content: str, message: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "ours", model(), ByteTokenizer(), {})
+    convert(tmp_path / "ours", tmp_path / "hf")
+    (tmp_path / "hf" / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        convert(tmp_path / "hf", tmp_path / "again")
+
+
+def test_weights_that_do_not_fit_the_config_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "ours", model(), ByteTokenizer(), {})
+    convert(tmp_path / "ours", tmp_path / "hf")
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    (tmp_path / "hf" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 9}))
+    (tmp_path / "hf" / "mtp_config.json").unlink()
+    with pytest.raises(
+        InputError, match=r"do not fit its config: heads.0.input_layernorm.weight: expected \(48,\), got None"
+    ):
+        convert(tmp_path / "hf", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
