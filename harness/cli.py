@@ -1,31 +1,21 @@
 """The command line: parse, dispatch, and turn every error into one paragraph and an exit code.
 
-Heavy imports (torch, pandas, datasets) happen inside the commands, so that `mtp-eval --help` answers at once.
+A command is built, and what is heavy is imported (torch, pandas, pydantic, rich), only when it is called, so that
+`mtp-eval --help` answers at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
-from mtp_eval.harness.commands.compare import compare
-from mtp_eval.harness.commands.convert import convert
-from mtp_eval.harness.commands.data import data
-from mtp_eval.harness.commands.demo import demo
-from mtp_eval.harness.commands.models import models
-from mtp_eval.harness.commands.nightly import nightly
-from mtp_eval.harness.commands.presets import presets
-from mtp_eval.harness.commands.report import report
-from mtp_eval.harness.commands.run import run
-from mtp_eval.harness.commands.runs import runs
-from mtp_eval.harness.commands.sandbox import app as sandbox_app
-from mtp_eval.harness.commands.score import score
-from mtp_eval.harness.commands.table import table
-from mtp_eval.harness.commands.tasks import app as tasks_app
-from mtp_eval.harness.commands.train import train
+from mtp_eval.harness.commands.lazy import Loader, group
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.results.errors import RegressionFound, ResultsError
 from mtp_eval.sandbox.errors import IsolationUnavailable, SandboxError, SandboxOptionError
@@ -44,31 +34,53 @@ EXIT_CODES: dict[type[Exception], int] = {
 }
 """The exit code of every error that is explained in one paragraph; the first class that fits counts."""
 
-app = typer.Typer(
-    name="mtp-eval",
-    help="Train, decode, execute and score next-token and multi-token-prediction code models.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+COMMANDS = {
+    "Evaluate": ("run", "score", "nightly", "demo"),
+    "Read results": ("table", "compare", "report", "runs"),
+    "Make models": ("train", "presets", "convert", "models"),
+    "Look at the parts": ("tasks", "data", "sandbox"),
+}
+"""Headings of --help with their commands; `run` is the object of that name in harness/commands/run.py."""
+
+UsageError: Any = typer.BadParameter.__base__
+"""The library's error for a command line that it cannot parse; it has no public name."""
 
 
-app.command()(convert)
-app.command()(demo)
-app.command()(models)
-app.command()(presets)
-app.command()(run)
-app.command()(score)
-app.command()(table)
-app.command()(compare)
-app.command()(report)
-app.command()(nightly)
-app.command()(runs)
-app.command()(train)
-app.add_typer(tasks_app, name="tasks")
-app.add_typer(sandbox_app, name="sandbox")
-app.add_typer(data)
+def load(name: str) -> Any:
+    """The command of this name."""
+    return getattr(importlib.import_module(f"mtp_eval.harness.commands.{name}"), name)
+
+
+def loaders() -> dict[str, dict[str, Loader]]:
+    """`COMMANDS` with what finds each."""
+    return {heading: {name: partial(load, name) for name in names} for heading, names in COMMANDS.items()}
+
+
+app = group(loaders(), add_completion=True)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib import metadata
+
+        print(f"mtp-eval {metadata.version('mtp-eval')}")
+        raise typer.Exit
+
+
+@app.callback()
+def mtp_eval(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train, decode, execute and score next-token and multi-token-prediction code models.
+
+    `mtp-eval COMMAND --help` shows a command's options with examples; docs/cli.md has the exit codes.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> None:
@@ -77,16 +89,29 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="mtp-eval: %(levelname)s: %(message)s")
     try:
-        app()
+        code = app(standalone_mode=False, prog_name="mtp-eval")
     except tuple(EXIT_CODES) as error:
         print(f"mtp-eval: {error}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from None
-    except SystemExit as ended:  # typer turns Ctrl-C into this
-        if ended.code == INTERRUPTED:
-            print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
-        raise
+    except UsageError as error:
+        print(f"mtp-eval: {usage(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if code == INTERRUPTED:  # the library's answer to Ctrl-C
+        print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def usage(error: Any) -> str:
+    """What was wrong with the command line, and where its help is."""
+    command = error.ctx.command_path if error.ctx else "mtp-eval"
+    message = error.format_message().replace("Value error, ", "").replace(": Input should", ": it should")
+    return f"{message.rstrip('.')}; `{command} --help` lists what there is"
 
 
 def exit_code(error: Exception) -> int:
     """What `EXIT_CODES` says of an error."""
     return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+
+
+if __name__ == "__main__":
+    main()

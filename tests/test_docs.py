@@ -60,7 +60,7 @@ def complaint(words: Sequence[str]) -> str | None:
         name = rest.pop(0)
         if name not in command.commands:
             return f"no command {name!r} in: mtp-eval {' '.join(words)}"
-        command = command.commands[name]
+        command = command.get_command(None, name)
     if any(word.isupper() or "…" in word for word in rest):  # placeholders have no type
         options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         strange = [word for word in rest if word.startswith("--") and word.split("=")[0] not in options]

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("harness", "results", "sandbox", "tasks")
 
-GROUND = ("harness.errors", "harness.progress", "harness.provenance")
+GROUND = ("harness.config", "harness.errors", "harness.outputs", "harness.progress", "harness.provenance")
 """What every room of harness/ may import."""
 THREE = ("results", "sandbox", "tasks")
 WORDS = ("tasks.problem", "tasks.errors")

@@ -2,31 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from mtp_eval.harness.commands.options import command
 
+
+@command(
+    "mtp-eval compare runs/last-week runs/today --fail-on-regression",
+    "mtp-eval compare runs/mine::n1 runs/mine::n4 --k 1,10",
+)
 def compare(
-    baseline: Annotated[str | None, typer.Argument(help="Run folder, or FOLDER::MODEL for one of its models.")] = None,
-    candidate: Annotated[
-        str | None, typer.Argument(help="The same. Left out: the baseline's other models against its first.")
+    baseline: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Run folder, or FOLDER::MODEL for one of its models.")
     ] = None,
-    k: Annotated[str | None, typer.Option(help="Values of k, comma-separated. [default: those of both runs]")] = None,
-    alpha: Annotated[float, typer.Option(help="Chance of any false alarm over all comparisons together.")] = 0.05,
-    tolerance: Annotated[float, typer.Option(help="Points a score may drop before it is a regression.")] = 0.0,
+    candidate: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="The same. Left out: the baseline's other models against its first."),
+    ] = None,
+    k: Annotated[
+        str | None, typer.Option(metavar="K,K,...", help="Values of k.", show_default="those of both runs")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(metavar="X", help="Chance of any false alarm over all comparisons together.")
+    ] = 0.05,
+    tolerance: Annotated[
+        float, typer.Option(metavar="X", min=0.0, help="Points a score may drop before it is a regression.")
+    ] = 0.0,
     fail_on_regression: Annotated[bool, typer.Option(help="Exit with 3 when the candidate is worse.")] = False,
     on_common_problems: Annotated[bool, typer.Option(help="Compare where the problem sets differ.")] = False,
-    format: Annotated[str, typer.Option(help="markdown, csv, latex, html or json.")] = "markdown",
-    flips: Annotated[int, typer.Option(help="Problems to list per direction.")] = 20,
+    format: Annotated[
+        Literal["markdown", "csv", "latex", "html", "json"], typer.Option(help="Form of the output.")
+    ] = "markdown",
+    flips: Annotated[int, typer.Option(metavar="N", min=0, help="Problems to list per direction.")] = 20,
     pool_seeds: Annotated[
         bool, typer.Option(help="Models that differ by their seed only are one recipe; join run folders with commas.")
     ] = False,
-    power: Annotated[bool, typer.Option(help="Smallest difference that such runs can detect, before a run.")] = False,
-    problems: Annotated[int, typer.Option(help="--power without a run: number of problems.")] = 500,
-    score: Annotated[float, typer.Option(help="--power without a run: baseline's pass@1 as a share.")] = 0.3,
+    power: Annotated[
+        bool,
+        typer.Option(
+            help="Smallest difference that such runs can detect, before a run.", rich_help_panel="Before a run"
+        ),
+    ] = False,
+    problems: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="--power without a run: number of problems.", rich_help_panel="Before a run"
+        ),
+    ] = 500,
+    score: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            max=1.0,
+            help="--power without a run: baseline's pass@1 as a share.",
+            rich_help_panel="Before a run",
+        ),
+    ] = 0.3,
     agreement: Annotated[
-        float | None, typer.Option(help="--power: correlation of two models' chances per problem. [default: 0.8]")
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="--power: correlation of two models' chances per problem.",
+            show_default="0.8",
+            rich_help_panel="Before a run",
+        ),
     ] = None,
 ) -> None:
     """Compare two runs problem by problem: difference with interval, exact test, problems won and lost."""

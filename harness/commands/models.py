@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mtp_eval.harness.commands.options import command
 
+
+@command("mtp-eval models", "mtp-eval models checkpoints")
 def models(
-    folder: Annotated[Path, typer.Argument(help="Where to look for checkpoint folders.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Where to look for checkpoint folders.", exists=True, file_okay=False)
+    ] = Path(),
 ) -> None:
     """List the forms of a model spec, and the checkpoints found below a folder."""
     from mtp_eval.harness.backends.registry import spec_forms

@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
+from mtp_eval.harness.commands.options import command
 
+
+@command("mtp-eval nightly nightly.toml --dry-run", "mtp-eval nightly nightly.toml --accept")
 def nightly(
-    config: Annotated[Path, typer.Argument(help="TOML file; see docs/nightly.md.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="See docs/nightly.md.")],
     night: Annotated[
-        str | None, typer.Option(help="Name of the night. [default: the time, or an unfinished night]")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name of the night.", show_default="the time, or that of an unfinished night"
+        ),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Take tonight's scores as the good level, whatever the comparison says.")
@@ -22,8 +28,10 @@ def nightly(
     from mtp_eval.harness.nightly.config import newest, read_nightly
     from mtp_eval.harness.nightly.night import check_baseline, evaluate_night
     from mtp_eval.harness.nightly.output import decide, summary, write_outputs
+    from mtp_eval.harness.outputs import try_folder
 
     settings = read_nightly(config)
+    try_folder(settings.out, "out")
     if dry_run:
         check_baseline(settings)
         for step in settings.train:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from mtp_eval.harness.commands.options import command
 
+
+@command("mtp-eval presets", "mtp-eval train listops-n4 --out ckpt")
 def presets() -> None:
     """List the training presets with their sizes, and what the small ones reach."""
     from mtp_eval.harness.models.size import model_size

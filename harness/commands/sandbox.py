@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-app = typer.Typer(help="The sandbox that runs generated programs.", no_args_is_help=True)
+from mtp_eval.harness.commands.lazy import group
+from mtp_eval.harness.commands.options import Given, command
+
+if TYPE_CHECKING:
+    from mtp_eval.harness.evaluation.execution import ExecutionOptions
 
 
-@app.callback()
-def _root() -> None:
-    """Keep the subcommand even while there is only one."""
+def execution_options() -> type[ExecutionOptions]:
+    """The options of every command that executes programs."""
+    from mtp_eval.harness.evaluation.execution import ExecutionOptions
+
+    return ExecutionOptions
 
 
-@app.command()
-def check(
-    isolation: Annotated[str, typer.Option(help="full, or process where the host cannot give that.")] = "full",
-) -> None:
+@command("mtp-eval sandbox check", "mtp-eval sandbox check --isolation process", config=execution_options)
+def check(given: Given) -> None:
     """Print the layers in force, run the probes that prove them, and exit with 4 when anything is missing or fails."""
-    from mtp_eval.harness.evaluation.session import open_pool
     from mtp_eval.sandbox.errors import IsolationUnavailable
     from mtp_eval.sandbox.probes import run_probes
 
-    with open_pool(workers=1, timeout=2.0, memory_bytes=1 << 30, isolation=isolation) as pool:
+    options = execution_options().given({"workers": 1, **given})
+    with options.open() as pool:
         print(f"isolation: {pool.isolation}")
         for layer, state in pool.layers.items():
             print(f"  {layer:<20} {state}")
@@ -37,4 +41,14 @@ def check(
                 failed.append(result.probe.name)
     if failed:
         raise IsolationUnavailable(f"the probes {', '.join(failed)} got through; do not run untrusted programs here")
-    print(f"all probes held; programs run with isolation {isolation!r}")
+    print(f"all probes held; programs run with isolation {options.isolation!r}")
+
+
+sandbox = group({"Commands": {"check": lambda: check}})
+
+
+@sandbox.callback()
+def _sandbox(context: typer.Context) -> None:
+    """Look at the sandbox that runs generated programs."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())

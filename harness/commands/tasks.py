@@ -1,4 +1,4 @@
-"""`mtp-eval tasks` and `mtp-eval tasks check`: what there is to measure, and whether it measures here."""
+"""`mtp-eval tasks`, `tasks check` and `tasks extract`: what there is to measure, and whether it measures here."""
 
 from __future__ import annotations
 
@@ -7,48 +7,28 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of benchmark files; else MTP_EVAL_DATA.")]
+from mtp_eval.harness.commands.lazy import group
+from mtp_eval.harness.commands.options import DataDir, Given, command
+from mtp_eval.harness.commands.sandbox import execution_options
 
 
-@app.callback(invoke_without_command=True)
-def tasks(context: typer.Context, data_dir: DataDir = None) -> None:
-    """List tasks with protocols, sizes, licences and sources; `check` tests them."""
-    if context.invoked_subcommand is None:
-        list_tasks(data_dir)
-
-
-def list_tasks(data_dir: Path | None) -> None:
-    """One block a task: tab-separated on the first line, its protocols indented below."""
-    from mtp_eval.tasks.registry import here, plugin_names, task_infos
-
-    for name in plugin_names():
-        print(f"{name}\tof an installed plug-in")
-    for info in task_infos():
-        print(
-            f"{info.name}\t{info.size:,} problems\t{info.summary}\t{info.licence}\t{info.source}\t{here(info, data_dir)}"
-        )
-        print(f"    {'  '.join(f'{info.name}@{protocol}' for protocol in info.protocols)}")
-
-
-@app.command("check")
+@command("mtp-eval tasks check", "mtp-eval tasks check humaneval mbpp --timeout 10", config=execution_options)
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[TASK...]", help="All tasks by default.")] = None,
+    given: Given,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK...", help="Names of tasks.", show_default="all")
+    ] = None,
     data_dir: DataDir = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of the sandbox.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for a program that brings no limit of its own.")] = 3.0,
-    isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
 ) -> None:
     """Run references and cheats through the sandbox; exit code 1 if a check fails."""
     from mtp_eval.harness.errors import MtpEvalError
-    from mtp_eval.harness.evaluation.session import open_pool
     from mtp_eval.harness.evaluation.task_check import check_task
     from mtp_eval.tasks.errors import TaskError
     from mtp_eval.tasks.known_issues import known_issues
     from mtp_eval.tasks.registry import load_task, task_names
 
     failed: list[str] = []
-    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:
+    with execution_options().given(given).open() as pool:
         for name in names or task_names():
             try:
                 task = load_task(name, data_dir=data_dir)
@@ -67,21 +47,46 @@ def check(
         raise MtpEvalError(f"{len(failed)} tasks do not hold here: {', '.join(failed)}")
 
 
-@app.command("extract")
+@command(
+    "mtp-eval tasks extract runs/mine",
+    "mtp-eval tasks extract runs/mine --no-execute",
+    config=execution_options,
+)
 def extract(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    given: Given,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
     data_dir: DataDir = None,
     execute: Annotated[bool, typer.Option(help="Also run the programs, for the score under each rule.")] = True,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of the sandbox.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for a program that brings no limit of its own.")] = 3.0,
-    isolation: Annotated[str, typer.Option(help="full or process.")] = "full",
 ) -> None:
     """Show what each extraction rule makes of a run's raw completions, and the score under it."""
     from mtp_eval.harness.evaluation.extraction import report_rules, rule_table
-    from mtp_eval.harness.evaluation.session import open_pool
 
+    options = execution_options().given(given)
     if not execute:
         print(rule_table(list(report_rules(run, data_dir, None))))
         return
-    with open_pool(workers=workers, timeout=timeout, memory_bytes=1 << 30, isolation=isolation) as pool:
+    with options.open() as pool:
         print(rule_table(list(report_rules(run, data_dir, pool))))
+
+
+tasks = group({"Commands": {"check": lambda: check, "extract": lambda: extract}})
+
+
+@tasks.callback()
+def _tasks(context: typer.Context, data_dir: DataDir = None) -> None:
+    """List tasks with protocols, sizes, licences and sources; `check` tests them."""
+    if context.invoked_subcommand is None:
+        list_tasks(data_dir)
+
+
+def list_tasks(data_dir: Path | None) -> None:
+    """One block a task: tab-separated on the first line, its protocols indented below."""
+    from mtp_eval.tasks.registry import here, plugin_names, task_infos
+
+    for name in plugin_names():
+        print(f"{name}\tof an installed plug-in")
+    for info in task_infos():
+        print(
+            f"{info.name}\t{info.size:,} problems\t{info.summary}\t{info.licence}\t{info.source}\t{here(info, data_dir)}"
+        )
+        print(f"    {'  '.join(f'{info.name}@{protocol}' for protocol in info.protocols)}")

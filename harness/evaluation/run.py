@@ -19,7 +19,7 @@ from mtp_eval.harness.evaluation.decoding_choice import Resolution
 from mtp_eval.harness.evaluation.direct import completions_of
 from mtp_eval.harness.evaluation.judging import Candidate, Judge
 from mtp_eval.harness.evaluation.references import check_references
-from mtp_eval.harness.evaluation.session import Clock, open_pool, open_store
+from mtp_eval.harness.evaluation.session import Clock, open_store
 from mtp_eval.harness.evaluation.shards import Shard, default_folder, load_tasks, missing_shards
 from mtp_eval.harness.evaluation.verification import verify_decoding
 from mtp_eval.harness.progress import progress
@@ -87,7 +87,7 @@ def run(config: RunConfig) -> RunResult:
         label: open_backend(spec, device=config.device, dtype=config.dtype)
         for label, spec in zip(labels, config.model, strict=True)
     }
-    with open_pool(**config.pool_options()) as pool:
+    with config.open() as pool:
         header = run_header(
             config.result_relevant(),
             models={label: backend.facts() for label, backend in backends.items()},

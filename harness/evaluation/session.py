@@ -1,4 +1,4 @@
-"""What a session of work on a run opens: the sandbox's pool, the run's folder, and a clock."""
+"""What a session of work on a run opens: the run's folder, and a clock."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox import Executor, Pool
-
-
-def open_pool(*, workers: int | None, timeout: float, memory_bytes: int, isolation: str) -> Executor:
-    """The executor of a run: the local pool. The one place in harness/ that chooses.
-
-    Raises:
-        SandboxOptionError: a number or an isolation that cannot be used.
-        IsolationUnavailable: a layer of the isolation asked for is missing here.
-    """
-    return Pool(workers=workers, timeout_seconds=timeout, memory_bytes=memory_bytes, isolation=isolation)
 
 
 def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:

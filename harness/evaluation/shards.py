@@ -6,6 +6,7 @@ Everything here is a pure function of the config, so that a resumed run repeats 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,12 +72,19 @@ def load_tasks(config: RunConfig) -> list[LoadedTask]:
         TaskError: an unknown task, or data that is missing or broken.
     """
     loaded = [load_task(name, data_dir=config.data_dir) for name in config.task]
-    problems = [tuple(task.problems()[: config.limit]) for task in loaded]
+    problems = [first_of(task.problems(), config.limit) for task in loaded]
     names = [task.name for task in loaded]
     return [
         LoadedTask(task.name if names.count(task.name) == 1 else task.protocol, task, of_task)
         for task, of_task in zip(loaded, problems, strict=True)
     ]
+
+
+def first_of(problems: Sequence[Problem], limit: float | None) -> tuple[Problem, ...]:
+    """The first `limit` problems; below 1 it is a share of them, rounded up."""
+    if limit is None:
+        return tuple(problems)
+    return tuple(problems[: limit if isinstance(limit, int) else math.ceil(limit * len(problems))])
 
 
 def requests_of(task: LoadedTask, config: RunConfig, temperature: float) -> list[Request]:

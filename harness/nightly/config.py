@@ -8,35 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from mtp_eval.harness.config import Config, Names, checked, read_toml, validation_message
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.config import RunConfig, read_toml, validation_message
+from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.results.scores.cells import natural_key
 
 PREFIXES = ("samples:", "meta:", "hf:")
 NOT_IN_RUN = ("model", "task", "out")
 
 
-class TrainStep(BaseModel):
+class TrainStep(Config):
     """A checkpoint to train before the evaluation, unless it is there and finished."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = Field(description="a preset's name, or a TOML file as for `mtp-eval train`")
     out: Path
     set: Mapping[str, Any] = Field(default_factory=dict, description='changed keys, such as {"optimizer.steps" = 100}')
 
 
-class NightlyConfig(BaseModel):
+class NightlyConfig(Config):
     """The keys of nightly.toml; docs/nightly.md has them with examples."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: Mapping[str, str] = Field(
         min_length=1, description="series name -> model spec, or a glob of which the newest counts"
     )
-    task: tuple[str, ...] = Field(min_length=1)
+    task: Names = Field(min_length=1)
     out: Path = Path("nightly")
     baseline: str = Field(
         default="last-good", description="last-good, previous, first, the name of a series, or FOLDER[::MODEL]"
@@ -61,7 +58,7 @@ class NightlyConfig(BaseModel):
         try:
             return RunConfig.model_validate({**self.run, "model": (spec,), "task": (task,), "out": out})
         except ValidationError as error:
-            raise InputError(f"[run]: {validation_message(error)}") from None
+            raise InputError(f"[run]: {validation_message(error, RunConfig)}") from None
 
 
 def read_nightly(path: Path) -> NightlyConfig:
@@ -70,14 +67,10 @@ def read_nightly(path: Path) -> NightlyConfig:
     Raises:
         InputError: no such file, not TOML, an unknown key or a wrong value.
     """
-    values = read_toml(path, NightlyConfig.model_fields)
-    values["run"] = {key.replace("-", "_"): value for key, value in values.get("run", {}).items()}
-    if isinstance(values.get("task"), str):
-        values["task"] = [values["task"]]
-    try:
-        config = NightlyConfig.model_validate(values)
-    except ValidationError as error:
-        raise InputError(f"{path}: {validation_message(error)}") from None
+    values = read_toml(path, NightlyConfig)
+    if isinstance(values.get("run"), dict):
+        values["run"] = {key.replace("-", "_"): value for key, value in values["run"].items()}
+    config = checked(NightlyConfig, values, path)
     for task in config.task:
         config.run_config("checked", task, config.out)
     return config

@@ -1,0 +1,38 @@
+"""How programs are executed: the four options that every command has that executes any."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from mtp_eval.harness.config import Config
+from mtp_eval.sandbox import Executor, Pool
+
+Isolation = Literal["full", "process"]
+
+
+class ExecutionOptions(Config):
+    """The sandbox's options; `open` makes the executor that they describe."""
+
+    GROUP: ClassVar[str] = "Executing"
+
+    timeout: float = Field(default=3.0, gt=0.0, allow_inf_nan=False, description="Seconds per program.")
+    memory_bytes: int = Field(default=1 << 30, ge=1 << 26, description="Memory per program, in bytes.")
+    isolation: Isolation = Field(default="full", description="process is weaker, for hosts that cannot give full.")
+    workers: int | None = Field(
+        default=None, ge=1, description="Programs executed at once.", json_schema_extra={"default": "one per core"}
+    )
+
+    def open(self) -> Executor:
+        """The executor of a run: the local pool. The one place in harness/ that chooses.
+
+        Raises:
+            IsolationUnavailable: a layer of the isolation asked for is missing here.
+        """
+        return Pool(
+            workers=self.workers,
+            timeout_seconds=self.timeout,
+            memory_bytes=self.memory_bytes,
+            isolation=self.isolation,
+        )

@@ -1,0 +1,47 @@
+"""Trying output paths before work starts, so that nothing that was computed is lost because it cannot be written."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mtp_eval.harness.errors import InputError
+
+
+def try_file(path: Path | None, option: str) -> None:
+    """See whether a file can be written there, without writing it; None was not asked for.
+
+    Raises:
+        InputError: it is a folder, or there is no place where it could be made.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder; name a file in it, such as {path / 'out'}")
+    if path.exists() and not path.is_file():  # a pipe or a device: it takes what it is given
+        return
+    try_place(path.parent, option, path)
+
+
+def try_folder(path: Path | None, option: str) -> None:
+    """See whether files can be written below this folder, which need not exist yet; None was not asked for.
+
+    Raises:
+        InputError: it is a file, or there is no place where it could be made.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{option} {path} is a file; name a folder, which may be a new one")
+    try_place(path, option, path)
+
+
+def try_place(folder: Path, option: str, wanted: Path) -> None:
+    """Make a file and remove it again in the folder, or in the nearest one above it that exists."""
+    try:
+        existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".mtp-eval-"):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{option} {wanted} cannot be written ({reason}); name another place") from None

@@ -1,0 +1,9 @@
+"""Words that options take: formats and layouts of tables, states of runs. Imports nothing, so that --help can list them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+TableFormat = Literal["markdown", "csv", "latex", "html"]
+TableStyle = Literal["standard", "by-n", "by-size", "speed", "overhead", "temperature"]
+RunState = Literal["complete", "incomplete", "unfinished"]
