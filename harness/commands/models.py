@@ -12,16 +12,16 @@ from mtp_eval.harness.commands.options import command
 
 @command("mtp-eval models", "mtp-eval models checkpoints")
 def models(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to look for checkpoint folders.", exists=True, file_okay=False)
-    ] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Where to look for checkpoint folders.")] = Path(),
 ) -> None:
     """List the forms of a model spec, and the checkpoints found below a folder."""
     from mtp_eval.harness.backends.registry import spec_forms
-    from mtp_eval.harness.errors import MtpEvalError
+    from mtp_eval.harness.errors import InputError, MtpEvalError
     from mtp_eval.harness.models.checkpoint import MANIFEST, checkpoint_info
     from mtp_eval.harness.progress import say
 
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; name one that holds checkpoints, or none to look here")
     say("A model is named by:")
     for form in spec_forms():
         say(f"  {form!s:<18} {form.meaning}")
