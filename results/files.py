@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all."""
+"""Files that are either wholly there or not at all, and the last line of those that grow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -37,6 +37,36 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def append_all(descriptor: int, data: bytes) -> None:
+    """Write every byte at the end of an open file and flush it to the disk, or leave the file as it was.
+
+    Raises:
+        OSError: no space left, or a failing disk.
+    """
+    size_before = os.fstat(descriptor).st_size
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size_before)
+        raise
+
+
+def last_line(file: BinaryIO, window: int = 1 << 20) -> tuple[int, bytes]:
+    """Where the last line of an open file starts, and the line with its line break, if it has one."""
+    size = file.seek(0, os.SEEK_END)
+    while True:
+        start = max(0, size - window)
+        file.seek(start)
+        tail = file.read(size - start)
+        cut = tail.rfind(b"\n", 0, len(tail) - 1)
+        if cut >= 0 or start == 0:
+            return start + cut + 1, tail[cut + 1 :]
+        window *= 8
 
 
 def without_nan(value: Any) -> Any:

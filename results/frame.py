@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtp_eval.results.facts import model_fact
-from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.header import RunHeader
+from mtp_eval.results.record import Record
+from mtp_eval.results.scores.cells import Cell, read_cells
 from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.store import RunStore
 
@@ -83,26 +84,30 @@ def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) ->
     """One row per completion of one run or several.
 
     Raises:
-        FileNotFoundError, ValueError: a folder that holds no run, or none that can be read.
+        RunError: a folder that holds no run, or none that can be read.
     """
+    stores = _stores(folders)
+    return completions_frame([(store.folder, store.header, store.records()) for store in stores], texts)
+
+
+def completions_frame(runs: Iterable[tuple[Path, RunHeader, Iterable[Record]]], texts: bool = False) -> pd.DataFrame:
+    """One row per record; for each run its folder, its header and its records."""
     import pandas as pd
 
     rows = []
-    for store in _stores(folders):
-        header = store.header
-        protocols = {name: task.get("protocol") for name, task in header.get("tasks", {}).items()}
-        facts = {label: _model_facts(header, label) for label in header.get("models", {})}
-        own = header["config"].get("temperature")
-        for record in store.records():
-            row: dict[str, Any] = {"run": store.folder.name, "model": record.model, **facts.get(record.model, {})}
-            row |= {"protocol": protocols.get(record.task), "top_p": header["config"].get("top_p")}
-            row |= {name: getattr(record, name) for name in COMPLETION_COLUMNS if hasattr(record, name)}
-            given = record.stop_reason == "given"  # read from a file: how it was sampled is not known
-            heat = own if record.temperature is None else record.temperature
+    for folder, header, records in runs:
+        facts = {label: _model_facts(header, label) for label in header.models}
+        protocols = {name: header.task(name).protocol for name in header.tasks}
+        for record in records:
+            row: dict[str, Any] = {"run": folder.name, "model": record.model, **facts.get(record.model, {})}
+            row |= {"protocol": protocols.get(record.task), "top_p": header.top_p}
+            row |= {name: value for name, value in record.to_row().items() if name in COMPLETION_COLUMNS}
+            row |= {"passed": record.passed, "judged": record.judged}
+            given = record.completion.stop_reason == "given"  # read from a file: how it was sampled is not known
+            heat = header.temperature if record.temperature is None else record.temperature
             row["temperature"] = float("nan") if given else _number(heat)
-            row["judged"] = record.verdict != "infrastructure_error"
             if texts:
-                row |= {"completion": record.completion, "program": record.program}
+                row |= {"completion": record.completion.text, "program": record.program}
             row |= {f"tag_{name}": value for name, value in record.tags.items()}
             rows.append(row)
     known = [*COMPLETION_COLUMNS, *(TEXT_COLUMNS if texts else ())]
@@ -114,43 +119,51 @@ def load_scores(folders: Folder | Iterable[Folder], ks: Sequence[int] | None = N
     """One row per model, task, group, temperature and k, with 95 % intervals; `ks` None takes each run's own.
 
     Raises:
-        FileNotFoundError, ValueError: a folder that holds no run, or none that can be read.
+        RunError: a folder that holds no run, or none that can be read.
     """
+    stores = _stores(folders)
+    return scores_frame([(store.folder, store.header, read_cells(store)) for store in stores], ks)
+
+
+def scores_frame(
+    runs: Iterable[tuple[Path, RunHeader, Sequence[Cell]]], ks: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """One row per cell and k; for each run its folder, its header and its cells."""
     import pandas as pd
 
-    rows = []
-    for store in _stores(folders):
-        header = store.header
-        for cell in read_cells(store):
-            task = header.get("tasks", {}).get(cell.task, {})
-            for k in ks or header["config"].get("k", (1,)):
-                score = cell.score(int(k))
-                interval = mean_interval(score.values)
-                rows.append(
-                    {
-                        "run": store.folder.name,
-                        "config_sha256": header.get("config_sha256"),
-                        "created": header.get("created"),
-                        "model": cell.model,
-                        **_model_facts(header, cell.model),
-                        "task": cell.task,
-                        "group": cell.group,
-                        "protocol": task.get("protocol"),
-                        "data_sha256": task.get("data_sha256"),
-                        "n_problems": len(score.problem_ids),
-                        "n_samples": int((cell.n + cell.broken).min()),
-                        "temperature": _number(cell.temperature),
-                        "top_p": header["config"].get("top_p"),
-                        "k": int(k),
-                        "score": score.mean,
-                        "low95": interval.low,
-                        "high95": interval.high,
-                        "reason": score.reason or "",
-                        "tokens_per_forward": cell.tokens_per_forward,
-                        "infrastructure_errors": cell.verdicts.get("infrastructure_error", 0),
-                    }
-                )
+    rows = [
+        {"run": folder.name, **_score_row(header, cell, k)}
+        for folder, header, cells in runs
+        for cell in cells
+        for k in (ks or header.ks)
+    ]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def _score_row(header: RunHeader, cell: Cell, k: int) -> dict[str, Any]:
+    task, score = header.task(cell.task), cell.score(k)
+    interval = mean_interval(score.values)
+    return {
+        "config_sha256": header.data.get("config_sha256"),
+        "created": header.data.get("created"),
+        "model": cell.model,
+        **_model_facts(header, cell.model),
+        "task": cell.task,
+        "group": cell.group,
+        "protocol": task.protocol,
+        "data_sha256": task.data_sha256,
+        "n_problems": len(score.problem_ids),
+        "n_samples": cell.samples[0],
+        "temperature": _number(cell.temperature),
+        "top_p": header.top_p,
+        "k": k,
+        "score": score.mean,
+        "low95": interval.low,
+        "high95": interval.high,
+        "reason": score.reason or "",
+        "tokens_per_forward": cell.tokens_per_forward,
+        "infrastructure_errors": cell.n_broken,
+    }
 
 
 def _stores(folders: Folder | Iterable[Folder]) -> list[RunStore]:
@@ -158,8 +171,8 @@ def _stores(folders: Folder | Iterable[Folder]) -> list[RunStore]:
     return [RunStore.read(Path(folder)) for folder in given]
 
 
-def _model_facts(header: Mapping[str, Any], label: str) -> dict[str, float]:
-    return {name: _number(model_fact(header, label, name)) for name in ("n_future", "parameters", "seed")}
+def _model_facts(header: RunHeader, label: str) -> dict[str, float]:
+    return {name: _number(header.fact(label, name)) for name in ("n_future", "parameters", "seed")}
 
 
 def _number(value: Any) -> float:

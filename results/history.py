@@ -7,17 +7,16 @@ writing a night again replaces that night's rows. Not covered: completions, whic
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtp_eval.results.errors import OptionError
-from mtp_eval.results.files import sync_folder
-from mtp_eval.results.scores.cells import INFRASTRUCTURE_ERROR
+from mtp_eval.results.files import write_atomically
 from mtp_eval.results.scores.intervals import mean_interval
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import Run, percent
+from mtp_eval.results.tables.standard import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,21 +79,17 @@ def add_to_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFram
     both = new if old.empty else pd.concat([old, new], ignore_index=True)
     both = both.drop_duplicates(KEY, keep="last").reset_index(drop=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    both.to_parquet(temporary, index=False)
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    write_atomically(path, both.to_parquet(index=False))
     return both
 
 
 def history_rows(
-    night: str, series: str, spec: str, run: Run, ks: Sequence[int], folder: str, regressed: bool
+    night: str, series: str, spec: str, run: ScoredRun, ks: Sequence[int], folder: str, regressed: bool
 ) -> list[dict[str, Any]]:
     """One run's rows."""
-    header, cells = run
-    rows = []
-    for cell in cells:
-        task = header.get("tasks", {}).get(cell.task, {})
+    header, rows = run.header, []
+    for cell in run.cells:
+        task = header.task(cell.task)
         for k in ks:
             score = cell.score(k)
             interval = mean_interval(score.values)
@@ -103,22 +98,22 @@ def history_rows(
                     "night": night,
                     "series": series,
                     "checkpoint": spec,
-                    "weights_sha256": str(header.get("models", {}).get(cell.model, {}).get("sha256") or ""),
+                    "weights_sha256": str(header.model(cell.model).get("sha256") or ""),
                     "task": cell.task,
                     "group": cell.group,
-                    "protocol": str(task.get("protocol")),
-                    "data_sha256": str(task.get("data_sha256")),
+                    "protocol": str(task.protocol),
+                    "data_sha256": str(task.data_sha256),
                     "n_problems": len(cell.problem_ids),
-                    "n_samples": int((cell.n + cell.broken).min()),
+                    "n_samples": cell.samples[0],
                     "temperature": float("nan") if cell.temperature is None else cell.temperature,
                     "k": k,
                     "score": score.mean,
                     "low95": interval.low,
                     "high95": interval.high,
                     "tokens_per_forward": cell.tokens_per_forward,
-                    "infrastructure_errors": cell.verdicts.get(INFRASTRUCTURE_ERROR, 0),
+                    "infrastructure_errors": cell.n_broken,
                     "regressed": regressed,
-                    "config_sha256": str(header.get("config_sha256")),
+                    "config_sha256": header.config_sha256,
                     "run_folder": folder,
                 }
             )

@@ -9,9 +9,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.results.store import METRICS_FILE, RUN_FILE, RunStore
+from mtp_eval.results.header import RUN_FILE, RunHeader, read_header
+from mtp_eval.results.scores.metrics import METRICS_FILE
 from mtp_eval.results.tables.render import Column, Table, text_entry
-from mtp_eval.results.tables.standard import isolation_name, percent
+from mtp_eval.results.tables.standard import percent
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class PastRun:
     """A run's header and, where it finished once, its metrics."""
 
     folder: Path
-    header: dict[str, Any]
+    header: RunHeader
     metrics: dict[str, Any] | None
 
     @property
@@ -48,23 +49,23 @@ def find_runs(root: Path) -> Iterator[PastRun]:
     found = []
     for path in root.rglob(RUN_FILE):
         try:
-            header = RunStore.read(path.parent).header
+            header = read_header(path.parent)
             metrics_path = path.with_name(METRICS_FILE)
             metrics = json.loads(metrics_path.read_text("utf-8")) if metrics_path.exists() else None
         except (ValueError, OSError):
             continue
         found.append(PastRun(path.parent, header, metrics))
-    yield from sorted(found, key=lambda run: (str(run.header.get("created", "")), str(run.folder)))
+    yield from sorted(found, key=lambda run: (run.header.created, str(run.folder)))
 
 
 def keep(run: PastRun, model: str | None, task: str | None, since: str | None, state: str | None) -> bool:
     """Whether a run passes the filters: patterns with * for model and task, a date such as 2026-11-01 for `since`."""
-    if model and not any(fnmatch(label, model) for label in run.header.get("models", {})):
+    if model and not any(fnmatch(label, model) for label in run.header.models):
         return False
-    names = [*run.header.get("tasks", {}), *(str(t.get("protocol")) for t in run.header.get("tasks", {}).values())]
+    names = [*run.header.tasks, *(str(run.header.task(name).protocol) for name in run.header.tasks)]
     if task and not any(fnmatch(name, task) for name in names):
         return False
-    if since and str(run.header.get("created", "")) < since:
+    if since and run.header.created < since:
         return False
     return state in (None, run.state)
 
@@ -75,21 +76,19 @@ def runs_table(runs: Sequence[PastRun], root: Path) -> Table:
     columns = [Column(name, name in ("samples", "T")) for name in names]
     rows = []
     for run in runs:
-        config = run.header.get("config", {})
-        heat = config.get("temperature")
-        shown = "/".join(f"{t:g}" for t in heat) if isinstance(heat, list) else heat
+        header = run.header
         folder = run.folder.relative_to(root) if run.folder.is_relative_to(root) else run.folder
         facts = (
             folder,
-            str(run.header.get("created", ""))[:16],
-            ", ".join(run.header.get("models", {})),
-            ", ".join(run.header.get("tasks", {})),
-            config.get("n_samples"),
-            shown,
-            isolation_name(run.header),
+            header.created[:16],
+            ", ".join(header.models),
+            ", ".join(header.tasks),
+            header.n_samples,
+            "/".join(f"{t:g}" for t in header.temperatures),
+            header.isolation,
             run.state,
             run.scores,
-            str(run.header.get("config_sha256", ""))[:8],
+            header.config_sha256[:8],
         )
         rows.append(tuple(text_entry(fact) for fact in facts))
     return Table(tuple(columns), tuple(rows), f"{len(rows):,} runs below {root}.")

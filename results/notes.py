@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mtp_eval.results.record import Record
+from mtp_eval.sandbox.outcome import Verdict
 
 MANY = 0.5
 FENCES = ("```", "~~~")
@@ -26,15 +27,16 @@ class _Counts:
 
     def add(self, record: Record) -> None:
         self.n += 1
-        self.cut += record.prompt_tokens_cut > 0
-        self.context += record.stop_reason == "context"
-        self.empty += not record.completion.strip()
-        self.syntax += record.verdict == "syntax_error"
-        self.fenced += any(fence in record.completion for fence in FENCES)
-        self.broken += record.verdict == "infrastructure_error"
-        self.sensitive += record.timeout_sensitive
-        if not self.example and record.verdict == "syntax_error":
-            self.example = f"{record.problem_id} sample {record.sample}: {record.error}"
+        completion, outcome = record.completion, record.outcome
+        self.cut += completion.prompt_tokens_cut > 0
+        self.context += completion.stop_reason == "context"
+        self.empty += not completion.text.strip()
+        self.syntax += outcome.verdict is Verdict.SYNTAX_ERROR
+        self.fenced += any(fence in completion.text for fence in FENCES)
+        self.broken += not record.judged
+        self.sensitive += outcome.timeout_sensitive
+        if not self.example and outcome.verdict is Verdict.SYNTAX_ERROR:
+            self.example = f"{record.problem_id} sample {record.sample}: {outcome.error}"
 
 
 def notes(records: Iterable[Record]) -> list[str]:

@@ -1,14 +1,46 @@
-"""One line of a run's journal: a completion, the program made of it, and what became of that."""
+"""One line of a run's journal: a completion, the program made of it, and what became of that.
+
+In Python a record holds a `Completion` and an `Outcome`; in the journal it is one flat JSON object, whose keys are the
+names of their fields (`COMPLETION_KEYS` has the four that are called otherwise there). A field that `Completion` or
+`Outcome` gets later is journalled without a change here, on the lines where it differs from its default.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, NamedTuple
+
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion
 
 SCHEMA_VERSION = 1
+COMPLETION_KEYS = {
+    "text": "completion",
+    "wall_seconds": "generation_wall_seconds",
+    "cpu_seconds": "generation_cpu_seconds",
+}
+NOT_JOURNALLED = ("isolation",)
+"""Fields that are the same for all records of a run and stand in its header."""
+FIRST_KEYS = (
+    "model", "task", "problem_id", "sample", "prompt_sha256", "completion", "program", "verdict", "error", "prompt_tokens",
+    "prompt_tokens_cut", "n_tokens", "n_forwards", "stop_reason", "n_drafted", "n_accepted", "generation_wall_seconds",
+    "generation_cpu_seconds", "wall_seconds", "cpu_seconds", "peak_bytes", "same_interpreter", "n_retries",
+    "timeout_sensitive", "temperature", "tags",
+)  # fmt: skip
+"""The keys that every line has, in their order; later ones follow, where they say something."""
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "float | None": (float, int, type(None)),
+    "tuple[int, ...]": (list, tuple),
+    "Mapping[str, str]": (dict,),
+}
+"""What the journal may hold for a field of such an annotation."""
 
 
 def sha256_text(text: str) -> str:
@@ -18,56 +50,82 @@ def sha256_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The journal's line; (model, task, problem_id, sample) is unique in a run.
+    """A judged completion; (model, task, problem_id, sample) is unique in a run.
 
-    `completion` is the model's raw text; `program` is the source that was executed; `verdict` is a value of
-    `sandbox.outcome.Verdict`. Times are in seconds, sizes in bytes. Readers ignore keys they do not know.
-    `temperature` is set in runs over several temperatures (whose samples are numbered on from one to the next); None
-    means the run's own.
+    Args:
+        completion: what the model wrote, raw, with its token and forward counts.
+        program: the source that was executed.
+        outcome: the verdict on it and what it cost.
+        temperature: set in runs over several temperatures, whose samples are numbered on from one to the next; None means
+            the run's own.
+        tags: the problem's labels, such as {"domain": "in"}.
     """
 
     model: str
     task: str
-    problem_id: str
-    sample: int
     prompt_sha256: str
-    completion: str
+    completion: Completion
     program: str
-    verdict: str
-    error: str = ""
-    prompt_tokens: int = 0
-    prompt_tokens_cut: int = 0
-    n_tokens: int = 0
-    n_forwards: int = 0
-    stop_reason: str = "given"
-    n_drafted: tuple[int, ...] = ()
-    n_accepted: tuple[int, ...] = ()
-    generation_wall_seconds: float = 0.0
-    generation_cpu_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_bytes: int = 0
-    same_interpreter: bool = False
-    n_retries: int = 0
-    timeout_sensitive: bool = False
+    outcome: Outcome
     temperature: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def problem_id(self) -> str:
+        """The problem that the completion is for."""
+        return self.completion.problem_id
+
+    @property
+    def sample(self) -> int:
+        """The number of the completion among those for its problem."""
+        return self.completion.sample
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the program."""
+        return self.outcome.verdict
+
+    @property
     def passed(self) -> bool:
         """Whether the verdict is a pass."""
-        return self.verdict == "passed"
+        return self.outcome.passed
+
+    @property
+    def judged(self) -> bool:
+        """Whether the verdict says anything about the program."""
+        return self.outcome.verdict is not Verdict.INFRASTRUCTURE_ERROR
 
     @property
     def key(self) -> tuple[str, str, str, int]:
         """What identifies the record within its run."""
-        return (self.model, self.task, self.problem_id, self.sample)
+        return (self.model, self.task, self.completion.problem_id, self.completion.sample)
+
+    def to_row(self) -> dict[str, Any]:
+        """The record as a flat dictionary with the journal's keys."""
+        given = {f.key: getattr(part, f.name) for part, owned in zip(self._parts(), PARTS, strict=True) for f in owned}
+        row = {key: given[key] for key in FIRST_KEYS}
+        row["tags"] = dict(self.tags)
+        row |= {f.key: given[f.key] for f in LATER if given[f.key] != f.default}
+        return row
 
     def to_json(self) -> str:
         """One line of ASCII JSON without a line break, so that any text survives, lone surrogates included."""
-        row = {name: getattr(self, name) for name in NAMES}
-        row["tags"] = dict(self.tags)
-        return json.dumps(row, ensure_ascii=True)
+        return json.dumps(self.to_row(), ensure_ascii=True)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Record:
+        """The inverse of `to_row`; keys that are not known are ignored.
+
+        Raises:
+            ValueError: a key is missing, or its value has the wrong type.
+        """
+        own, completion, outcome = (_values(row, owned) for owned in PARTS)
+        if "verdict" in outcome:
+            outcome["verdict"] = Verdict(outcome["verdict"])
+        try:
+            return cls(**own, completion=Completion(**completion), outcome=Outcome(**outcome))
+        except TypeError as error:
+            raise ValueError(f"a field of the record is missing: {error}") from None
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -76,19 +134,47 @@ class Record:
         Raises:
             ValueError: the line is not a JSON object with the journal's fields.
         """
-        row: dict[str, Any] = json.loads(line)
+        row: Any = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError(f"expected a JSON object, got {type(row).__name__}")
-        if not row.keys() <= NAME_SET:
-            row = {name: value for name, value in row.items() if name in NAME_SET}
-        for name in ("n_drafted", "n_accepted"):
-            if name in row:
-                row[name] = tuple(row[name])
-        try:
-            return cls(**row)
-        except TypeError as error:
-            raise ValueError(f"a field of the record is missing: {error}") from None
+        return cls.from_row(row)
+
+    def _parts(self) -> tuple[Record, Completion, Outcome]:
+        return (self, self.completion, self.outcome)
 
 
-NAMES = tuple(f.name for f in fields(Record))
-NAME_SET = frozenset(NAMES)
+class _Field(NamedTuple):
+    """A field of one of a record's parts, and its key in the journal."""
+
+    key: str
+    name: str
+    types: tuple[type, ...]
+    default: Any
+
+
+def _journalled(part: type, keys: Mapping[str, str]) -> tuple[_Field, ...]:
+    """The fields of a part that stand in the journal."""
+    skipped = (*NOT_JOURNALLED, "completion", "outcome")
+    found = []
+    for f in fields(part):
+        default = None if f.default is MISSING else f.default
+        if f.name not in skipped:
+            found.append(_Field(keys.get(f.name, f.name), f.name, TYPES.get(str(f.type), ()), default))
+    return tuple(found)
+
+
+def _values(row: Mapping[str, Any], owned: tuple[_Field, ...]) -> dict[str, Any]:
+    """Constructor arguments out of a journal's line, each with its type checked."""
+    values = {}
+    for key, name, types, default in owned:
+        if key not in row:
+            continue
+        value = row[key]
+        if types and type(value) not in types:
+            raise ValueError(f"{key} is {value!r:.40}, expected {types[0].__name__}")
+        values[name] = tuple(value) if isinstance(default, tuple) else value
+    return values
+
+
+PARTS = (_journalled(Record, {}), _journalled(Completion, COMPLETION_KEYS), _journalled(Outcome, {}))
+LATER = tuple(f for owned in PARTS for f in owned if f.key not in FIRST_KEYS)

@@ -1,54 +1,118 @@
-"""What the commands on finished runs share: reading run folders, and the values of k."""
+"""A finished run, or one that is still written, as a value: `read_run(folder)`.
+
+run = read_run("runs/n4")
+print(run.table())          # the Markdown that the command prints
+scores = run.to_frame()     # a row per score, for pandas
+run.header.task("mbpp").protocol, run.models, run.cells_of("n4"), run.notes, run.timing
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from mtp_eval.results.errors import OptionError, RunError
+from mtp_eval.results.frame import completions_frame, scores_frame
+from mtp_eval.results.header import RunHeader as RunHeader
+from mtp_eval.results.notes import notes
+from mtp_eval.results.record import Record
+from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.scores.scored import ScoredRun, with_distinct_labels
+from mtp_eval.results.store import RunStore
+from mtp_eval.results.tables.render import Table
+from mtp_eval.results.tables.standard import results_table
 
 if TYPE_CHECKING:
-    from mtp_eval.results.tables.standard import Run
+    import pandas as pd
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Headers and cells of run folders; runs whose models share a label get the folder's name in front of it.
+@dataclass(frozen=True)
+class Run(ScoredRun):
+    """One run: its header, its cells (`results.scores.scored`), and the folder that they were read from."""
+
+    folder: Path = Path()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """By the label in the journal, the one that the model is shown under, where the two differ."""
+
+    @classmethod
+    def of(cls, store: RunStore) -> Self:
+        """The run in a store, as far as it has been written."""
+        return cls(store.header, read_cells(store), store.folder)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    def records(self) -> Iterator[Record]:
+        """Every completion with its verdict, in the order of the journal."""
+        for record in RunStore.read(self.folder).records():
+            label = self.labels.get(record.model)
+            yield record if label is None else replace(record, model=label)
+
+    def relabelled(self, labels: Mapping[str, str]) -> Self:
+        """The run with models renamed, in its records too; labels that are not named stay."""
+        was = {shown: label for label, shown in self.labels.items()}
+        renamed = {was.get(label, label): shown for label, shown in labels.items() if label in self.header.models}
+        return replace(super().relabelled(labels), labels={**self.labels, **renamed})
+
+    def table(self, ks: Sequence[int] | None = None, level: float = 0.95) -> Table:
+        """The standard table; `str()` of it is Markdown. `ks` None takes the run's own."""
+        return results_table([self], self.ks if ks is None else ks, level)
+
+    def to_frame(self, ks: Sequence[int] | None = None) -> pd.DataFrame:
+        """One row per score with its 95 % interval; columns are documented in `results.frame.SCORE_COLUMNS`."""
+        return scores_frame([(self.folder, self.header, self.cells)], ks)
+
+    def completions(self, texts: bool = False) -> pd.DataFrame:
+        """One row per completion; columns are documented in `results.frame.COMPLETION_COLUMNS`."""
+        return completions_frame([(self.folder, self.header, self.records())], texts)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was unusual in this run."""
+        return tuple(notes(self.records()))
+
+    @property
+    def timing(self) -> tuple[Mapping[str, Any], ...]:
+        """Wall-clock figures of each session that finished."""
+        return tuple(RunStore.read(self.folder).timing())
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """The run in a folder.
 
     Raises:
         RunError: a folder that holds no run, or none that can be read.
     """
-    from mtp_eval.results.scores.cells import with_distinct_labels
-
-    runs = [read_run(folder) for folder in folders]
-    return with_distinct_labels([folder.resolve().name for folder in folders], runs)
-
-
-def read_run(folder: Path) -> Run:
-    """Header and cells of one run folder.
-
-    Raises:
-        RunError: a folder that holds no run, or none that can be read.
-    """
-    from mtp_eval.results.scores.cells import read_cells
-    from mtp_eval.results.store import RunStore
-
-    store = RunStore.read(folder)
-    cells = read_cells(store)
-    if not cells:
+    run = Run.of(RunStore.read(Path(folder)))
+    if not run.cells:
         raise RunError(f"{folder} holds no records yet")
-    return store.header, cells
+    return run
 
 
-def wanted_ks(runs: Sequence[Run], text: str | None) -> list[int]:
+def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """Several runs; where their models share a label, the folder's name is put in front of it.
+
+    Raises:
+        RunError: a folder that holds no run, or none that can be read.
+    """
+    runs = [read_run(folder) for folder in folders]
+    return with_distinct_labels([run.name for run in runs], runs)
+
+
+def wanted_ks(runs: Sequence[ScoredRun], text: str | None) -> list[int]:
     """The k of `--k 1,10`, or every k that one of the runs was made for.
 
     Raises:
         OptionError: not a list of whole numbers from 1.
     """
     if text is None:
-        own = {int(k) for header, _ in runs for k in header["config"].get("k", (1,))}
-        return sorted(own)
+        return sorted({k for run in runs for k in run.ks})
     try:
         ks = sorted({int(part) for part in text.split(",")})
     except ValueError:

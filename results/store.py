@@ -1,13 +1,13 @@
-"""A run's folder on disk: `run.json`, the journal `records.jsonl`, and what is computed from the two.
+"""A run's folder on disk: `run.json`, the journal `records.jsonl`, and what is kept beside the two.
 
     run.json       what was asked for and where it ran; written once, never changed
     records.jsonl  one line per completion, append-only; each append is one write that is flushed to the disk
-    metrics.json   a pure function of the two above: the same bytes whether or not the run was ever interrupted
-    table.md, table.csv  the same figures for people and for spreadsheets
     timing.json    one entry per session that worked on the run: wall-clock figures, which are not reproducible
+    NAME.json      what a part of the harness keeps for a resumed run (`sidecar`)
 
-One process writes a run at a time (a lock that the system drops when the process ends, however it ends). Reading needs
-no lock. Not covered: several machines writing one journal; each shard is a run of its own.
+What is computed from them (metrics.json, table.md, table.csv) is written by `results.finish`. One process writes a run at
+a time (a lock that the system drops when the process ends, however it ends). Reading needs no lock. Not covered: several
+machines writing one journal; each shard is a run of its own.
 """
 
 from __future__ import annotations
@@ -18,26 +18,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.results.errors import RunError, RunMismatch
-from mtp_eval.results.files import dump_json, sync_folder, write_atomically
-from mtp_eval.results.journal import LOCK_FILE, repair_tail, take_lock, write_all
-from mtp_eval.results.record import SCHEMA_VERSION, Record
+from filelock import FileLock, Timeout
 
-RUN_FILE = "run.json"
+from mtp_eval.results.errors import RunError, RunLocked
+from mtp_eval.results.files import append_all, dump_json, last_line, sync_folder, write_atomically
+from mtp_eval.results.header import RUN_FILE, RunHeader, read_header, refuse_other_config
+from mtp_eval.results.record import Record
+
 JOURNAL_FILE = "records.jsonl"
-METRICS_FILE = "metrics.json"
-TIMING_FILE = "timing.json"
+LOCK_FILE = ".lock"
+Key = tuple[str, str, str, int]
 
 
 class RunStore:
-    """One run folder. Make one with `open` (to write) or `read`."""
+    """One run folder: a header that never changes and an append-only journal of records.
 
-    def __init__(self, folder: Path, header: dict[str, Any], journal: int | None, lock: int | None) -> None:
+    Writing a run, new or interrupted; the header is the content of run.json:
+
+        with RunStore.open(folder, header) as store:
+            for record in judged:
+                if record.key not in store.keys():
+                    store.append([record])  # on the disk when this returns
+            store.sidecar("decoding").write({"heads": 4})
+            finish(store, ks=[1, 10], timing={"wall_seconds": 12.5})  # results.finish
+
+    Reading one, also while it is written:
+
+        store = RunStore.read(folder)
+        for record in store.records():
+            print(record.problem_id, record.verdict, record.completion.n_tokens)
+    """
+
+    def __init__(
+        self, folder: Path, header: RunHeader, journal: int | None = None, lock: FileLock | None = None
+    ) -> None:
         self.folder = folder
         self.header = header
         self._journal = journal
         self._lock = lock
-        self._keys: set[tuple[str, str, str, int]] | None = None
+        self._keys: set[Key] | None = None
 
     @classmethod
     def open(cls, folder: Path, header: Mapping[str, Any]) -> RunStore:
@@ -52,20 +71,14 @@ class RunStore:
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give --out a folder that does not exist yet")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(folder)
+        lock = _take_lock(folder)
         try:
-            if (folder / RUN_FILE).exists():
-                stored = _read_header(folder)
-                _refuse_other_config(folder, stored, header)
-            else:
-                _refuse_foreign_folder(folder)
-                stored = json.loads(dump_json(header))
-                write_atomically(folder / RUN_FILE, dump_json(stored))
-            repair_tail(folder / JOURNAL_FILE)
-            journal = os.open(folder / JOURNAL_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            stored = _header_for(folder, header)
+            _repair_tail(folder / JOURNAL_FILE)
+            journal = os.open(folder / JOURNAL_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             sync_folder(folder)
         except BaseException:
-            os.close(lock)
+            lock.release()
             raise
         return cls(folder, stored, journal, lock)
 
@@ -74,15 +87,14 @@ class RunStore:
         """A run to look at; nothing on disk is touched, so a run that is being written can be read too.
 
         Raises:
-            RunError: there is no run at `folder`.
-            RunError: its run.json cannot be read.
+            RunError: there is no run at `folder`, or its run.json cannot be read.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise RunError(f"there is no run folder at {folder}; give the folder that `mtp-eval run --out` wrote")
         if not (folder / RUN_FILE).is_file():
             raise RunError(f"{folder} is not a run folder: it holds no {RUN_FILE}")
-        return cls(folder, _read_header(folder), None, None)
+        return cls(folder, read_header(folder))
 
     def append(self, records: Sequence[Record]) -> None:
         """Add records to the journal with one write, and return when the disk has them.
@@ -99,13 +111,9 @@ class RunStore:
         if len(set(fresh)) < len(fresh) or not self.keys().isdisjoint(fresh):
             twice = next(key for key in fresh if key in self.keys() or fresh.count(key) > 1)
             raise RunError(f"record {twice} (model, task, problem, sample) is in the journal already")
-        data = "".join(record.to_json() + "\n" for record in records).encode("ascii")
-        size_before = os.fstat(self._journal).st_size
         try:
-            write_all(self._journal, data)
-            os.fsync(self._journal)
+            append_all(self._journal, "".join(record.to_json() + "\n" for record in records).encode("ascii"))
         except OSError as error:
-            os.ftruncate(self._journal, size_before)
             raise OSError(
                 error.errno,
                 f"{error.strerror}: {len(records)} records could not be added to the journal; what was there is kept. "
@@ -135,42 +143,31 @@ class RunStore:
                     raise RunError(f"{path}, line {number} is not a record ({error}); delete that line") from None
                 yield record
 
-    def keys(self) -> set[tuple[str, str, str, int]]:
+    def keys(self) -> set[Key]:
         """The keys of all records in the journal."""
         if self._keys is None:
             self._keys = {record.key for record in self.records()}
         return self._keys
 
-    def finish(self, ks: Sequence[int], timing: Mapping[str, Any]) -> str:
-        """Write metrics.json, table.md, table.csv and this session's timing; returns the Markdown table."""
-        from mtp_eval.results.scores.cells import read_cells
-        from mtp_eval.results.scores.metrics import run_metrics
-        from mtp_eval.results.tables.render import render
-        from mtp_eval.results.tables.standard import results_table
-
-        cells = read_cells(self)
-        metrics = run_metrics(self.header, cells, ks)
-        table = results_table([(self.header, cells)], ks)
-        markdown = render(table, "markdown")
-        write_atomically(self.folder / METRICS_FILE, dump_json(metrics))
-        write_atomically(self.folder / "table.md", markdown)
-        write_atomically(self.folder / "table.csv", render(table, "csv"))
-        self._add_timing(timing)
-        return markdown
+    def sidecar(self, name: str) -> Sidecar:
+        """The file NAME.json beside the journal, such as "decoding" or "verification"; it need not be there yet."""
+        return Sidecar(self.folder / f"{name}.json")
 
     def timing(self) -> list[dict[str, Any]]:
         """One entry per session that finished."""
-        path = self.folder / TIMING_FILE
-        if not path.exists():
-            return []
-        sessions = json.loads(path.read_text("utf-8"))["sessions"]
-        return list(sessions)
+        return list(self.sidecar("timing").read(default={"sessions": []})["sessions"])
+
+    def add_timing(self, timing: Mapping[str, Any]) -> None:
+        """Add this session's figures."""
+        if timing:
+            self.sidecar("timing").write({"sessions": [*self.timing(), dict(timing)]})
 
     def close(self) -> None:
         """Let another process write the run. The lock also goes when the process ends."""
-        for descriptor in (self._journal, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
+        if self._journal is not None:
+            os.close(self._journal)
+        if self._lock is not None:
+            self._lock.release()
         self._journal = self._lock = None
 
     def __enter__(self) -> RunStore:
@@ -179,69 +176,78 @@ class RunStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add_timing(self, timing: Mapping[str, Any]) -> None:
-        if timing:
-            sessions = [*self.timing(), dict(timing)]
-            write_atomically(self.folder / TIMING_FILE, dump_json({"sessions": sessions}))
+
+class Sidecar:
+    """A JSON file beside a run's journal, replaced as a whole by each `write`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, default: Any) -> Any:
+        """Its content, or `default` where there is no such file.
+
+        Raises:
+            RunError: it is not JSON.
+        """
+        if not self.path.exists():
+            return default
+        try:
+            return json.loads(self.path.read_text("utf-8"))
+        except ValueError as error:
+            raise RunError(f"{self.path} is damaged ({error}): delete it") from None
+
+    def write(self, value: Any) -> None:
+        """Replace its content; NaN becomes null."""
+        write_atomically(self.path, dump_json(value))
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots: {"a": {"b": 1}} becomes {"a.b": 1}."""
-    result: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            result.update(flat(value, f"{name}."))
-        else:
-            result[name] = value
-    return result
+def _take_lock(folder: Path) -> FileLock:
+    """Become the writer of this run.
 
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    path = folder / RUN_FILE
+    Raises:
+        RunLocked: another process is writing it.
+    """
+    path = folder / LOCK_FILE
+    lock = FileLock(path, timeout=0)
     try:
-        header = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise RunError(
-            f"{path} is damaged ({error}); the run cannot be used: start it again in another folder"
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text("ascii", "replace").strip()
+        raise RunLocked(
+            f"another process{f' (pid {holder})' if holder else ''} is writing {folder}; "
+            "wait for it, or give another --out"
         ) from None
-    if not isinstance(header, dict) or not {"schema_version", "config", "config_sha256"} <= header.keys():
-        raise RunError(
-            f"{path} is not the header of a run: schema_version, config and config_sha256 are expected in it"
-        )
-    if header["schema_version"] > SCHEMA_VERSION:
-        raise RunError(
-            f"{path} has schema version {header['schema_version']}, this mtp-eval reads up to {SCHEMA_VERSION}: "
-            "upgrade mtp-eval"
-        )
-    return header
+    path.write_text(f"{os.getpid()}\n", "ascii")
+    return lock
 
 
-def _refuse_other_config(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    if stored["config_sha256"] == wanted["config_sha256"]:
+def _repair_tail(path: Path) -> None:
+    """Cut the last line where a killed process left it torn; everything before it is kept, never more than one line."""
+    if not path.exists() or path.stat().st_size == 0:
         return
-    was, now = _identity(stored), _identity(json.loads(dump_json(wanted)))
-    missing = object()
-    lines = [
-        f"{key}: {was.get(key, '(not set)')!r} there, {now.get(key, '(not set)')!r} now"
-        for key in sorted(was.keys() | now.keys())
-        if was.get(key, missing) != now.get(key, missing)
-    ]
-    differences = "; ".join(lines) or "the hash of its configuration differs"
-    raise RunMismatch(
-        f"{folder} holds a run of another configuration ({differences}). "
-        "Give another --out, or the same options to continue that run"
-    )
+    with open(path, "r+b") as file:
+        start, line = last_line(file)
+        try:
+            if line.endswith(b"\n"):
+                Record.from_json(line.decode("ascii"))
+                return
+        except ValueError:
+            pass
+        file.truncate(start)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _identity(header: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells one configuration from another: options, weights of each model, protocol and data of each task."""
-    facts = flat(header["config"])
-    for label, model in header.get("models", {}).items():
-        facts[f"models.{label}.sha256"] = model.get("sha256")
-    for name, task in header.get("tasks", {}).items():
-        facts |= {f"tasks.{name}.{key}": task.get(key) for key in ("protocol", "data_sha256", "n_problems")}
-    return facts
+def _header_for(folder: Path, wanted: Mapping[str, Any]) -> RunHeader:
+    """The stored header of the same configuration, or a new run.json."""
+    if (folder / RUN_FILE).exists():
+        stored = read_header(folder)
+        refuse_other_config(folder, stored, wanted)
+        return stored
+    _refuse_foreign_folder(folder)
+    data = json.loads(dump_json(wanted))
+    write_atomically(folder / RUN_FILE, dump_json(data))
+    return RunHeader(data)
 
 
 def _refuse_foreign_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mtp_eval.results.finish import finish
 from mtp_eval.results.record import Record, sha256_text
 from mtp_eval.results.store import RunStore
 
@@ -37,10 +38,11 @@ def make_header(
 
 def record(model: str, task: str, problem: str, sample: int, verdict: str = "passed", **fields: Any) -> Record:
     """A record with the fields that statistics do not look at filled in."""
-    text = fields.pop("completion", f"    return {sample}\n")
-    program = fields.pop("program", f"def f():\n{text}")
+    fields.setdefault("completion", f"    return {sample}\n")
+    fields.setdefault("program", f"def f():\n{fields['completion']}")
     fields.setdefault("stop_reason", "stop")
-    return Record(model, task, problem, sample, sha256_text(problem), text, program, verdict, **fields)
+    names = {"model": model, "task": task, "problem_id": problem, "sample": sample, "verdict": verdict}
+    return Record.from_row({**names, "prompt_sha256": sha256_text(problem), **fields})
 
 
 def _write_run(
@@ -60,7 +62,7 @@ def _write_run(
                 for sample, ok in enumerate(samples)
             ]
         )
-        store.finish(store.header["config"]["k"], {})
+        finish(store, store.header.ks, {})
     return folder
 
 

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from mtp_eval.results.compare.comparison import compare_runs
+from mtp_eval.results.finish import finish
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.run import read_run
 from mtp_eval.results.scores.estimators import pass_at_k
 from mtp_eval.results.scores.intervals import mean_interval, resampled_means
 from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion
 
 KS = (1, 10, 100)
 
@@ -65,19 +68,18 @@ def measure(n_problems: int, n_samples: int) -> list[dict[str, Any]]:
                 passed = rng.random(n_samples) < p
                 store.append(
                     [
-                        Record("n1", "toy", f"toy/{i}", s, "0" * 64, f"    return {s}\n", f"def f():\n    return {s}\n",
-                               "passed" if ok else "failed", stop_reason="eos")
+                        Record("n1", "toy", "0" * 64, Completion(f"toy/{i}", s, f"    return {s}\n", stop_reason="eos"),
+                               f"def f():\n    return {s}\n", Outcome(Verdict.PASSED if ok else Verdict.FAILED))
                         for s, ok in enumerate(passed)
                     ]
                 )  # fmt: skip
         clock.lap(f"append {n_problems * n_samples:,} records, one fsync per problem")
-        store = RunStore.read(Path(place) / "run")
-        cells = read_cells(store)
+        run = read_run(Path(place) / "run")
         clock.lap("read and count the journal")
         with RunStore.open(Path(place) / "run", header) as writing:
-            writing.finish(ks, {})
+            finish(writing, ks, {})
         clock.lap("metrics.json, table.md, table.csv from the journal")
-        compare_runs((header, cells), (header, cells), ks)
+        compare_runs(run, run, ks)
         clock.lap("paired comparison with itself")
     return rows
 

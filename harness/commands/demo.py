@@ -79,12 +79,11 @@ def evaluate_both(folder: Path, checkpoints: tuple[str, ...], seed: int) -> list
 def print_comparison(folders: Sequence[Path], seed: int) -> None:
     """One table of both runs, and what it means."""
     from mtp_eval.results.run import read_run
-    from mtp_eval.results.tables.render import render
     from mtp_eval.results.tables.standard import results_table
 
     runs = [read_run(folder) for folder in folders]
-    print(render(results_table(runs, KS), "markdown"))
-    print(meaning([cell for _, of_run in runs for cell in of_run], seed))
+    print(results_table(runs, KS))
+    print(meaning([cell for run in runs for cell in run.cells], seed))
 
 
 def check_sandbox() -> str:

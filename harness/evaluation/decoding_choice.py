@@ -7,29 +7,23 @@ began with.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.shards import Shard, requests_of
-from mtp_eval.results.files import write_atomically
-
-FILE = "decoding.json"
+from mtp_eval.results.store import RunStore
 
 
 class Resolution:
     """The choices of one run, in its decoding.json."""
 
-    def __init__(self, folder: Path):
-        self.path = folder / FILE
-        self.choices: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            self.choices = json.loads(self.path.read_text("utf-8"))
+    def __init__(self, store: RunStore):
+        self.kept = store.sidecar("decoding")
+        self.choices: dict[str, dict[str, Any]] = self.kept.read(default={})
 
     def settings(self, shard: Shard, backend: Backend, config: RunConfig) -> DecodingSettings:
         """The run's settings for this shard: chosen now, or as they were chosen when the run began."""
@@ -42,7 +36,7 @@ class Resolution:
             if chosen == wanted:
                 return wanted  # a backend without a choice
             self.choices[key] = {**asdict(chosen), "measured": backend.decoding_facts().get("plans", [])}
-            write_atomically(self.path, json.dumps(self.choices, indent=2) + "\n")
+            self.kept.write(self.choices)
         return _settings(self.choices[key])
 
     def made(self, model: str, task: str, config: RunConfig, temperature: float) -> DecodingSettings:

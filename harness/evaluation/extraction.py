@@ -38,8 +38,8 @@ def report_rules(folder: Path, data_dir: Path | None, pool: Executor | None) -> 
     """
     store = RunStore.read(folder)
     records = list(store.records())
-    for name, facts in store.header["tasks"].items():
-        own = load_task(facts["protocol"], data_dir=data_dir)
+    for name in store.header.tasks:
+        own = load_task(str(store.header.task(name).protocol), data_dir=data_dir)
         if own.needs != "text":
             continue
         for model in dict.fromkeys(record.model for record in records if record.task == name):
@@ -55,7 +55,7 @@ def of_model(
     for record in records:
         if record.problem_id in problems:
             problem = problems[record.problem_id]  # whole programs of other harnesses begin with the prompt
-            pairs.append((problem, record.completion.removeprefix(own.prefix(problem))))
+            pairs.append((problem, record.completion.text.removeprefix(own.prefix(problem))))
     name = records[0].task
     for found in statistics([(own.asked(problem), text) for problem, text in pairs]):
         task = load_task(own.protocol, data_dir=data_dir, extract=found.rule)

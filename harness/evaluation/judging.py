@@ -64,32 +64,13 @@ def judge_all(judged: Iterable[Program | Judgement], pool: Executor) -> list[Out
 
 def to_record(candidate: Candidate, outcome: Outcome) -> Record:
     """The journal's line of a judged completion."""
-    completion = candidate.completion
     return Record(
         model=candidate.model,
         task=candidate.task,
-        problem_id=completion.problem_id,
-        sample=completion.sample,
         prompt_sha256=sha256_text(candidate.problem.prompt),
-        completion=completion.text,
+        completion=candidate.completion,
         program=judged_text(candidate.judged),
-        verdict=str(outcome.verdict),
-        error=outcome.error,
-        prompt_tokens=completion.prompt_tokens,
-        prompt_tokens_cut=completion.prompt_tokens_cut,
-        n_tokens=completion.n_tokens,
-        n_forwards=completion.n_forwards,
-        stop_reason=completion.stop_reason,
-        n_drafted=completion.n_drafted,
-        n_accepted=completion.n_accepted,
-        generation_wall_seconds=completion.wall_seconds,
-        generation_cpu_seconds=completion.cpu_seconds,
-        wall_seconds=outcome.wall_seconds,
-        cpu_seconds=outcome.cpu_seconds,
-        peak_bytes=outcome.peak_bytes,
-        same_interpreter=outcome.same_interpreter,
-        n_retries=outcome.n_retries,
-        timeout_sensitive=outcome.timeout_sensitive,
+        outcome=outcome,
         temperature=candidate.temperature,
         tags=dict(candidate.problem.tags),
     )
@@ -135,7 +116,7 @@ class Judge:
         except OSError as error:
             raise journal_error(error, self.store) from error
         self.n_journalled += len(records)
-        self.execution_cpu_seconds += sum(record.cpu_seconds for record in records)
+        self.execution_cpu_seconds += sum(record.outcome.cpu_seconds for record in records)
         self.progress.advance(len(records))
 
 

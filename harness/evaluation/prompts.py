@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtp_eval.results.record import Record, sha256_text
-from mtp_eval.results.tables.standard import Run
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.tasks.errors import TaskError
 
 
 def find_prompts(
-    runs: Sequence[Run], records: Sequence[Record], data_dir: Path | None = None
+    runs: Sequence[ScoredRun], records: Sequence[Record], data_dir: Path | None = None
 ) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Prompts by task and problem, where the task can be loaded and its prompt has the recorded hash."""
     from mtp_eval.tasks.registry import load_task
 
-    protocols = {name: task.get("protocol") for header, _ in runs for name, task in header.get("tasks", {}).items()}
+    protocols = {name: run.task(name).protocol for run in runs for name in run.header.tasks}
     hashes = {(r.task, r.problem_id): r.prompt_sha256 for r in records}
     prompts: dict[tuple[str, str], str] = {}
     missing = []

@@ -24,7 +24,7 @@ from mtp_eval.harness.evaluation.shards import Shard, default_folder, load_tasks
 from mtp_eval.harness.evaluation.verification import verify_decoding
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
-from mtp_eval.results.notes import notes
+from mtp_eval.results.finish import finish
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor
 
@@ -102,9 +102,8 @@ def run(config: RunConfig) -> RunResult:
                 run_shards(missing, backends, config, pool, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             verified = verify_decoding(config, backends, tasks, store)  # before the table, which shows its speed-up
-            table = store.finish(config.k, asdict(timing))
-            remarks = [*notes(store.records()), *verified]
-            return RunResult(folder, table, timing, remarks)
+            found = finish(store, config.k, asdict(timing))
+            return RunResult(folder, str(found.table(config.k)), timing, [*found.notes, *verified])
 
 
 def run_shards(
@@ -117,7 +116,7 @@ def run_shards(
 ) -> None:
     """Generate and judge each shard; on Ctrl-C what is generated is still judged and journalled."""
     with progress("completions judged", sum(len(shard.missing) for shard in shards)) as shown:
-        judge, resolution = Judge(pool, store, shown), Resolution(store.folder)
+        judge, resolution = Judge(pool, store, shown), Resolution(store)
         try:
             for shard in shards:
                 backend = backends[shard.model]

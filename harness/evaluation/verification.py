@@ -5,7 +5,6 @@ Answered in verification.json, from which tables take the speed-up; measured tim
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -14,12 +13,7 @@ from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution
 from mtp_eval.harness.evaluation.shards import LoadedTask, requests_of
-from mtp_eval.results.files import write_atomically
-from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
-from mtp_eval.tasks.problem import Completion
-
-FILE = "verification.json"
 
 
 def verify_decoding(
@@ -28,7 +22,7 @@ def verify_decoding(
     """Compare the first N completions of every model and task; returns one sentence each, and writes the details."""
     if not config.verify_decoding:
         return []
-    temperature, resolution = config.temperature[0], Resolution(store.folder)
+    temperature, resolution = config.temperature[0], Resolution(store)
     sentences, details = [], list[dict[str, Any]]()
     by_name = {task.name: task for task in tasks}
     records = sorted(store.records(), key=lambda record: record.key)
@@ -37,7 +31,7 @@ def verify_decoding(
         if by_name[task_name].task.needs == "likelihood":
             sentences.append(f"{model} on {task_name}: likelihoods are compared, nothing is decoded")
             continue
-        given = {(record.problem_id, record.sample): completion_of(record) for record in group}
+        given = {(record.problem_id, record.sample): record.completion for record in group}
         requests = [
             request
             for request in requests_of(by_name[task_name], config, temperature)
@@ -55,17 +49,5 @@ def verify_decoding(
         if speed_up is not None:
             sentences.append(f"{model} on {task_name}: {speed_up.summary()}")
             details[-1]["speed_up"] = speed_up.as_dict()
-    write_atomically(store.folder / FILE, json.dumps(details, indent=2) + "\n")
+    store.sidecar("verification").write(details)
     return sentences
-
-
-def completion_of(record: Record) -> Completion:
-    """The completion as it was generated."""
-    return Completion(
-        problem_id=record.problem_id,
-        sample=record.sample,
-        text=record.completion,
-        n_tokens=record.n_tokens,
-        n_forwards=record.n_forwards,
-        stop_reason=record.stop_reason,
-    )

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,10 +28,7 @@ from mtp_eval.results.compare.folders import split_model
 from mtp_eval.results.errors import NotComparable
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import add_to_history, history_rows, read_history
-from mtp_eval.results.run import read_run
-from mtp_eval.results.scores.cells import relabelled
-from mtp_eval.results.scores.metrics import is_complete
-from mtp_eval.results.tables.standard import Run
+from mtp_eval.results.run import Run, read_run
 
 STATE = "night.json"
 HISTORY = "history.parquet"
@@ -138,10 +135,10 @@ def evaluate(evaluation: Evaluation, config: NightlyConfig, deadline: float | No
         if fits.over:
             evaluation.problem = "stopped: the budget was used up"
             return
-        header, cells = read_run(evaluation.folder)
-        if not is_complete(header, cells):
+        found = read_run(evaluation.folder)
+        if not found.is_complete:
             evaluation.problem = "incomplete: completions are missing"
-        evaluation.run = renamed((header, cells), evaluation.series)
+        evaluation.run = renamed(found, evaluation.series)
     except MtpEvalError as error:
         evaluation.problem = f"{error}"
     finally:
@@ -165,7 +162,7 @@ def finish_night(config: NightlyConfig, night: Night, accept: bool) -> None:
             if isinstance(found, str):
                 night.uncompared.append((evaluation, found))
                 continue
-            comparisons += compare_runs(found, evaluation.run, ks_of(evaluation.run))
+            comparisons += compare_runs(found, evaluation.run, evaluation.run.ks)
         except (NotComparable, InputError) as error:
             night.uncompared.append((evaluation, f"{error}"))
     night.comparisons = corrected(comparisons)
@@ -177,7 +174,7 @@ def finish_night(config: NightlyConfig, night: Night, accept: bool) -> None:
             bad = {(c.candidate_model, c.task) for c in night.regressions(config.alpha, config.tolerance)}
             regressed = not accept and (evaluation.series, evaluation.task) in bad
             names = (night.name, evaluation.series, evaluation.spec)
-            rows += history_rows(*names, run, ks_of(run), folder, regressed)
+            rows += history_rows(*names, run, run.ks, folder, regressed)
     if rows:
         add_to_history(history_path, rows)
     finished = not any(e.problem.startswith(("stopped", "not started")) for e in night.evaluations)
@@ -204,17 +201,16 @@ def baseline_run(config: NightlyConfig, night: Night, evaluation: Evaluation, ea
         row = past.iloc[0 if config.baseline == "first" else -1]
         return renamed(read_run(config.out / str(row["run_folder"])), f"{evaluation.series} of {row['night']}")
     folder, model = split_model(config.baseline)
-    header, cells = read_run(folder)
-    labels = list(dict.fromkeys(cell.model for cell in cells))
-    if model is None and len(labels) > 1:
-        raise InputError(f"baseline {folder} has several models ({', '.join(labels)}); name one as FOLDER::MODEL")
-    kept = [cell for cell in cells if cell.model == (model or labels[0])]
-    return renamed((header, kept), f"{folder.name}/{model or labels[0]}")
+    found = read_run(folder)
+    if model is None and len(found.models) > 1:
+        raise InputError(f"baseline {folder} has several models ({', '.join(found.models)}); name one as FOLDER::MODEL")
+    label = model or found.models[0]
+    return renamed(replace(found, cells=found.cells_of(label)), f"{folder.name}/{label}")
 
 
 def renamed(run: Run, name: str) -> Run:
     """A run of one model, under another name for it."""
-    return relabelled(run, {cell.model: name for cell in run[1]})
+    return run.relabelled(dict.fromkeys(run.models, name))
 
 
 def check_baseline(config: NightlyConfig) -> None:
@@ -225,11 +221,6 @@ def check_baseline(config: NightlyConfig) -> None:
     """
     if config.baseline not in (*BASELINES, *config.models):
         read_run(split_model(config.baseline)[0])
-
-
-def ks_of(run: Run) -> Sequence[int]:
-    """The k that the run was made for."""
-    return [int(k) for k in run[0]["config"].get("k", (1,))]
 
 
 def train_if_needed(what: str, out: Path, changes: Sequence[str]) -> None:

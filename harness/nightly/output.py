@@ -17,6 +17,7 @@ from mtp_eval.results.errors import RegressionFound
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import read_history, trend_plot, trend_table
 from mtp_eval.results.junit import Case, junit_xml
+from mtp_eval.results.run import wanted_ks
 from mtp_eval.results.tables.render import render
 from mtp_eval.results.tables.standard import results_table
 
@@ -83,15 +84,14 @@ def summary(config: NightlyConfig, night: Night) -> str:
     lines += [f"- {e.series} on {e.task} is not compared: {why}." for e, why in night.uncompared]
     runs = [e.run for e in night.evaluations if e.run is not None]
     if night.comparisons:
-        headers = [header for header, _ in runs]
         lines += [
             "",
             "### Paired comparison",
             "",
-            render(comparison_table(night.comparisons, headers, config.alpha), "markdown"),
+            render(comparison_table(night.comparisons, runs, config.alpha), "markdown"),
         ]
     if runs:
-        ks = sorted({int(k) for header, _ in runs for k in header["config"].get("k", (1,))})
+        ks = wanted_ks(runs, None)
         lines += ["", "### Scores", "", render(results_table(runs, ks), "markdown")]
     history = read_history(config.out / HISTORY)
     if len(set(history["night"])) > 1:

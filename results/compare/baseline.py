@@ -8,35 +8,40 @@ from dataclasses import replace
 from mtp_eval.results.compare.comparison import Comparison, compare_cells, corrected
 from mtp_eval.results.compare.pairs import refuse_unlike
 from mtp_eval.results.errors import NotComparable
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import NOTHING, Column, Entry, Table
-from mtp_eval.results.tables.standard import Run, results_table
+from mtp_eval.results.tables.standard import results_table
 
 
 def with_differences(
-    runs: Sequence[Run], baseline: Run, model: str | None, ks: Sequence[int], level: float = 0.95, alpha: float = 0.05
+    runs: Sequence[ScoredRun],
+    baseline: ScoredRun,
+    model: str | None,
+    ks: Sequence[int],
+    level: float = 0.95,
+    alpha: float = 0.05,
 ) -> Table:
     """Each row against the baseline's cell of the same task and group; bold where the corrected test finds it.
 
     Raises:
         NotComparable: protocol, data or problems differ, or the baseline has several models and none is named.
     """
-    labels = list(dict.fromkeys(cell.model for cell in baseline[1]))
+    labels = baseline.models
     if model is None and len(labels) > 1:
         raise NotComparable(f"the baseline has several models ({', '.join(labels)}); name one as FOLDER::MODEL")
     label = model or labels[0]
     if label not in labels:
         raise NotComparable(f"the baseline has no model {label!r}; it has {', '.join(labels)}")
-    of_baseline = [cell for cell in baseline[1] if cell.model == label]
+    of_baseline = baseline.cells_of(label)
     comparisons: list[Comparison] = []
     places: dict[tuple[int, int], int] = {}
-    flat = [(header, cell) for header, cells in runs for cell in cells]
-    for row, (header, cell) in enumerate(flat):
+    for row, (header, cell) in enumerate(cells_of(runs)):
         same = [base for base in of_baseline if (base.task, base.group) == (cell.task, cell.group)]
         same = [base for base in same if base.temperature == cell.temperature] or (same if len(same) == 1 else [])
         if len(same) != 1:
             continue
-        refuse_unlike(baseline[0], header, same[0], cell)
-        same_run = header.get("config_sha256") == baseline[0].get("config_sha256")
+        refuse_unlike(baseline.header, header, same[0], cell)
+        same_run = header.config_sha256 == baseline.header.config_sha256
         if same_run and cell.model in (label, f"{cell.model.rpartition('/')[0]}/{label}"):
             continue  # the baseline itself
         for column, k in enumerate(ks):

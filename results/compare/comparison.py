@@ -17,8 +17,8 @@ from mtp_eval.results.compare.pairs import pair_cells, refuse_unlike, stated_dif
 from mtp_eval.results.scores.cells import Cell, Score
 from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.scores.intervals import Interval
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.scores.significance import TIE, difference_interval, holm, paired_p
-from mtp_eval.results.tables.standard import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Comparison:
 
 
 def compare_runs(
-    baseline: Run,
-    candidate: Run,
+    baseline: ScoredRun,
+    candidate: ScoredRun,
     ks: Sequence[int],
     baseline_model: str | None = None,
     candidate_model: str | None = None,
@@ -95,13 +95,13 @@ def compare_runs(
     """
     comparisons = []
     for of_baseline, of_candidate in pair_cells(baseline, candidate, baseline_model, candidate_model):
-        refuse_unlike(baseline[0], candidate[0], of_baseline, of_candidate, on_common_problems)
-        notes = stated_differences(baseline[0], candidate[0], of_baseline, of_candidate)
+        refuse_unlike(baseline.header, candidate.header, of_baseline, of_candidate, on_common_problems)
+        notes = stated_differences(baseline.header, candidate.header, of_baseline, of_candidate)
         if of_baseline.model == of_candidate.model:
             of_baseline = replace(of_baseline, model=f"{names[0]}/{of_baseline.model}")
             of_candidate = replace(of_candidate, model=f"{names[1]}/{of_candidate.model}")
         found = [compare_cells(of_baseline, of_candidate, k, level, notes) for k in ks]
-        several = len({cell.temperature for cell in candidate[1] if cell.task == of_candidate.task}) > 1
+        several = len({cell.temperature for cell in candidate.cells if cell.task == of_candidate.task}) > 1
         at = f"T={of_candidate.temperature:g}" if several and of_candidate.temperature is not None else ""
         comparisons += [replace(c, at=at) for c in found]
     return corrected(comparisons)
@@ -132,22 +132,22 @@ def compare_cells(
     wins, losses = _flips(baseline, candidate, shared, d_P)
     means = [float(value.mean()) if shared else float("nan") for value in values]
     return Comparison(
-        baseline.model,
-        candidate.model,
-        baseline.task,
-        baseline.group,
-        k,
-        len(shared),
-        means[0],
-        means[1],
-        difference_interval(d_P, level),
-        p_value,
-        test,
-        p_value,
-        wins,
-        losses,
-        len(shared) - len(wins) - len(losses),
-        tuple(remarks),
+        baseline_model=baseline.model,
+        candidate_model=candidate.model,
+        task=baseline.task,
+        group=baseline.group,
+        k=k,
+        n_problems=len(shared),
+        baseline=means[0],
+        candidate=means[1],
+        interval=difference_interval(d_P, level),
+        p_value=p_value,
+        test=test,
+        p_holm=p_value,
+        wins=wins,
+        losses=losses,
+        n_ties=len(shared) - len(wins) - len(losses),
+        notes=tuple(remarks),
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
 from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
@@ -14,16 +13,16 @@ from mtp_eval.results.compare.seeds import compare_recipes
 from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, sentence
 from mtp_eval.results.errors import OptionError, RegressionFound
 from mtp_eval.results.files import without_nan
-from mtp_eval.results.run import read_run, wanted_ks
+from mtp_eval.results.run import Run, read_run, wanted_ks
 from mtp_eval.results.tables.render import render
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Comparisons and the headers of the runs they are of."""
+    """Comparisons and the runs they are of."""
 
     comparisons: list[Comparison]
-    headers: list[Mapping[str, Any]]
+    runs: Sequence[Run]
 
     def text(self, style: str, alpha: float, flips: int) -> str:
         """The table; in Markdown with sentences before it and the problems that changed after it.
@@ -33,7 +32,7 @@ class Compared:
         """
         if style == "json":
             return json.dumps(without_nan([as_json(c) for c in self.comparisons]), indent=2) + "\n"
-        table = render(comparison_table(self.comparisons, self.headers, alpha), style)
+        table = render(comparison_table(self.comparisons, self.runs, alpha), style)
         if style != "markdown":
             return table
         said = "\n".join(f"- {sentence(c, alpha)}" for c in self.comparisons)
@@ -58,22 +57,22 @@ def compare_folders(
     first, first_model = split_model(baseline)
     left = read_run(first)
     if candidate is None:
-        labels = list(dict.fromkeys(cell.model for cell in left[1]))
+        labels = left.models
         reference = first_model or labels[0]
         others = [label for label in labels if label != reference]
         if not others:
             raise OptionError(f"{first} holds one model only; give a second run to compare it with")
         ks = wanted_ks([left], k)
         each = [compare_runs(left, left, ks, reference, other) for other in others]
-        return Compared(corrected([c for group in each for c in group]), [left[0]])
+        return Compared(corrected([c for group in each for c in group]), [left])
     second, second_model = split_model(candidate)
     right = read_run(second)
     ks = wanted_ks([left, right], k)
-    names = (first.resolve().name, second.resolve().name)
+    names = (left.name, right.name)
     comparisons = compare_runs(
         left, right, ks, first_model, second_model, on_common_problems=on_common_problems, names=names
     )
-    return Compared(comparisons, [left[0], right[0]])
+    return Compared(comparisons, [left, right])
 
 
 def compare_pooled(baseline: str | None, candidate: str | None, k: str | None) -> Compared:
@@ -88,7 +87,7 @@ def compare_pooled(baseline: str | None, candidate: str | None, k: str | None) -
         raise OptionError("--pool-seeds needs BASELINE and CANDIDATE, each a run folder or several with commas between")
     sides = [[read_run(Path(part)) for part in side.split(",")] for side in (baseline, candidate)]
     comparisons = compare_recipes(sides[0], sides[1], wanted_ks([*sides[0], *sides[1]], k))
-    return Compared(comparisons, [header for side in sides for header, _ in side])
+    return Compared(comparisons, [run for side in sides for run in side])
 
 
 def split_model(text: str) -> tuple[Path, str | None]:
@@ -126,10 +125,10 @@ def power_report(
         return render(detectable_table([("assumed", spread)]), "markdown")
     compared = None if candidate is None else compare_folders(baseline, candidate, "1", 0.05)
     folder, model = split_model(baseline)
-    cells = [cell for cell in read_run(folder)[1] if model in (None, cell.model)]
+    cells = [cell for cell in read_run(folder).cells if model in (None, cell.model)]
     if compared is not None:
         other_folder, other = split_model(candidate or "")
-        theirs = [cell for cell in read_run(other_folder)[1] if other in (None, cell.model)]
+        theirs = [cell for cell in read_run(other_folder).cells if other in (None, cell.model)]
         rows = spread_of_pair(cells, theirs)
     else:
         rows = spread_of_models(cells, 0.8 if agreement is None else agreement)

@@ -6,16 +6,16 @@ sampling (temperature, top-p), limits or isolation is allowed and stated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mtp_eval.results.errors import NotComparable
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.scores.cells import Cell
-from mtp_eval.results.tables.standard import Run, isolation_name
+from mtp_eval.results.scores.scored import ScoredRun
 
 
 def pair_cells(
-    baseline: Run, candidate: Run, baseline_model: str | None = None, candidate_model: str | None = None
+    baseline: ScoredRun, candidate: ScoredRun, baseline_model: str | None = None, candidate_model: str | None = None
 ) -> list[tuple[Cell, Cell]]:
     """The cells of two runs that are about the same thing.
 
@@ -27,18 +27,16 @@ def pair_cells(
     models = _model_pairs(baseline, candidate, baseline_model, candidate_model)
     pairs = []
     for of_baseline, of_candidate in models:
-        theirs = [cell for cell in candidate[1] if cell.model == of_candidate]
-        for cell in baseline[1]:
-            if cell.model != of_baseline:
-                continue
+        theirs = candidate.cells_of(of_candidate)
+        for cell in baseline.cells_of(of_baseline):
             same = [other for other in theirs if (other.task, other.group) == (cell.task, cell.group)]
             exact = [other for other in same if other.temperature == cell.temperature]
             if exact:
                 pairs.append((cell, exact[0]))
-            elif len(same) == 1 and _is_alone(cell, baseline[1]):
+            elif len(same) == 1 and _is_alone(cell, baseline.cells):
                 pairs.append((cell, same[0]))  # one temperature each: compared, and the difference stated
     if not pairs:
-        tasks = [sorted({cell.task for cell in run[1]}) for run in (baseline, candidate)]
+        tasks = [sorted(run.tasks) for run in (baseline, candidate)]
         raise NotComparable(
             f"the runs have no task in common: {', '.join(tasks[0])} in the baseline, "
             f"{', '.join(tasks[1])} in the candidate"
@@ -52,8 +50,8 @@ def _is_alone(cell: Cell, cells: Sequence[Cell]) -> bool:
 
 
 def refuse_unlike(
-    baseline_header: Mapping[str, Any],
-    candidate_header: Mapping[str, Any],
+    baseline_header: RunHeader,
+    candidate_header: RunHeader,
     baseline: Cell,
     candidate: Cell,
     on_common_problems: bool = False,
@@ -63,11 +61,14 @@ def refuse_unlike(
     Raises:
         NotComparable: naming each that differs, with both values.
     """
-    tasks = [header.get("tasks", {}).get(baseline.task, {}) for header in (baseline_header, candidate_header)]
+    tasks = [header.task(baseline.task) for header in (baseline_header, candidate_header)]
     faults = [
-        f"{what}: {tasks[0].get(key)} in the baseline, {tasks[1].get(key)} in the candidate"
-        for key, what in (("protocol", "protocol"), ("data_sha256", "data hash"))
-        if tasks[0].get(key) != tasks[1].get(key)
+        f"{what}: {was} in the baseline, {now} in the candidate"
+        for what, was, now in (
+            ("protocol", tasks[0].protocol, tasks[1].protocol),
+            ("data hash", tasks[0].data_sha256, tasks[1].data_sha256),
+        )
+        if was != now
     ]
     only = [sorted(set(a.problem_ids) - set(b.problem_ids)) for a, b in ((baseline, candidate), (candidate, baseline))]
     if (only[0] or only[1]) and not on_common_problems:
@@ -82,17 +83,17 @@ def refuse_unlike(
 
 
 def stated_differences(
-    baseline_header: Mapping[str, Any], candidate_header: Mapping[str, Any], baseline: Cell, candidate: Cell
+    baseline_header: RunHeader, candidate_header: RunHeader, baseline: Cell, candidate: Cell
 ) -> list[str]:
     """What else differs between the two runs and may explain a difference."""
     notes = []
     if baseline.temperature != candidate.temperature:
         notes.append(f"temperature differs: {baseline.temperature} and {candidate.temperature}")
     for key in ("top_p", "top_k", "max_new_tokens", "timeout", "decode"):
-        was, now = (header.get("config", {}).get(key) for header in (baseline_header, candidate_header))
+        was, now = (header.config.get(key) for header in (baseline_header, candidate_header))
         if was != now:
             notes.append(f"{key} differs: {was} and {now}")
-    isolation = [isolation_name(header) for header in (baseline_header, candidate_header)]
+    isolation = [header.isolation for header in (baseline_header, candidate_header)]
     if isolation[0] != isolation[1]:
         notes.append(f"isolation differs: {isolation[0]} and {isolation[1]}")
     n = [int(cell.n.max(initial=0)) for cell in (baseline, candidate)]
@@ -102,9 +103,9 @@ def stated_differences(
 
 
 def _model_pairs(
-    baseline: Run, candidate: Run, baseline_model: str | None, candidate_model: str | None
+    baseline: ScoredRun, candidate: ScoredRun, baseline_model: str | None, candidate_model: str | None
 ) -> list[tuple[str, str]]:
-    labels = [list(dict.fromkeys(cell.model for cell in run[1])) for run in (baseline, candidate)]
+    labels = [list(run.models) for run in (baseline, candidate)]
     for wanted, there, side in zip((baseline_model, candidate_model), labels, ("baseline", "candidate"), strict=True):
         if wanted is not None and wanted not in there:
             raise NotComparable(f"the {side} has no model {wanted!r}; it has {', '.join(there)}")

@@ -1,12 +1,13 @@
 """Several trainings of one recipe: scores and differences over seeds and problems.
 
 Models are one recipe when their labels are equal once the seed is taken out ("n4-seed0", "n4-seed1"; see
-`results.facts.recipe`); they must have been scored on the same problems under the same conditions. Pooling is asked for,
+`recipe`); they must have been scored on the same problems under the same conditions. Pooling is asked for,
 never assumed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,13 +15,24 @@ import numpy as np
 
 from mtp_eval.results.compare.comparison import Comparison, compare_cells, corrected
 from mtp_eval.results.errors import NotComparable
-from mtp_eval.results.facts import recipe
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.scores.intervals import nested_interval
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.scores.significance import nested_difference
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import Run, percent, provenance, score_column, score_entry, warnings
+from mtp_eval.results.tables.standard import percent, provenance, score_column, score_entry, warnings
+
+SEED_SUFFIX = re.compile(r"[-_./]?(?:seed|s)[-_=]?\d+(?=$|[-_./])", re.IGNORECASE)
+
+
+def recipe(label: str) -> str:
+    """The label without its seed: "listops-n4-seed2" and "listops-n4-seed0" are one recipe.
+
+    >>> recipe("listops-n4-seed2"), recipe("runs/s1/n4"), recipe("gpt2-small")
+    ('listops-n4', 'runs/n4', 'gpt2-small')
+    """
+    return SEED_SUFFIX.sub("", label) or label
 
 
 @dataclass(frozen=True)
@@ -51,18 +63,17 @@ class Pool:
         return np.stack([score.values for score in scores])
 
 
-def pools(runs: Sequence[Run]) -> list[Pool]:
+def pools(runs: Sequence[ScoredRun]) -> list[Pool]:
     """All cells of all runs, gathered by recipe, task, group, temperature, protocol and data."""
     gathered: dict[tuple[str, str, str, float | None, str, str], list[Cell]] = {}
-    for header, cells in runs:
-        for cell in cells:
-            task = header.get("tasks", {}).get(cell.task, {})
-            where = (cell.task, cell.group, cell.temperature, str(task.get("protocol")), str(task.get("data_sha256")))
-            gathered.setdefault((recipe(cell.model), *where), []).append(cell)
+    for header, cell in cells_of(runs):
+        task = header.task(cell.task)
+        where = (cell.task, cell.group, cell.temperature, str(task.protocol), str(task.data_sha256))
+        gathered.setdefault((recipe(cell.model), *where), []).append(cell)
     return [Pool(*key, tuple(cells)) for key, cells in gathered.items()]
 
 
-def pooled_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -> Table:
+def pooled_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0.95) -> Table:
     """A row per recipe: mean over seeds, interval over seeds and problems, and each seed's own score.
 
     Raises:
@@ -76,7 +87,6 @@ def pooled_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) ->
     for pool in pools(runs):
         first = pool.cells[0]
         heat = None if pool.temperature is None else f"{pool.temperature:g}"
-        samples = int((first.n + first.broken).max())
         facts = (
             pool.name,
             len(pool.cells),
@@ -84,7 +94,7 @@ def pooled_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) ->
             pool.group,
             pool.protocol,
             len(first.problem_ids),
-            samples,
+            first.samples[1],
             heat,
         )
         row = [text_entry(value) for value in (*facts, pool.data_sha256[:8])]
@@ -94,13 +104,13 @@ def pooled_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) ->
             row.append(Entry(", ".join(percent(float(value)) for value in scores_SP.mean(axis=1))))
         rows.append(tuple(row))
     note = "Intervals speak about the recipe: other problems and other training seeds; with one seed, about that model."
-    line = provenance([header for header, _ in runs], level).replace(
-        "over problems", "over problems and training seeds"
-    )
+    line = provenance(runs, level, over="problems and training seeds")
     return Table(tuple(columns), tuple(rows), line, (*warnings(runs), note))
 
 
-def compare_recipes(baseline: Sequence[Run], candidate: Sequence[Run], ks: Sequence[int]) -> list[Comparison]:
+def compare_recipes(
+    baseline: Sequence[ScoredRun], candidate: Sequence[ScoredRun], ks: Sequence[int]
+) -> list[Comparison]:
     """Each recipe of the candidate against the baseline's only recipe, task by task.
 
     Raises:
@@ -146,5 +156,5 @@ def _compare(ours: Pool, theirs: Pool, k: int) -> Comparison:
 
 def _summed(pool: Pool) -> Cell:
     """All seeds' samples of a problem together, for the list of problems won and lost."""
-    n, c, broken = (sum(getattr(cell, name) for cell in pool.cells) for name in ("n", "c", "broken"))
-    return replace(pool.cells[0], model=pool.name, n=np.asarray(n), c=np.asarray(c), broken=np.asarray(broken))
+    n, c, broken = (np.sum(counts, axis=0) for counts in zip(*((c.n, c.c, c.broken) for c in pool.cells), strict=True))
+    return replace(pool.cells[0], model=pool.name, n=n, c=c, broken=broken)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mtp_eval.results.compare.comparison import Comparison, Flip
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
 from mtp_eval.results.tables.standard import percent, provenance
 
@@ -36,9 +37,7 @@ def sentence(c: Comparison, alpha: float = 0.05) -> str:
     return f"{c.candidate_model} {side} {c.baseline_model} {where}: not significant (p = {c.p_holm:.2g})."
 
 
-def comparison_table(
-    comparisons: Sequence[Comparison], headers: Sequence[Mapping[str, Any]], alpha: float = 0.05
-) -> Table:
+def comparison_table(comparisons: Sequence[Comparison], runs: Sequence[ScoredRun], alpha: float = 0.05) -> Table:
     """A row per comparison; a difference is bold only where the corrected test finds it."""
     numeric = ("problems", "win / tie / loss", "p", "p (Holm)")
     names = ["task", "baseline", "candidate", "k", "problems"]
@@ -69,7 +68,7 @@ def comparison_table(
         f"Bold: significant at {alpha:g} after Holm's correction over {len(comparisons)} comparison"
         f"{'s' if len(comparisons) != 1 else ''}; differences are paired by problem, candidate minus baseline."
     )
-    return Table(tuple(columns), tuple(rows), provenance(headers), tuple(notes))
+    return Table(tuple(columns), tuple(rows), provenance(runs), tuple(notes))
 
 
 def flips_text(c: Comparison, most: int = 20) -> str:

@@ -17,21 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import INFRASTRUCTURE_ERROR, natural_key
+from mtp_eval.results.scores.cells import natural_key
+from mtp_eval.sandbox.outcome import Verdict
 
 MOST = 200_000
-VERDICT_ORDER = (
-    "passed",
-    "failed",
-    "error",
-    "syntax_error",
-    "timeout",
-    "memory_limit",
-    "output_limit",
-    "crashed",
-    "exited_early",
-    "infrastructure_error",
-)
 CHUNK_SIZE = 500
 ERROR_CHARACTERS = 200
 Prompts = Mapping[tuple[str, str], str]
@@ -71,9 +60,10 @@ def pack(records: Iterable[Record], prompts: Prompts, most: int = MOST) -> Packe
     def number(kind: str, text: str) -> int:
         return names[kind].setdefault(text, len(names[kind]))
 
-    for verdict in VERDICT_ORDER:
-        if any(record.verdict == verdict for record in kept):
-            number("verdicts", verdict)
+    there = {record.verdict for record in kept}
+    for verdict in Verdict:
+        if verdict in there:
+            number("verdicts", verdict.value)
     problems: dict[tuple[str, str], int] = {}
     columns: dict[str, list[Any]] = {key: [] for key in ("model", "problem", "sample", "verdict", "error", "seconds")}
     chunks = []
@@ -84,9 +74,9 @@ def pack(records: Iterable[Record], prompts: Prompts, most: int = MOST) -> Packe
             columns["model"].append(number("models", record.model))
             columns["problem"].append(problem)
             columns["sample"].append(record.sample)
-            columns["verdict"].append(number("verdicts", record.verdict))
-            columns["error"].append(number("errors", record.error[:ERROR_CHARACTERS]))
-            columns["seconds"].append(round(record.wall_seconds, 4))
+            columns["verdict"].append(number("verdicts", record.verdict.value))
+            columns["error"].append(number("errors", record.outcome.error[:ERROR_CHARACTERS]))
+            columns["seconds"].append(round(record.outcome.wall_seconds, 4))
             texts.append(_texts(record))
         chunks.append(_packed(texts))
     index = {
@@ -107,33 +97,33 @@ def problem_facts(records: Iterable[Record]) -> list[ProblemFacts]:
         gathered[(record.task, record.problem_id)].append(record)
     facts = []
     for (task, name), of_problem in gathered.items():
-        seconds = [record.wall_seconds for record in of_problem]
+        seconds = [record.outcome.wall_seconds for record in of_problem]
         verdicts = Counter(record.verdict for record in of_problem)
         facts.append(
             ProblemFacts(
                 task,
                 name,
                 len(of_problem),
-                verdicts["passed"],
+                verdicts[Verdict.PASSED],
                 max(seconds),
                 sum(seconds) / len(seconds),
-                verdicts["timeout"],
+                verdicts[Verdict.TIMEOUT],
                 _signs(of_problem, verdicts),
             )
         )
     return facts
 
 
-def _signs(records: Sequence[Record], verdicts: Mapping[str, int]) -> tuple[str, ...]:
+def _signs(records: Sequence[Record], verdicts: Mapping[Verdict, int]) -> tuple[str, ...]:
     """Why the problem's verdicts might come out differently another time."""
     by_program: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        if record.verdict != INFRASTRUCTURE_ERROR:
+        if record.judged:
             by_program[record.program].add(record.verdict)
     split = sum(len(found) > 1 for found in by_program.values())
-    turned = sum(record.timeout_sensitive for record in records)
-    retried = sum(record.n_retries > 0 for record in records)
-    broken = verdicts.get(INFRASTRUCTURE_ERROR, 0)
+    turned = sum(record.outcome.timeout_sensitive for record in records)
+    retried = sum(record.outcome.n_retries > 0 for record in records)
+    broken = verdicts.get(Verdict.INFRASTRUCTURE_ERROR, 0)
     signs = []
     if split:
         signs.append(f"{split} program{'s' if split > 1 else ''} judged differently in different places")
@@ -147,19 +137,20 @@ def _signs(records: Sequence[Record], verdicts: Mapping[str, int]) -> tuple[str,
 
 
 def _texts(record: Record) -> dict[str, Any]:
+    completion, outcome = record.completion, record.outcome
     return {
-        "completion": _clean(record.completion),
+        "completion": _clean(completion.text),
         "program": _clean(record.program),
-        "error": _clean(record.error),
-        "tokens": record.n_tokens,
-        "forwards": record.n_forwards,
-        "stop": record.stop_reason,
-        "seconds": round(record.wall_seconds, 4),
-        "cpu": round(record.cpu_seconds, 4),
-        "bytes": record.peak_bytes,
+        "error": _clean(outcome.error),
+        "tokens": completion.n_tokens,
+        "forwards": completion.n_forwards,
+        "stop": completion.stop_reason,
+        "seconds": round(record.outcome.wall_seconds, 4),
+        "cpu": round(outcome.cpu_seconds, 4),
+        "bytes": outcome.peak_bytes,
         "temperature": record.temperature,
-        "retries": record.n_retries,
-        "same_interpreter": record.same_interpreter,
+        "retries": outcome.n_retries,
+        "same_interpreter": outcome.same_interpreter,
         "sha": record.prompt_sha256[:12],
     }
 

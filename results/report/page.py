@@ -7,20 +7,23 @@ data (`results.report.data`) and is shown as text, never as markup.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from mtp_eval.results.compare.comparison import Comparison
 from mtp_eval.results.compare.text import comparison_table, sentence
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.report.data import MOST, VERDICT_ORDER, ProblemFacts, Prompts, pack, problem_facts
+from mtp_eval.results.report.data import MOST, ProblemFacts, Prompts, pack, problem_facts
 from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.plots import heads_plot, m_plot, pass_at_k_plot, size_plot
 from mtp_eval.results.scores.cells import Cell, count_cells
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import render
-from mtp_eval.results.tables.standard import Run, results_table
+from mtp_eval.results.tables.standard import results_table
+from mtp_eval.sandbox.outcome import Verdict
 
 SHOWN_PROBLEMS = 15
 
@@ -30,7 +33,7 @@ class ReportInput:
     """A set of runs, read. `records` are all of them, models under the labels that `runs` uses."""
 
     title: str
-    runs: Sequence[Run]
+    runs: Sequence[ScoredRun]
     records: Sequence[Record]
     ks: Sequence[int]
     comparisons: Sequence[Comparison] = ()
@@ -58,7 +61,6 @@ def report_html(given: ReportInput, prompts: Prompts, plots: Sequence[Plot], mos
     template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
     packed = pack(given.records, prompts, most)
     facts = problem_facts(given.records)
-    headers = [header for header, _ in given.runs]
     return template.render(
         title=given.title,
         style=(folder / "report.css").read_text("utf-8"),
@@ -67,13 +69,13 @@ def report_html(given: ReportInput, prompts: Prompts, plots: Sequence[Plot], mos
         remarks=list(given.remarks),
         plots=[{"caption": plot.caption, "source": _data_uri(plot)} for plot in plots],
         sentences=[sentence(c) for c in given.comparisons],
-        comparison=render(comparison_table(given.comparisons, headers), "html") if given.comparisons else "",
+        comparison=render(comparison_table(given.comparisons, given.runs), "html") if given.comparisons else "",
         flips=[_flips(c) for c in given.comparisons if c.wins or c.losses],
         verdicts=_verdict_rows(given.runs),
         verdict_names=_verdict_names(given.runs),
         slowest=_slowest(facts),
         flaky=_flaky(facts),
-        runs=[_run_facts(header) for header in headers],
+        runs=[_run_facts(run.header) for run in given.runs],
         packed=packed,
         n_problems=len(facts),
     )
@@ -86,38 +88,37 @@ def _cells_by_m(given: ReportInput) -> tuple[list[Cell], dict[str, str]]:
         return [], {}
     models: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
-    for header, _ in given.runs:
-        models |= header.get("models", {})
-        tasks |= header.get("tasks", {})
+    for run in given.runs:
+        models |= run.header.data.get("models", {})
+        tasks |= run.header.data.get("tasks", {})
     domains = {str(record.tags["m"]): str(record.tags.get("domain", "")) for record in tagged}
-    return count_cells({"models": models, "tasks": tasks}, tagged, by="m"), domains
+    return count_cells(RunHeader({"models": models, "tasks": tasks}), tagged, by="m"), domains
 
 
 def _data_uri(plot: Plot) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(plot.svg().encode()).decode("ascii")
 
 
-def _verdict_names(runs: Sequence[Run]) -> list[str]:
-    found = {verdict for _, cells in runs for cell in cells for verdict in cell.verdicts}
-    return [*(name for name in VERDICT_ORDER if name in found), *sorted(found - set(VERDICT_ORDER))]
+def _verdict_names(runs: Sequence[ScoredRun]) -> list[str]:
+    found = {verdict for _, cell in cells_of(runs) for verdict in cell.verdicts}
+    return [verdict.value for verdict in Verdict if verdict in found]
 
 
-def _verdict_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _verdict_rows(runs: Sequence[ScoredRun]) -> list[dict[str, Any]]:
     names = _verdict_names(runs)
     rows = []
-    for _, cells in runs:
-        for cell in cells:
-            total = max(1, cell.n_completions)
-            counts = [cell.verdicts.get(name, 0) for name in names]
-            heat = "" if cell.temperature is None else f"T={cell.temperature:g}"
-            rows.append(
-                {
-                    "model": cell.model,
-                    "task": " ".join(filter(None, (cell.task, cell.group and f"({cell.group})", heat))),
-                    "counts": counts,
-                    "shares": [(name, 100 * count / total) for name, count in zip(names, counts, strict=True) if count],
-                }
-            )
+    for _, cell in cells_of(runs):
+        total = max(1, cell.n_completions)
+        counts = [cell.verdicts.get(name, 0) for name in names]
+        heat = "" if cell.temperature is None else f"T={cell.temperature:g}"
+        rows.append(
+            {
+                "model": cell.model,
+                "task": " ".join(filter(None, (cell.where, heat))),
+                "counts": counts,
+                "shares": [(name, 100 * count / total) for name, count in zip(names, counts, strict=True) if count],
+            }
+        )
     return rows
 
 
@@ -139,20 +140,18 @@ def _flips(c: Comparison) -> dict[str, Any]:
     }
 
 
-def _run_facts(header: Mapping[str, Any]) -> dict[str, str]:
-    config = header.get("config", {})
+def _run_facts(header: RunHeader) -> dict[str, str]:
     shown = {
-        "config hash": header.get("config_sha256", ""),
-        "created": header.get("created", ""),
-        "models": ", ".join(header.get("models", {})),
+        "config hash": header.config_sha256,
+        "created": header.created,
+        "models": ", ".join(header.models),
         "tasks": "; ".join(
-            f"{name}: {task.get('protocol')}, data {task.get('data_sha256')}"
-            for name, task in header.get("tasks", {}).items()
+            f"{task.name}: {task.protocol}, data {task.data_sha256}" for task in map(header.task, header.tasks)
         ),
-        "options": ", ".join(f"{key}={value}" for key, value in config.items() if key not in ("model", "task")),
-        "isolation": str(header.get("isolation", {}).get("name", "")),
-        "versions": ", ".join(f"{key} {value}" for key, value in header.get("versions", {}).items()),
-        "device": ", ".join(f"{key}: {value}" for key, value in header.get("device", {}).items()),
-        "git": str(header.get("git", {}).get("commit", "")),
+        "options": ", ".join(f"{key}={value}" for key, value in header.config.items() if key not in ("model", "task")),
+        "isolation": header.isolation,
+        "versions": ", ".join(f"{key} {value}" for key, value in header.versions.items()),
+        "device": ", ".join(f"{key}: {value}" for key, value in header.device.items()),
+        "git": str(header.git.get("commit", "")),
     }
     return {key: str(value) for key, value in shown.items() if value}

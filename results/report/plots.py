@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.report.figure import Looks, Plot, finish, legend, make_panels, style_of
 from mtp_eval.results.scores.cells import Cell, natural_key
 from mtp_eval.results.scores.estimators import pass_at_k_curve
 from mtp_eval.results.scores.intervals import mean_interval, resampled_means
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.costs import heads_used
-from mtp_eval.results.tables.standard import Run
+from mtp_eval.results.tables.standard import size_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +28,12 @@ MOST_KS = 40
 BAND_RESAMPLES = 2_000
 
 
-def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
+def pass_at_k_plot(runs: Sequence[ScoredRun]) -> Plot | None:
     """pass@k against k, a panel per task and group; None where no problem has two samples."""
     panels: dict[str, list[Cell]] = {}
-    for _, cells in runs:
-        for cell in cells:
-            if cell.n.min(initial=10**9) >= 2:
-                panels.setdefault(cell.where, []).append(cell)
+    for _, cell in cells_of(runs):
+        if cell.n.min(initial=10**9) >= 2:
+            panels.setdefault(cell.where, []).append(cell)
     if not panels:
         return None
     looks = Looks()
@@ -58,16 +57,15 @@ def pass_at_k_plot(runs: Sequence[Run]) -> Plot | None:
     return Plot("pass_at_k", "pass@k against k; bands are 95 % intervals over problems.", figure)
 
 
-def size_plot(runs: Sequence[Run], k: int = 1) -> Plot | None:
+def size_plot(runs: Sequence[ScoredRun], k: int = 1) -> Plot | None:
     """Score against parameters, a line per n; None where sizes are unknown or all the same."""
     points: dict[str, dict[int, list[tuple[float, Cell]]]] = {}
     sizes = set()
-    for header, cells in runs:
-        for cell in cells:
-            size, n = (model_fact(header, cell.model, name) for name in ("parameters", "n_future"))
-            if size and n and not cell.score(k).reason:
-                points.setdefault(cell.where, {}).setdefault(int(n), []).append((float(size), cell))
-                sizes.add(round(math.log(float(size)), 2))
+    for header, cell in cells_of(runs):
+        size, n = (header.fact(cell.model, name) for name in ("parameters", "n_future"))
+        if size and n and not cell.score(k).reason:
+            points.setdefault(cell.where, {}).setdefault(int(n), []).append((float(size), cell))
+            sizes.add(round(math.log(float(size)), 2))
     if len(sizes) < 2:
         return None
     figure, axes = make_panels(len(points))
@@ -92,14 +90,13 @@ def size_plot(runs: Sequence[Run], k: int = 1) -> Plot | None:
     return Plot("score_by_size", f"pass@{k} against the number of parameters; bars are 95 % intervals.", figure)
 
 
-def heads_plot(runs: Sequence[Run]) -> Plot | None:
+def heads_plot(runs: Sequence[ScoredRun]) -> Plot | None:
     """Tokens per forward and speed-up against heads used; None where fewer than two numbers of heads were run."""
     found: dict[str, dict[int, Cell]] = {}
-    for _, cells in runs:
-        for cell in cells:
-            if cell.n_forwards:
-                label = f"{cell.model.rsplit('/', 1)[-1]}, {cell.where}"
-                found.setdefault(label, {})[heads_used(cell)] = cell
+    for _, cell in cells_of(runs):
+        if cell.n_forwards:
+            label = f"{cell.model.rsplit('/', 1)[-1]}, {cell.where}"
+            found.setdefault(label, {})[heads_used(cell)] = cell
     found = {label: by_heads for label, by_heads in found.items() if len(by_heads) > 1}
     if not found:
         return None

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
-from mtp_eval.results.errors import NotComparable, OptionError, RunError
+from mtp_eval.results.errors import NotComparable, OptionError
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.record import Record
 from mtp_eval.results.report.data import MOST
 from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.page import ReportInput, report_html, report_plots
 from mtp_eval.results.report.plots import loss_plot
-from mtp_eval.results.run import wanted_ks
-from mtp_eval.results.scores.cells import Cell, count_cells, with_distinct_labels
-from mtp_eval.results.store import RunStore
-from mtp_eval.results.tables.standard import Run
+from mtp_eval.results.run import Run, read_runs, wanted_ks
 
 FindPrompts = Callable[[Sequence[Run], Sequence[Record]], tuple[dict[tuple[str, str], str], list[str]]]
 
@@ -40,7 +35,8 @@ def write_report(
     Raises:
         RunError: a folder that holds no run, a baseline that is not among the models.
     """
-    runs, records = read_all(folders)
+    runs = read_runs(folders)
+    records = [record for run in runs for record in run.records()]
     ks = wanted_ks(runs, k)
     comparisons, remarks = against_baseline(runs, ks, baseline)
     prompts, missing = find_prompts(runs, records) if find_prompts else ({}, [])
@@ -59,29 +55,6 @@ def write_report(
     return remarks
 
 
-def read_all(folders: Sequence[Path]) -> tuple[list[Run], list[Record]]:
-    """Runs and all of their records, under labels that differ.
-
-    Raises:
-        RunError: a folder that holds no run, or none that can be read.
-    """
-    plain: list[tuple[Mapping[str, Any], list[Cell]]] = []
-    journals: list[list[Record]] = []
-    for folder in folders:
-        store = RunStore.read(folder)
-        journal = list(store.records())
-        if not journal:
-            raise RunError(f"{folder} holds no records yet")
-        journals.append(journal)
-        plain.append((store.header, count_cells(store.header, journal)))
-    runs = with_distinct_labels([folder.resolve().name for folder in folders], plain)
-    records = []
-    for (_, old), (_, new), journal in zip(plain, runs, journals, strict=True):
-        label = {a.model: b.model for a, b in zip(old, new, strict=True)}
-        records += [r if label[r.model] == r.model else replace(r, model=label[r.model]) for r in journal]
-    return list(runs), records
-
-
 def against_baseline(
     runs: Sequence[Run], ks: Sequence[int], baseline: str | None
 ) -> tuple[list[Comparison], list[str]]:
@@ -90,20 +63,20 @@ def against_baseline(
     Raises:
         OptionError: the named baseline is not there.
     """
-    labels = list(dict.fromkeys(cell.model for _, cells in runs for cell in cells))
+    labels = list(dict.fromkeys(label for run in runs for label in run.models))
     reference = baseline or labels[0]
     if reference not in labels:
         raise OptionError(f"--baseline {reference}: no such model; there are {', '.join(labels)}")
     remarks: list[str] = []
     comparisons: list[Comparison] = []
-    holders = [run for run in runs if any(cell.model == reference for cell in run[1])]
+    holders = [run for run in runs if reference in run.models]
     for run in runs:
-        for label in dict.fromkeys(cell.model for cell in run[1]):
+        for label in run.models:
             if label == reference:
                 continue
             for holder in holders:
-                shared = {(c.task, c.group) for c in holder[1] if c.model == reference}
-                if not shared & {(c.task, c.group) for c in run[1] if c.model == label}:
+                shared = {(c.task, c.group) for c in holder.cells_of(reference)}
+                if not shared & {(c.task, c.group) for c in run.cells_of(label)}:
                     continue
                 try:
                     comparisons += compare_runs(holder, run, ks, reference, label)
@@ -115,11 +88,10 @@ def against_baseline(
 def training_folders(runs: Sequence[Run]) -> dict[str, Path]:
     """Where the models' training curves would lie: their checkpoint folders."""
     folders = {}
-    for header, _ in runs:
-        for label, facts in header.get("models", {}).items():
-            path = Path(str(facts.get("spec", "")))
-            if path.is_dir():
-                folders[label] = path
+    for header, label in ((run.header, label) for run in runs for label in run.header.models):
+        path = Path(str(header.model(label).get("spec", "")))
+        if path.is_dir():
+            folders[label] = path
     return folders
 
 

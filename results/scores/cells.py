@@ -8,25 +8,21 @@ Cells and the problems inside them have a fixed order, whatever order the journa
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtp_eval.results.errors import RunError
+from mtp_eval.results.header import RunHeader, TaskFacts
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.estimators import FloatArray, IntArray, majority, pass_at_k
 
 if TYPE_CHECKING:
     from mtp_eval.results.store import RunStore
-
-INFRASTRUCTURE_ERROR = "infrastructure_error"
-VERIFICATION_FILE = "verification.json"
 
 
 @dataclass(frozen=True)
@@ -95,6 +91,17 @@ class Cell:
         return int(self.n.sum() + self.broken.sum())
 
     @property
+    def n_broken(self) -> int:
+        """How many samples say nothing because the sandbox broke on them."""
+        return int(self.broken.sum())
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """Samples per problem, broken ones included: the least and the most."""
+        counts = self.n + self.broken
+        return int(counts.min()), int(counts.max())
+
+    @property
     def tokens_per_forward(self) -> float:
         """Tokens emitted by each forward pass after the prompt, over all samples; NaN where nothing was counted."""
         return self.n_tokens / self.n_forwards if self.n_forwards else float("nan")
@@ -124,66 +131,62 @@ def where(task: str, group: str) -> str:
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sorts "mbpp/9" before "mbpp/11"."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
 
 
-def read_cells(store: RunStore) -> list[Cell]:
+def read_cells(store: RunStore) -> tuple[Cell, ...]:
     """All cells of a run, in the order of its models and tasks, then of groups and temperatures."""
-    measured = read_speed_ups(store.folder)
-    return [
-        replace(cell, speed_up=measured.get((cell.model, cell.task, cell.temperature)))
-        for cell in count_cells(store.header, store.records())
-    ]
+    return with_speed_ups(count_cells(store.header, store.records()), store)
 
 
-def read_speed_ups(folder: Path) -> dict[tuple[str, str, float | None], tuple[float, int]]:
-    """What `--verify-decoding` measured in this run, by model, task and temperature: rate over plain, completions."""
-    path = folder / VERIFICATION_FILE
-    if not path.is_file():
-        return {}
+def with_speed_ups(cells: Sequence[Cell], store: RunStore) -> tuple[Cell, ...]:
+    """The cells with what `--verify-decoding` measured in this run.
+
+    Raises:
+        RunError: verification.json is damaged.
+    """
+    sidecar = store.sidecar("verification")
     try:
-        entries = json.loads(path.read_text("utf-8"))
-        return {
+        measured: dict[tuple[str, str, float | None], tuple[float, int]] = {
             (entry["model"], entry["task"], float(entry["temperature"])): (
                 float(entry["speed_up"]["wall"]),
                 int(entry["speed_up"]["n_completions"]),
             )
-            for entry in entries
+            for entry in sidecar.read(default=[])
             if "speed_up" in entry
         }
     except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}): delete it, or verify the run again") from None
+        raise RunError(f"{sidecar.path} is damaged ({error}): delete it, or verify the run again") from None
+    return tuple(replace(cell, speed_up=measured.get((cell.model, cell.task, cell.temperature))) for cell in cells)
 
 
-def count_cells(header: Mapping[str, Any], records: Iterable[Record], by: str | None = None) -> list[Cell]:
+def count_cells(header: RunHeader, records: Iterable[Record], by: str | None = None) -> list[Cell]:
     """One pass over the records; memory grows with problems, not with completions.
 
     Groups follow each task's own `report_by`, or the tag `by` where it is given.
     """
-    own_temperature = header.get("config", {}).get("temperature")
-    own = float(own_temperature) if isinstance(own_temperature, (int, float)) else None
-    report_by = {name: task.get("report_by") for name, task in header.get("tasks", {}).items()}
-    exact = {name for name, task in header.get("tasks", {}).items() if task.get("kind") == "exact_match"}
+    own, tasks = header.temperature, {name: header.task(name) for name in header.tasks}
     tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
     for record in records:
-        tag = by or report_by.get(record.task)
+        task = tasks.get(record.task) or TaskFacts(record.task)
+        tag = by or task.report_by
         group = str(record.tags.get(tag, "")) if tag else ""
         temperature = own if record.temperature is None else record.temperature
-        if record.stop_reason == "given":
+        if record.completion.stop_reason == "given":
             temperature = None  # read from a file: the run's own temperature says nothing about it
         name = (record.model, record.task, group, temperature)
         if name not in tallies:
-            tallies[name] = _Tally(votes=record.task in exact)
+            tallies[name] = _Tally(votes=task.votes)
         tallies[name].add(record)
-    order = {name: place for place, name in enumerate([*header.get("models", {}), *header.get("tasks", {})])}
-    last = len(order)
+    ranks = {name: rank for rank, name in enumerate([*header.models, *header.tasks])}
+    return [tallies[name].cell(*name) for name in sorted(tallies, key=lambda name: _place(name, ranks))]
 
-    def place(name: tuple[str, str, str, float | None]) -> tuple[Any, ...]:
-        model, task, group, temperature = name
-        ranks = (order.get(task, last), task, order.get(model, last), model)
-        return (*ranks, natural_key(group), -1.0 if temperature is None else temperature)
 
-    return [tallies[name].cell(*name) for name in sorted(tallies, key=place)]
+def _place(name: tuple[str, str, str, float | None], ranks: Mapping[str, int]) -> tuple[Any, ...]:
+    """Sorts cells by task, model, group and temperature, the first two as the header has them."""
+    model, task, group, temperature = name
+    by_header = (ranks.get(task, len(ranks)), task, ranks.get(model, len(ranks)), model)
+    return (*by_header, natural_key(group), -1.0 if temperature is None else temperature)
 
 
 class _Tally:
@@ -200,42 +203,43 @@ class _Tally:
 
     def add(self, record: Record) -> None:
         counts = self.problems.setdefault(record.problem_id, [0, 0, 0])
-        if record.verdict == INFRASTRUCTURE_ERROR:
+        if not record.judged:
             counts[2] += 1
         else:
             counts[0] += 1
             counts[1] += record.passed
             if self.votes is not None and record.program:  # no answer found is no vote
                 self.votes.setdefault(record.problem_id, []).append((record.program, record.passed))
-        self.verdicts[record.verdict] += 1
-        self.n_tokens += record.n_tokens
-        self.n_forwards += record.n_forwards
-        self.same_interpreter += record.same_interpreter
-        self.generation_seconds += record.generation_wall_seconds
-        for head, count in enumerate(record.n_drafted):
+        self.verdicts[record.verdict.value] += 1
+        self.same_interpreter += record.outcome.same_interpreter
+        completion = record.completion
+        self.n_tokens += completion.n_tokens
+        self.n_forwards += completion.n_forwards
+        self.generation_seconds += completion.wall_seconds
+        for head, count in enumerate(completion.n_drafted):
             self.drafted[head] += count
-        for head, count in enumerate(record.n_accepted):
+        for head, count in enumerate(completion.n_accepted):
             self.accepted[head] += count
 
     def cell(self, model: str, task: str, group: str, temperature: float | None) -> Cell:
         names = sorted(self.problems, key=natural_key)
         n, c, broken = (np.array([self.problems[name][i] for name in names], dtype=np.int64) for i in range(3))
         return Cell(
-            model,
-            task,
-            group,
-            temperature,
-            tuple(names),
-            n,
-            c,
-            broken,
-            dict(sorted(self.verdicts.items())),
-            self.n_tokens,
-            self.n_forwards,
-            tuple(self.drafted[head] for head in range(len(self.drafted))),
-            tuple(self.accepted[head] for head in range(len(self.accepted))),
-            self.same_interpreter,
-            self.generation_seconds,
+            model=model,
+            task=task,
+            group=group,
+            temperature=temperature,
+            problem_ids=tuple(names),
+            n=n,
+            c=c,
+            broken=broken,
+            verdicts=dict(sorted(self.verdicts.items())),
+            n_tokens=self.n_tokens,
+            n_forwards=self.n_forwards,
+            n_drafted=tuple(self.drafted[head] for head in range(len(self.drafted))),
+            n_accepted=tuple(self.accepted[head] for head in range(len(self.accepted))),
+            same_interpreter=self.same_interpreter,
+            generation_seconds=self.generation_seconds,
             majority=self._majority(names),
         )
 
@@ -245,26 +249,3 @@ class _Tally:
         found = [self.votes.get(name, []) for name in names]
         scores = [majority([a for a, _ in votes], [ok for _, ok in votes]) if votes else 0.0 for votes in found]
         return np.array(scores, dtype=np.float64)
-
-
-def with_distinct_labels(
-    names: Sequence[str], runs: Sequence[tuple[Mapping[str, Any], Sequence[Cell]]]
-) -> list[tuple[Mapping[str, Any], Sequence[Cell]]]:
-    """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
-    seen: Counter[tuple[str, str, str, float | None]] = Counter()
-    for _, cells in runs:
-        seen.update(cell.name for cell in cells)
-    ambiguous = {name[0] for name, count in seen.items() if count > 1}
-    return [
-        relabelled(run, {label: f"{name}/{label}" for label in ambiguous})
-        for name, run in zip(names, runs, strict=True)
-    ]
-
-
-def relabelled(
-    run: tuple[Mapping[str, Any], Sequence[Cell]], labels: Mapping[str, str]
-) -> tuple[Mapping[str, Any], Sequence[Cell]]:
-    """The run with models renamed, in the header as in the cells; labels that are not named stay."""
-    header, cells = run
-    models = {labels.get(label, label): facts for label, facts in header.get("models", {}).items()}
-    return {**header, "models": models}, [replace(cell, model=labels.get(cell.model, cell.model)) for cell in cells]

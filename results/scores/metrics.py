@@ -6,49 +6,53 @@ finished, or on how often the run was interrupted. Measured times are in timing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import SCHEMA_VERSION
-from mtp_eval.results.scores.cells import INFRASTRUCTURE_ERROR, Cell
+from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import RESAMPLES, SEED, Interval, mean_interval
+from mtp_eval.results.scores.scored import ScoredRun
 
+METRICS_FILE = "metrics.json"
 DECIMALS = 10
 LEVELS = (0.95, 0.90)
 
 
-def run_metrics(header: Mapping[str, Any], cells: Sequence[Cell], ks: Sequence[int]) -> dict[str, Any]:
+def run_metrics(run: ScoredRun, ks: Sequence[int]) -> dict[str, Any]:
     """The content of metrics.json."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "config_sha256": header.get("config_sha256"),
+        "config_sha256": run.header.data.get("config_sha256"),
         "intervals": {
             "method": "bootstrap over problems",
             "resamples": RESAMPLES,
             "seed": SEED,
             "levels": list(LEVELS),
         },
-        "complete": is_complete(header, cells),
-        "cells": [cell_metrics(header, cell, ks) for cell in cells],
+        "complete": run.is_complete,
+        "cells": [cell_metrics(run.header, cell, ks) for cell in run.cells],
     }
 
 
-def cell_metrics(header: Mapping[str, Any], cell: Cell, ks: Sequence[int]) -> dict[str, Any]:
+def cell_metrics(header: RunHeader, cell: Cell, ks: Sequence[int]) -> dict[str, Any]:
     """One cell's entry."""
-    task = header.get("tasks", {}).get(cell.task, {})
+    task = header.task(cell.task)
+    least, most = cell.samples
     return {
         "model": cell.model,
         "task": cell.task,
         "group": cell.group,
-        "protocol": task.get("protocol"),
-        "data_sha256": task.get("data_sha256"),
+        "protocol": task.protocol,
+        "data_sha256": task.data_sha256,
         "temperature": cell.temperature,
-        "top_p": header.get("config", {}).get("top_p"),
+        "top_p": header.top_p,
         "n_problems": len(cell.problem_ids),
-        "n_samples_least": int((cell.n + cell.broken).min()),
-        "n_samples_most": int((cell.n + cell.broken).max()),
+        "n_samples_least": least,
+        "n_samples_most": most,
         "n_completions": cell.n_completions,
-        "infrastructure_errors": cell.verdicts.get(INFRASTRUCTURE_ERROR, 0),
+        "infrastructure_errors": cell.n_broken,
         "pass_at_k": {str(k): _score(cell, k) for k in ks},
         **({"majority": _majority(cell)} if cell.majority is not None else {}),
         "verdicts": dict(cell.verdicts),
@@ -58,13 +62,13 @@ def cell_metrics(header: Mapping[str, Any], cell: Cell, ks: Sequence[int]) -> di
     }
 
 
-def _drafting(header: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+def _drafting(header: RunHeader, cell: Cell) -> dict[str, Any]:
     """Forwards and acceptance, where the config fixes how many heads draft.
 
     `decode = auto` chooses that number by timing: two runs of one config would differ in these and in nothing else. The
     table and the records have them all the same.
     """
-    if header.get("config", {}).get("decode") == "auto":
+    if header.config.get("decode") == "auto":
         return {}
     return {
         "n_forwards": cell.n_forwards,
@@ -73,28 +77,6 @@ def _drafting(header: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
             a / d if d else float("nan") for a, d in zip(cell.n_accepted, cell.n_drafted, strict=False)
         ],
     }
-
-
-def is_complete(header: Mapping[str, Any], cells: Sequence[Cell]) -> bool:
-    """Whether every sample that the run asked for is there."""
-    return not missing_completions(header, cells)
-
-
-def missing_completions(header: Mapping[str, Any], cells: Sequence[Cell]) -> dict[tuple[str, str], int]:
-    """By (model, task), how many completions the run asked for and does not have; only what is known is checked."""
-    n_samples = header.get("config", {}).get("n_samples")
-    if not isinstance(n_samples, int):
-        return {}
-    temperatures = header.get("config", {}).get("temperature")
-    n_temperatures = len(temperatures) if isinstance(temperatures, list) else 1
-    missing: dict[tuple[str, str], int] = {}
-    for model in header.get("models", {}):
-        for task, facts in header.get("tasks", {}).items():
-            wanted = facts.get("n_problems", 0) * n_samples * n_temperatures
-            there = sum(cell.n_completions for cell in cells if (cell.model, cell.task) == (model, task))
-            if there < wanted:
-                missing[(model, task)] = wanted - there
-    return missing
 
 
 def _score(cell: Cell, k: int) -> dict[str, Any]:

@@ -6,26 +6,25 @@ import math
 from collections.abc import Sequence
 
 from mtp_eval.results.errors import OptionError
-from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.scores.cells import Cell
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import Run, provenance
+from mtp_eval.results.tables.standard import provenance, size_name
 
 
-def speed_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
     del ks
     entries: dict[tuple[str, int], dict[str, Cell]] = {}
-    for _, cells in runs:
-        for cell in cells:
-            if not cell.n_forwards:
-                continue
-            label = cell.model.rsplit("/", 1)[-1]
-            heads = heads_used(cell)
-            by_task = entries.setdefault((label, heads), {})
-            if cell.where in by_task:
-                raise OptionError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
-            by_task[cell.where] = cell
+    for _, cell in cells_of(runs):
+        if not cell.n_forwards:
+            continue
+        label = cell.model.rsplit("/", 1)[-1]
+        heads = heads_used(cell)
+        by_task = entries.setdefault((label, heads), {})
+        if cell.where in by_task:
+            raise OptionError(f"{label} with {heads} heads on {cell.where} is there twice; give one run of each")
+        by_task[cell.where] = cell
     tasks = list(dict.fromkeys(task for by_task in entries.values() for task in by_task))
     columns = [Column("model"), Column("heads", True)]
     columns += [Column(task, True, (f"{task} speed-up", f"{task} tokens/forward")) for task in tasks]
@@ -39,7 +38,7 @@ def speed_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
         "Speed-up: generated tokens per second of generation against the same model with 1 head, each timed in its own "
         "run; in brackets tokens per forward pass after the prompt.",
     )
-    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)
+    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), notes)
 
 
 def _speed_entry(cell: Cell | None, base: Cell | None) -> Entry:
@@ -58,17 +57,15 @@ def heads_used(cell: Cell) -> int:
     return len(cell.n_drafted) + 1
 
 
-def overhead_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def overhead_table(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     """Training seconds per token relative to the model of n = 1 and the same size."""
     del ks
     cost: dict[tuple[str, int], list[float]] = {}
-    for header, _ in runs:
-        for label in header.get("models", {}):
-            facts = {name: model_fact(header, label, name) for name in ("n_future", "parameters", "train_seconds")}
-            tokens = model_fact(header, label, "train_tokens")
-            if facts["n_future"] and facts["train_seconds"] and tokens:
-                key = (size_name(facts["parameters"]), int(facts["n_future"]))
-                cost.setdefault(key, []).append(float(facts["train_seconds"]) / float(tokens))
+    for header, label in ((run.header, label) for run in runs for label in run.header.models):
+        names = ("n_future", "parameters", "train_seconds", "train_tokens")
+        n_future, parameters, seconds, tokens = (header.fact(label, name) for name in names)
+        if n_future and seconds and tokens:
+            cost.setdefault((size_name(parameters), int(n_future)), []).append(float(seconds) / float(tokens))
     sizes = list(dict.fromkeys(size for size, _ in cost))
     columns = [Column("n", True), *(Column(size, True, (size,)) for size in sizes)]
     body = []
@@ -85,4 +82,4 @@ def overhead_table(runs: Sequence[Run], ks: Sequence[int]) -> Table:
     notes = (
         "Training seconds per token relative to n = 1 of the same size, as each checkpoint's training.json has them.",
     )
-    return Table(tuple(columns), tuple(body), provenance([h for h, _ in runs]).split("; pass@k")[0] + ".", notes)
+    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), notes)

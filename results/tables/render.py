@@ -53,22 +53,34 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
     """Headings over several columns: (text, number of columns), from the left; empty for none."""
 
+    def __str__(self) -> str:
+        return render(self, "markdown")
+
 
 def text_entry(value: object) -> Entry:
     """A plain cell."""
     return Entry(NOTHING if value is None or value == "" else str(value))
 
 
-def render(table: Table, style: str) -> str:
+def render(table: Table, format: str) -> str:
     """The table as text in one of `FORMATS`.
 
     Raises:
         OptionError: an unknown format.
     """
     writers = {"markdown": _markdown, "csv": _csv, "latex": _latex, "html": _html}
-    if style not in writers:
-        raise OptionError(f"unknown table format {style!r}; expected one of {', '.join(FORMATS)}")
-    return writers[style](table)
+    return writers[checked_format(format)](table)
+
+
+def checked_format(format: str) -> str:
+    """The format, if it is one of `FORMATS`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if format not in FORMATS:
+        raise OptionError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+    return format
 
 
 def _markdown(table: Table) -> str:

@@ -7,23 +7,37 @@ isolation where it was not full. Layouts of the paper are in `results.tables.sty
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from mtp_eval.results.scores.cells import INFRASTRUCTURE_ERROR, Cell
+from mtp_eval.results.header import RunHeader
+from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import Interval, mean_interval
-from mtp_eval.results.scores.metrics import missing_completions
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import NOTHING, Column, Entry, Table, text_entry
 
 MAJORITY_FROM = 3
 """Samples per problem from which a majority vote says more than a single sample."""
-Run = tuple[Mapping[str, Any], Sequence[Cell]]
-"""A run's header and its cells."""
 
 
 def percent(value: float) -> str:
     """A share as a percentage with one decimal."""
     return NOTHING if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def size_name(parameters: float | None) -> str:
+    """ "6.7B", "303M", "812k".
+
+    >>> size_name(6.74e9), size_name(3.03e8), size_name(812_345), size_name(None)
+    ('6.7B', '303M', '812k', '–')
+    """
+    if parameters is None:
+        return NOTHING
+    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if parameters >= unit:
+            value = parameters / unit
+            return f"{value:.1f}".removesuffix(".0") + letter if value < 9.95 else f"{value:.0f}{letter}"
+    return str(int(parameters))
 
 
 def score_entry(value: float, interval: Interval | None = None, bold: bool = False) -> Entry:
@@ -42,9 +56,9 @@ def score_column(k: int, level: float = 0.95) -> Column:
     return Column(f"pass@{k} (%)", True, (f"pass@{k}", f"pass@{k}_low{tag}", f"pass@{k}_high{tag}"))
 
 
-def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -> Table:
+def results_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0.95) -> Table:
     """The standard table over one or more runs: a row per model, task, group of problems and temperature."""
-    flat = [(header, cell) for header, cells in runs for cell in cells]
+    flat = list(cells_of(runs))
     optional = _optional_columns(flat)
     fixed = ["model", "task", "protocol", "problems", "samples", "T", "top-p", "data"]
     names = [*fixed[:2], *(["group"] if "group" in optional else []), *fixed[2:]]
@@ -84,7 +98,7 @@ def results_table(runs: Sequence[Run], ks: Sequence[int], level: float = 0.95) -
             "in turns; – where it was not measured."
         )
     notes = [*warnings(runs), *dict.fromkeys(notes)]
-    return Table(tuple(columns), tuple(rows), provenance([header for header, _ in runs], level), tuple(notes))
+    return Table(tuple(columns), tuple(rows), provenance(runs, level), tuple(notes))
 
 
 def _speed_up(cell: Cell) -> Entry:
@@ -94,19 +108,18 @@ def _speed_up(cell: Cell) -> Entry:
     return Entry(f"{rate:.2f} ({n_completions})", values=(rate, n_completions))
 
 
-def warnings(runs: Sequence[Run]) -> list[str]:
+def warnings(runs: Sequence[ScoredRun]) -> list[str]:
     """What a reader must know before believing the numbers, loudest first."""
     notes = []
-    for header, cells in runs:
-        for (model, task), count in missing_completions(header, cells).items():
+    for run in runs:
+        for (model, task), count in run.missing().items():
             notes.append(
                 f"INCOMPLETE: {model} on {task} lacks {count:,} completions; the same command continues the run."
             )
-        for cell in cells:
-            broken = cell.verdicts.get(INFRASTRUCTURE_ERROR, 0)
-            if broken:
+        for cell in run.cells:
+            if cell.n_broken:
                 notes.append(
-                    f"INFRASTRUCTURE ERRORS: {broken:,} of {cell.n_completions:,} completions of {cell.model} on "
+                    f"INFRASTRUCTURE ERRORS: {cell.n_broken:,} of {cell.n_completions:,} completions of {cell.model} on "
                     f"{cell.where} could not be judged; they are left out, not counted as wrong."
                 )
             if cell.same_interpreter:
@@ -117,50 +130,51 @@ def warnings(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
-def provenance(headers: Sequence[Mapping[str, Any]], level: float = 0.95) -> str:
-    """The line under every table: software, runs, and what the brackets mean."""
-    versions = sorted({str(header.get("versions", {}).get("mtp-eval", "?")) for header in headers})
-    commits = sorted({_commit(header.get("git", {})) for header in headers} - {""})
-    hashes = [str(header.get("config_sha256", "?"))[:8] for header in headers]
+def provenance(
+    runs: Sequence[ScoredRun], level: float = 0.95, over: str | None = "problems", scores: bool = True
+) -> str:
+    """The line under every table: software, runs, the estimator of its scores, and what its brackets mean.
+
+    `over` says what the intervals were drawn over, None that there are none; `scores` False, that there is no pass@k.
+    """
+    headers = [run.header for run in runs]
+    versions = sorted({str(header.versions.get("mtp-eval", "?")) for header in headers})
+    commits = sorted({_commit(header) for header in headers} - {""})
+    hashes = [header.config_sha256[:8] or "?" for header in headers]
     parts = [
         f"mtp-eval {', '.join(versions)}{f' ({chr(44).join(commits)})' if commits else ''}",
         f"run{'s' if len(hashes) > 1 else ''} {', '.join(hashes)}",
-        "pass@k: unbiased estimator of Chen et al. 2021",
-        f"brackets: {round(level * 100)} % interval, bootstrap over problems",
     ]
+    if scores:
+        parts.append("pass@k: unbiased estimator of Chen et al. 2021")
+    if scores and over:
+        parts.append(f"brackets: {round(level * 100)} % interval, bootstrap over {over}")
     return "; ".join(parts) + "."
 
 
-def _facts(header: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
-    config = header.get("config", {})
-    task = header.get("tasks", {}).get(cell.task, {})
-    counts = cell.n + cell.broken
-    fewest, most = int(counts.min()), int(counts.max())
+def _facts(header: RunHeader, cell: Cell) -> dict[str, Any]:
+    task = header.task(cell.task)
+    fewest, most = cell.samples
     greedy = not cell.temperature  # or unknown, where texts were read from a file
     return {
         "model": cell.model,
         "task": cell.task,
         "group": cell.group,
-        "protocol": task.get("protocol"),
+        "protocol": task.protocol,
         "problems": len(cell.problem_ids),
         "samples": fewest if fewest == most else f"{fewest}–{most}",
         "T": None if cell.temperature is None else f"{cell.temperature:g}",
-        "top-p": None if greedy or config.get("top_p") is None else f"{config['top_p']:g}",
-        "data": str(task.get("data_sha256") or "")[:8],
-        "isolation": isolation_name(header),
+        "top-p": None if greedy or header.top_p is None else f"{header.top_p:g}",
+        "data": str(task.data_sha256 or "")[:8],
+        "isolation": header.isolation,
     }
 
 
-def isolation_name(header: Mapping[str, Any]) -> str:
-    """The name of the isolation that was in force."""
-    return str(header.get("isolation", {}).get("name", ""))
-
-
-def _optional_columns(flat: Sequence[tuple[Mapping[str, Any], Cell]]) -> set[str]:
+def _optional_columns(flat: Sequence[tuple[RunHeader, Cell]]) -> set[str]:
     shown = set()
     if any(cell.group for _, cell in flat):
         shown.add("group")
-    if any(isolation_name(header) not in ("full", "") for header, _ in flat):
+    if any(header.isolation not in ("full", "") for header, _ in flat):
         shown.add("isolation")
     if any(cell.n_drafted or (cell.n_forwards and cell.n_tokens > cell.n_forwards * 1.5) for _, cell in flat):
         shown.add("tokens/forward")
@@ -185,6 +199,6 @@ def _scored(cell: Cell, k: int, level: float, notes: list[str]) -> Entry:
     return score_entry(score.mean, mean_interval(score.values, level))
 
 
-def _commit(git: Mapping[str, Any]) -> str:
-    commit = str(git.get("commit", ""))[:10]
-    return f"{commit}+changes" if commit and git.get("dirty") else commit
+def _commit(header: RunHeader) -> str:
+    commit = str(header.git.get("commit", ""))[:10]
+    return f"{commit}+changes" if commit and header.git.get("dirty") else commit

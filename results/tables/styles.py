@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from mtp_eval.results.errors import OptionError
-from mtp_eval.results.facts import model_fact, size_name
 from mtp_eval.results.scores.cells import Cell, where
+from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.scores.significance import holm, paired_p
 from mtp_eval.results.scores.temperature import Reading, by_temperature, read_temperatures
 from mtp_eval.results.tables.costs import overhead_table, speed_table
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import Run, percent, provenance, results_table, score_entry, warnings
+from mtp_eval.results.tables.standard import percent, provenance, results_table, score_entry, size_name, warnings
 
 ALPHA = 0.05
 
@@ -41,13 +40,13 @@ class _Row:
     n_future: int | None
 
 
-def _by_n(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def _by_n(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     rows = sorted(_rows(runs), key=lambda row: (row.n_future or 0, row.run, row.model))
     lead = [Column("model"), Column("n", True)]
     return _score_table(runs, ks, rows, lead, lambda row: [row.model, row.n_future], lambda row: 0)
 
 
-def _by_size(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def _by_size(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     rows = sorted(_rows(runs), key=lambda row: (row.size or 0, row.n_future or 0, row.run, row.model))
     lead = [Column("size", True), Column("n", True), Column("model")]
     return _score_table(
@@ -61,7 +60,7 @@ def _by_size(runs: Sequence[Run], ks: Sequence[int]) -> Table:
 
 
 def _score_table(
-    runs: Sequence[Run],
+    runs: Sequence[ScoredRun],
     ks: Sequence[int],
     rows: Sequence[_Row],
     lead: Sequence[Column],
@@ -69,11 +68,11 @@ def _score_table(
     block: Callable[[_Row], object],
 ) -> Table:
     """Rows of models against columns of task and k; `block` says which rows compete for bold type."""
-    tasks = list(dict.fromkeys((cell.task, cell.group) for _, cells in runs for cell in cells))
+    tasks = list(dict.fromkeys((cell.task, cell.group) for _, cell in cells_of(runs)))
     readings: dict[tuple[int, str, str, str, int], Reading] = {}
     notes: list[str] = []
-    for number, (_, cells) in enumerate(runs):
-        for group in by_temperature(cells):
+    for number, run in enumerate(runs):
+        for group in by_temperature(run.cells):
             for k in ks:
                 try:
                     reading = _reading(group, k)
@@ -102,11 +101,8 @@ def _score_table(
         f"paired test at {ALPHA:g}, Holm-corrected."
     )
     groups = (("", len(lead)), *((where(task, group), len(ks)) for task, group in tasks))
-    facts = [f"{_conditions(header, cells)}" for header, cells in runs]
-    notes = [*warnings(runs), *dict.fromkeys(facts), *dict.fromkeys(notes)]
-    headers = [header for header, _ in runs]
-    line = provenance(headers).replace("; brackets: 95 % interval, bootstrap over problems", "")
-    return Table(tuple(columns), tuple(body), line, tuple(notes), groups=groups)
+    notes = [*warnings(runs), *dict.fromkeys(map(_conditions, runs)), *dict.fromkeys(notes)]
+    return Table(tuple(columns), tuple(body), provenance(runs, over=None), tuple(notes), groups=groups)
 
 
 def _best(
@@ -130,10 +126,10 @@ def _best(
     return best
 
 
-def _temperature(runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def _temperature(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     readings, notes = [], []
-    for _, cells in runs:
-        for group in by_temperature(cells):
+    for run in runs:
+        for group in by_temperature(run.cells):
             for k in ks:
                 try:
                     readings.append(read_temperatures(group, k))
@@ -159,17 +155,15 @@ def _temperature(runs: Sequence[Run], ks: Sequence[int]) -> Table:
         "Fixed: named before looking, 0.1 for pass@1 and 0.8 above, or the nearest that was run.",
         "Cross-validated: half of the problems choose, the other half is scored, averaged over 200 halvings.",
     ]
-    headers = [header for header, _ in runs]
-    conditions = [_conditions(header, cells) for header, cells in runs]
     return Table(
         tuple(columns),
         tuple(body),
-        provenance(headers),
-        (*warnings(runs), *dict.fromkeys(conditions), *dict.fromkeys(notes)),
+        provenance(runs),
+        (*warnings(runs), *dict.fromkeys(map(_conditions, runs)), *dict.fromkeys(notes)),
     )
 
 
-STYLES: Mapping[str, Callable[[Sequence[Run], Sequence[int]], Table]] = {
+STYLES: Mapping[str, Callable[[Sequence[ScoredRun], Sequence[int]], Table]] = {
     "standard": results_table,
     "by-n": _by_n,
     "by-size": _by_size,
@@ -189,25 +183,34 @@ NEEDS = {
 }
 
 
-def styled_table(style: str, runs: Sequence[Run], ks: Sequence[int]) -> Table:
+def checked_style(style: str) -> str:
+    """The style, if it is one of `STYLES`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if style not in STYLES:
+        raise OptionError(f"--style {style}: expected one of {', '.join(STYLES)}")
+    return style
+
+
+def styled_table(style: str, runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
     """The table in one of `STYLES`.
 
     Raises:
         OptionError: an unknown style, or runs that have nothing for it.
     """
-    if style not in STYLES:
-        raise OptionError(f"unknown table style {style!r}; expected one of {', '.join(STYLES)}")
-    table = STYLES[style](runs, ks)
+    table = STYLES[checked_style(style)](runs, ks)
     if not table.rows:
         raise OptionError(f"--style {style} has nothing to show: {NEEDS[style]}")
     return table
 
 
-def _rows(runs: Sequence[Run]) -> list[_Row]:
+def _rows(runs: Sequence[ScoredRun]) -> list[_Row]:
     rows = []
-    for number, (header, cells) in enumerate(runs):
-        for label in dict.fromkeys(cell.model for cell in cells):
-            n_future, size = model_fact(header, label, "n_future"), model_fact(header, label, "parameters")
+    for number, run in enumerate(runs):
+        for label in run.models:
+            n_future, size = (run.header.fact(label, name) for name in ("n_future", "parameters"))
             rows.append(_Row(number, label, size, None if n_future is None else int(n_future)))
     return rows
 
@@ -215,25 +218,22 @@ def _rows(runs: Sequence[Run]) -> list[_Row]:
 def _reading(group: Sequence[Cell], k: int) -> Reading:
     """The oracle over temperatures; a single cell is read as it is, whether or not its temperature is known."""
     if len(group) == 1 and group[0].temperature is None:
-        from dataclasses import replace
-
         group = [replace(group[0], temperature=0.0)]
     return read_temperatures(group, k)
 
 
-def _conditions(header: Mapping[str, Any], cells: Sequence[Cell]) -> str:
+def _conditions(run: ScoredRun) -> str:
     """One line per run with everything that a column heading has no room for."""
     parts = []
-    for name in dict.fromkeys(cell.task for cell in cells):
-        task = header.get("tasks", {}).get(name, {})
-        of_task = [cell for cell in cells if cell.task == name]
+    for task in map(run.task, run.tasks):
+        of_task = [cell for cell in run.cells if cell.task == task.name]
         problems = max(sum(len(c.problem_ids) for c in of_task if c.model == m) for m in {c.model for c in of_task})
         problems //= max(1, len({c.temperature for c in of_task}))
         heats = sorted({c.temperature for c in of_task if c.temperature is not None})
-        samples = max(int((c.n + c.broken).max()) for c in of_task)
+        samples = max(cell.samples[1] for cell in of_task)
         parts.append(
-            f"{name}: {task.get('protocol')}, {problems:,} problems, n={samples}, "
-            f"T={'/'.join(f'{t:g}' for t in heats) or '–'}, top-p={header.get('config', {}).get('top_p', '–')}, "
-            f"data {str(task.get('data_sha256') or '')[:8]}"
+            f"{task.name}: {task.protocol}, {problems:,} problems, n={samples}, "
+            f"T={'/'.join(f'{t:g}' for t in heats) or '–'}, top-p={run.header.config.get('top_p', '–')}, "
+            f"data {str(task.data_sha256 or '')[:8]}"
         )
     return "; ".join(parts) + "."

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app
+from mtp_eval.results.finish import finish
 from mtp_eval.results.frame import COMPLETION_COLUMNS, SCORE_COLUMNS, load_completions, load_scores
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
@@ -38,7 +39,7 @@ def folders(tmp_path: Path, new_header: Callable[..., Any], new_record: Callable
                 ]
             )  # fmt: skip
             if number:
-                store.finish([1, 2], {})
+                finish(store, [1, 2], {})
         made.append(folder)
     return made
 

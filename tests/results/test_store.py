@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mtp_eval.results.errors import RunError, RunLocked, RunMismatch
+from mtp_eval.results.finish import finish
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
 
@@ -36,7 +37,7 @@ def test_what_is_appended_is_read_back(tmp_path: Path, new_header: NewHeader, ne
     again = RunStore.read(tmp_path / "run")
     assert list(again.records()) == records
     assert again.keys() == {("a", "toy", "toy/0", 0)}
-    assert again.header["config"]["n_samples"] == 1
+    assert again.header.n_samples == 1
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60])
@@ -82,7 +83,7 @@ def test_killed_between_appends_and_resumed_gives_the_same_metrics(
     header, records = new_header(["a"], {"toy": {"n_problems": 4}}, 3, k=[1, 3]), some_records(new_record)
     with RunStore.open(tmp_path / "whole", header) as store:
         store.append(records)
-        store.finish([1, 3], {"wall_seconds": 1.0})
+        finish(store, [1, 3], {"wall_seconds": 1.0})
     script = """
         import os, pickle, signal, sys
         from pathlib import Path
@@ -101,7 +102,7 @@ def test_killed_between_appends_and_resumed_gives_the_same_metrics(
     with RunStore.open(tmp_path / "killed", header) as store:
         done = store.keys()
         store.append([r for r in reversed(records) if r.key not in done])
-        store.finish([1, 3], {"wall_seconds": 2.0})
+        finish(store, [1, 3], {"wall_seconds": 2.0})
     for name in ("metrics.json", "table.md", "table.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     keys = [r.key for r in RunStore.read(tmp_path / "killed").records()]
@@ -195,7 +196,7 @@ def test_timing_of_every_session_is_kept(tmp_path: Path, new_header: NewHeader, 
         with RunStore.open(tmp_path / "run", header) as store:
             done = store.keys()
             store.append([r for r in some_records(new_record) if r.key not in done])
-            store.finish([1], {"wall_seconds": wall})
+            finish(store, [1], {"wall_seconds": wall})
     assert [session["wall_seconds"] for session in RunStore.read(tmp_path / "run").timing()] == [1.5, 2.5]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert "wall_seconds" not in json.dumps(metrics)

@@ -12,7 +12,8 @@ from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.score import human_eval_result
 from mtp_eval.results.record import Record
-from mtp_eval.tasks.problem import Problem, Request
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion, Problem, Request
 
 PROBLEMS = [Problem(f"HumanEval/{i}", prompt=f"def f{i}():\n", reference="    return 1\n") for i in range(3)]
 MBPP = [Problem(f"mbpp/{i}", prompt="", reference="") for i in (11, 12)]
@@ -116,7 +117,8 @@ def test_missing_file(tmp_path: Path) -> None:
     ],
 )
 def test_human_eval_sentences(verdict: str, error: str, expected: str) -> None:
-    record = Record("m", "humaneval", "HumanEval/0", 0, "", "", "", verdict, error)
+    completion, outcome = Completion("HumanEval/0", 0, ""), Outcome(Verdict(verdict), error)
+    record = Record("m", "humaneval", "", completion, "", outcome)
     assert human_eval_result(record) == expected
 
 

@@ -19,9 +19,10 @@ from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.nightly.config import newest, read_nightly
 from mtp_eval.results.compare.comparison import compare_runs, corrected
 from mtp_eval.results.errors import RegressionFound
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.history import COLUMNS, read_history
 from mtp_eval.results.junit import Case, junit_xml
-from mtp_eval.results.scores.cells import count_cells
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.tasks.registry import load_task
 
 runner = CliRunner()
@@ -123,16 +124,16 @@ def test_noise_alone_seldom_fails_a_night(new_header: Callable[..., dict], new_r
     """
     rng = np.random.default_rng(0)
     chances = {task: rng.beta(0.5, 0.8, 80) for task in ("a", "b")}
-    header = new_header(["m"], {"a": {}, "b": {}}, 5)
+    header = RunHeader(new_header(["m"], {"a": {}, "b": {}}, 5))
 
-    def one_night() -> tuple[dict, list]:
+    def one_night() -> ScoredRun:
         records = [
             new_record("m", task, f"{task}/{i}", s, "passed" if rng.random() < p else "failed")
             for task, each in chances.items()
             for i, p in enumerate(each)
             for s in range(5)
         ]
-        return header, count_cells(header, records)
+        return ScoredRun.of_records(header, records)
 
     alarms, before = 0, one_night()
     for _ in range(40):

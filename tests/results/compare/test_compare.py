@@ -20,9 +20,8 @@ from typer.testing import CliRunner
 from mtp_eval.harness.cli import app, exit_code
 from mtp_eval.results.compare.comparison import compare_runs
 from mtp_eval.results.errors import NotComparable, RegressionFound
-from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.run import Run, read_run
 from mtp_eval.results.store import RunStore
-from mtp_eval.results.tables.standard import Run
 
 MakeRun = Callable[..., Path]
 runner = CliRunner()
@@ -49,8 +48,7 @@ def real_run(
 
 
 def load(folder: Path) -> Run:
-    store = RunStore.read(folder)
-    return store.header, read_cells(store)
+    return read_run(folder)
 
 
 def test_three_real_models_pairwise(real_run: Path, real_verdicts: Mapping[str, Mapping[str, list[bool]]]) -> None:

@@ -18,9 +18,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.report.page import ReportInput, report_html
-from mtp_eval.results.scores.cells import count_cells
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
 
 NewHeader = Callable[..., dict[str, Any]]
@@ -181,7 +182,9 @@ def test_report_in_a_browser(run_folder: Path, browser: Browser, tmp_path: Path)
     assert browser.complaints == []
 
 
-def test_hundred_thousand_completions_open_quickly(browser: Browser, tmp_path: Path, new_header: NewHeader) -> None:
+def test_hundred_thousand_completions_open_quickly(
+    browser: Browser, tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
     rng = random.Random(1)
     words = ["x", "total", "item", "for", "in", "range", "if", "else", "return", "+", "-", "==", "\n    "]
     header = new_header(["n1", "n4"], {"toy": {"n_problems": 500}}, 100, temperature=0.8)
@@ -190,19 +193,18 @@ def test_hundred_thousand_completions_open_quickly(browser: Browser, tmp_path: P
         text = " ".join(rng.choices(words, k=60))
         verdict = "passed" if i % 3 == 0 else "failed"
         records.append(
-            Record(
+            new_record(
                 f"n{1 + 3 * (i % 2)}",
                 "toy",
                 f"toy/{i // 2 % 500}",
                 i // 1000,
-                "0" * 64,
-                text,
-                "def f(x):\n" + text,
                 verdict,
+                completion=text,
+                program="def f(x):\n" + text,
             )
         )
     page = tmp_path / "big.html"
-    given = ReportInput("big", [(header, count_cells(header, records))], records, [1])
+    given = ReportInput("big", [ScoredRun.of_records(RunHeader(header), records)], records, [1])
     page.write_text(report_html(given, {}, []), "utf-8")
     browser.complaints.clear()
     ready = browser.open(page)

@@ -10,21 +10,22 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.report.figure import Plot, style_of
 from mtp_eval.results.report.plots import heads_plot, loss_plot, m_plot, pass_at_k_plot, size_plot
 from mtp_eval.results.scores.cells import count_cells
-from mtp_eval.results.tables.standard import Run
+from mtp_eval.results.scores.scored import ScoredRun
 
 NewHeader = Callable[..., dict[str, Any]]
 NewRecord = Callable[..., Record]
 
 
 @pytest.fixture(scope="module")
-def grid(request: pytest.FixtureRequest) -> Callable[[NewHeader, NewRecord], Run]:
+def grid(request: pytest.FixtureRequest) -> Callable[[NewHeader, NewRecord], tuple[ScoredRun, list[Record]]]:
     """Two sizes by n = 1, 4 with 20 samples on 40 problems of m = 1..4, by chances that fall with m."""
 
-    def make(new_header: NewHeader, new_record: NewRecord) -> Run:
+    def make(new_header: NewHeader, new_record: NewRecord) -> tuple[ScoredRun, list[Record]]:
         rng = np.random.default_rng(0)
         labels = [f"{size}-n{n}" for size in ("1M", "10M") for n in (1, 4)]
         header = new_header(labels, {"ops": {"n_problems": 40, "report_by": "domain"}}, 20, k=[1, 10])
@@ -39,8 +40,7 @@ def grid(request: pytest.FixtureRequest) -> Callable[[NewHeader, NewRecord], Run
                 for s in range(20):
                     verdict = "passed" if rng.random() < chance else "failed"
                     records.append(new_record(label, "ops", f"ops/{p}", s, verdict, tags=tags))
-        header["records"] = records
-        return header, count_cells(header, records)
+        return ScoredRun.of_records(RunHeader(header), records), records
 
     return make
 
@@ -55,14 +55,14 @@ def check(plot: Plot | None, folder: Path) -> Plot:
 
 
 def test_curves_sizes_and_m(grid: Any, new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> None:
-    header, cells = grid(new_header, new_record)
-    curves = check(pass_at_k_plot([(header, cells)]), tmp_path)
+    run, records = grid(new_header, new_record)
+    curves = check(pass_at_k_plot([run]), tmp_path)
     left = curves.figure.axes[0]
-    for line, cell in zip(left.lines, [c for c in cells if c.group == "in"], strict=True):
+    for line, cell in zip(left.lines, [c for c in run.cells if c.group == "in"], strict=True):
         assert line.get_ydata()[0] == pytest.approx(100 * cell.score(1).mean)
         assert line.get_ydata()[-1] == pytest.approx(100 * cell.score(20).mean)
-    check(size_plot([(header, cells)]), tmp_path)
-    by_m = count_cells(header, header["records"], by="m")
+    check(size_plot([run]), tmp_path)
+    by_m = count_cells(run.header, records, by="m")
     check(m_plot(by_m, {"1": "in", "2": "in", "3": "out", "4": "out"}), tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_heads(new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> 
             generation_wall_seconds=seconds,
         )  # fmt: skip
         header = new_header(["n4"], {"t": {"n_problems": 1}}, draft_heads=heads)
-        runs.append((header, count_cells(header, [record])))
+        runs.append(ScoredRun.of_records(RunHeader(header), [record]))
     plot = check(heads_plot(runs), tmp_path)
     assert list(plot.figure.axes[1].lines[0].get_ydata()) == pytest.approx([1.0, 8 / 4.4, 8 / 2.6])
     assert heads_plot(runs[:1]) is None
@@ -97,5 +97,5 @@ def test_lines_differ_without_their_colour() -> None:
 
 
 def test_one_sample_has_no_curve(new_header: NewHeader, new_record: NewRecord) -> None:
-    header = new_header(["m"], {"t": {"n_problems": 1}})
-    assert pass_at_k_plot([(header, count_cells(header, [new_record("m", "t", "t/1", 0)]))]) is None
+    header = RunHeader(new_header(["m"], {"t": {"n_problems": 1}}))
+    assert pass_at_k_plot([ScoredRun.of_records(header, [new_record("m", "t", "t/1", 0)])]) is None

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from mtp_eval.results.files import dump_json
+from mtp_eval.results.finish import finish
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import count_cells, read_cells
 from mtp_eval.results.scores.metrics import run_metrics
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
 
 NewHeader = Callable[..., dict[str, Any]]
@@ -28,7 +31,7 @@ def test_cells_split_by_model_task_group_and_temperature(new_header: NewHeader, 
         for m in ("10", "9")
         for s, heat in enumerate((None, 0.8))
     ] + [new_record("a", "u", "u/1", 0, tags={"m": "1"})]
-    names = [cell.name for cell in count_cells(header, records)]
+    names = [cell.name for cell in count_cells(RunHeader(header), records)]
     assert names == [
         ("b", "t", "9", 0.2),
         ("b", "t", "9", 0.8),
@@ -50,13 +53,13 @@ def test_infrastructure_errors_are_no_wrong_answers(new_header: NewHeader, new_r
         "t/3": ["infrastructure_error"] * 2,
     }
     records = [new_record("a", "t", p, s, v) for p, each in verdicts.items() for s, v in enumerate(each)]
-    (cell,) = count_cells(header, records)
+    (cell,) = count_cells(RunHeader(header), records)
     at_1, at_2 = cell.score(1), cell.score(2)
     assert dict(zip(at_1.problem_ids, at_1.values, strict=True)) == {"t/1": 1.0, "t/2": 0.5}
     assert at_1.n_left_out == 1
     assert at_2.problem_ids == ("t/2",)
     assert at_2.mean == 1.0
-    entry = run_metrics(header, [cell], [1, 2])["cells"][0]
+    entry = run_metrics(ScoredRun(RunHeader(header), (cell,)), [1, 2])["cells"][0]
     assert entry["infrastructure_errors"] == 3
     assert entry["pass_at_k"]["1"]["problems_left_out"] == 1
 
@@ -69,7 +72,7 @@ def test_missing_samples_make_pass_at_k_undefined_with_a_reason(
         store.append(
             [new_record("a", "t", "t/1", 0), new_record("a", "t", "t/1", 1), new_record("a", "t", "t/2", 0, "failed")]
         )
-        markdown = store.finish([1, 2], {})
+        markdown = str(finish(store, [1, 2], {}).table())
     assert np.isnan(read_cells(RunStore.read(tmp_path / "run"))[0].score(2).mean)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["complete"] is False
@@ -82,7 +85,7 @@ def test_missing_samples_make_pass_at_k_undefined_with_a_reason(
 
 def test_texts_read_from_a_file_have_no_temperature(new_header: NewHeader, new_record: NewRecord) -> None:
     header = new_header(["a"], {"t": {"n_problems": 1}}, temperature=0.0)
-    (cell,) = count_cells(header, [new_record("a", "t", "t/1", 0, stop_reason="given", temperature=0.0)])
+    (cell,) = count_cells(RunHeader(header), [new_record("a", "t", "t/1", 0, stop_reason="given", temperature=0.0)])
     assert cell.temperature is None
 
 
@@ -95,11 +98,13 @@ def test_majority_of_exact_answers(new_header: NewHeader, new_record: NewRecord)
         for p, each in answers.items()
         for s, answer in enumerate(each)
     ]
-    (cell,) = count_cells(header, records)
+    (cell,) = count_cells(RunHeader(header), records)
     assert cell.majority is not None
     assert cell.majority.tolist() == [1.0, 0.0, 0.0]
-    assert run_metrics(header, [cell], [1])["cells"][0]["majority"]["value"] == pytest.approx(1 / 3)
-    (plain,) = count_cells(new_header(["a"], {"t": {"n_problems": 3}}, n_samples=5), records)
+    assert run_metrics(ScoredRun(RunHeader(header), (cell,)), [1])["cells"][0]["majority"]["value"] == pytest.approx(
+        1 / 3
+    )
+    (plain,) = count_cells(RunHeader(new_header(["a"], {"t": {"n_problems": 3}}, n_samples=5)), records)
     assert plain.majority is None
 
 
@@ -109,9 +114,9 @@ def test_tokens_per_forward_and_acceptance(new_header: NewHeader, new_record: Ne
         new_record("a", "t", "t/1", 0, n_tokens=30, n_forwards=10, n_drafted=(10, 10), n_accepted=(9, 5)),
         new_record("a", "t", "t/2", 0, n_tokens=10, n_forwards=10, n_drafted=(10, 10), n_accepted=(1, 0)),
     ]
-    (cell,) = count_cells(header, records)
+    (cell,) = count_cells(RunHeader(header), records)
     assert cell.tokens_per_forward == pytest.approx(2.0)
-    assert run_metrics(header, [cell], [1])["cells"][0]["accepted_by_head"] == [0.5, 0.25]
+    assert run_metrics(ScoredRun(RunHeader(header), (cell,)), [1])["cells"][0]["accepted_by_head"] == [0.5, 0.25]
 
 
 def test_what_auto_chose_by_timing_is_not_in_the_metrics(new_header: NewHeader, new_record: NewRecord) -> None:
@@ -119,5 +124,5 @@ def test_what_auto_chose_by_timing_is_not_in_the_metrics(new_header: NewHeader, 
     header["config"]["decode"] = "auto"
     drafted = [new_record("a", "t", "t/1", 0, n_tokens=6, n_forwards=2, n_drafted=(2,), n_accepted=(1,))]
     plain = [new_record("a", "t", "t/1", 0, n_tokens=6, n_forwards=6)]
-    first, second = (run_metrics(header, count_cells(header, records), [1]) for records in (drafted, plain))
+    first, second = (run_metrics(ScoredRun.of_records(RunHeader(header), records), [1]) for records in (drafted, plain))
     assert dump_json(first) == dump_json(second)

@@ -13,7 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mtp_eval.results.scores.cells import read_cells, with_distinct_labels
+from mtp_eval.results.header import RunHeader
+from mtp_eval.results.run import Run
+from mtp_eval.results.scores.cells import read_cells
+from mtp_eval.results.scores.scored import with_distinct_labels
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import FORMATS, latex_text, render
 from mtp_eval.results.tables.standard import results_table
@@ -33,7 +36,7 @@ def folder(make_run: MakeRun) -> Path:
 
 def rendered(folder: Path, style: str) -> str:
     store = RunStore.read(folder)
-    return render(results_table([(store.header, read_cells(store))], [1, 2]), style)
+    return render(results_table([Run.of(store)], [1, 2]), style)
 
 
 def test_every_row_says_what_its_number_depends_on(folder: Path) -> None:
@@ -127,13 +130,13 @@ def test_unknown_format_lists_the_known(folder: Path) -> None:
 
 def test_models_of_one_name_in_two_runs_are_told_apart(make_run: MakeRun) -> None:
     stores = [RunStore.read(make_run(name, {"m": {"toy/1": [True]}, name: {"toy/1": [True]}})) for name in ("x", "y")]
-    runs = with_distinct_labels(["x", "y"], [(store.header, read_cells(store)) for store in stores])
-    assert [cell.model for _, cells in runs for cell in cells] == ["x/m", "x", "y/m", "y"]
+    runs = with_distinct_labels(["x", "y"], [Run.of(store) for store in stores])
+    assert [cell.model for run in runs for cell in run.cells] == ["x/m", "x", "y/m", "y"]
 
 
 def test_weaker_isolation_is_a_column(make_run: MakeRun, new_header: Callable[..., dict[str, object]]) -> None:
     folder = make_run("run", {"m": {"toy/1": [True]}})
     store = RunStore.read(folder)
-    store.header["isolation"] = {"name": "process"}
-    text = render(results_table([(store.header, read_cells(store))], [1]), "markdown")
+    store.header = RunHeader({**store.header.data, "isolation": {"name": "process"}})
+    text = render(results_table([Run.of(store)], [1]), "markdown")
     assert "| process |" in text

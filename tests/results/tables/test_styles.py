@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.results.finish import finish
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import count_cells
 from mtp_eval.results.scores.temperature import cross_validated, read_temperatures
@@ -66,8 +68,8 @@ def test_temperatures_of_one_run(
     ]
     with RunStore.open(tmp_path / "run", header) as store:
         store.append(records)
-        assert "INCOMPLETE" not in store.finish([1, 2], {})
-    reading = read_temperatures(count_cells(header, records), 1)
+        assert "INCOMPLETE" not in str(finish(store, [1, 2], {}).table())
+    reading = read_temperatures(count_cells(RunHeader(header), records), 1)
     assert reading.oracle.temperature == 0.1
     assert reading.by_temperature[0.1] == 0.5
     text = invoke("table", tmp_path / "run", "--style", "temperature")
@@ -125,7 +127,7 @@ def test_speed_by_heads_and_training_overhead(
         ]  # fmt: skip
         with RunStore.open(tmp_path / f"h{heads}", header) as store:
             store.append(records)
-            store.finish([1], {})
+            finish(store, [1], {})
     text = invoke("table", *(tmp_path / f"h{heads}" for heads in (1, 2, 4)), "--style", "speed")
     assert "| 1 | 1.00 (1.00) |" in text
     assert "| 2 | 1.82 (2.00) |" in text

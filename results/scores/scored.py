@@ -1,0 +1,89 @@
+"""A run counted up: its header and its cells, as tables, comparisons and plots take it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+from mtp_eval.results.header import RunHeader, TaskFacts
+from mtp_eval.results.record import Record
+from mtp_eval.results.scores.cells import Cell, count_cells
+
+SomeRun = TypeVar("SomeRun", bound="ScoredRun")
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """Header and cells of one run; `results.run.Run` is one that also knows its folder.
+
+    A cell is one model on one task, in one group of problems, at one temperature: the counts from which scores are made.
+    """
+
+    header: RunHeader
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def of_records(cls, header: RunHeader, records: Iterable[Record]) -> Self:
+        """Count up records that belong to a header."""
+        return cls(header, tuple(count_cells(header, records)))
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The k of pass@k that the run was made for."""
+        return self.header.ks
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Labels of the models that have records."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that have records."""
+        return tuple(dict.fromkeys(cell.task for cell in self.cells))
+
+    def task(self, name: str) -> TaskFacts:
+        """Protocol, data and number of problems of a task."""
+        return self.header.task(name)
+
+    def cells_of(self, model: str) -> tuple[Cell, ...]:
+        """The cells of one model."""
+        return tuple(cell for cell in self.cells if cell.model == model)
+
+    def missing(self) -> dict[tuple[str, str], int]:
+        """By (model, task), how many completions the run asked for and does not have; only what is known is checked."""
+        n_samples = self.header.n_samples
+        if n_samples is None:
+            return {}
+        each = n_samples * max(1, len(self.header.temperatures))
+        there: Counter[tuple[str, str]] = Counter()
+        for cell in self.cells:
+            there[cell.model, cell.task] += cell.n_completions
+        wanted = {(m, t): self.task(t).n_problems * each for m in self.header.models for t in self.header.tasks}
+        return {place: n - there[place] for place, n in wanted.items() if there[place] < n}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every completion that the run asked for is there."""
+        return not self.missing()
+
+    def relabelled(self, labels: Mapping[str, str]) -> Self:
+        """The run with models renamed, in the header as in the cells; labels that are not named stay."""
+        cells = tuple(replace(cell, model=labels.get(cell.model, cell.model)) for cell in self.cells)
+        return replace(self, header=self.header.relabelled(labels), cells=cells)
+
+
+def cells_of(runs: Sequence[ScoredRun]) -> Iterator[tuple[RunHeader, Cell]]:
+    """Every cell of every run, with the header of its run."""
+    return ((run.header, cell) for run in runs for cell in run.cells)
+
+
+def with_distinct_labels(names: Sequence[str], runs: Sequence[SomeRun]) -> list[SomeRun]:
+    """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
+    seen = Counter(cell.name for _, cell in cells_of(runs))
+    ambiguous = {name[0] for name, count in seen.items() if count > 1}
+    return [
+        run.relabelled({label: f"{name}/{label}" for label in ambiguous}) for name, run in zip(names, runs, strict=True)
+    ]
