@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode: helpers beside the tests
-from made_runs import make_run, new_header, new_record, write_run  # noqa: F401 (fixtures)
+from tests.made_runs import make_run, new_header, new_record, write_run  # noqa: F401 (fixtures)
 
 # A job started in the background of a shell ignores Ctrl-C, and so would the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -60,7 +60,8 @@ def with_trees(readme: str) -> str:
     """The README's text with both trees as the folders are now."""
     for name, tree in (("folders", folder_tree()), ("modules", module_tree())):
         block = rf"(<!-- {name}[^>]*-->\n\n```\n).*?(\n```\n)"
-        readme, found = re.subn(block, lambda match, tree=tree: match[1] + tree + match[2], readme, flags=re.DOTALL)
+        escaped = tree.replace("\\", r"\\")
+        readme, found = re.subn(block, rf"\g<1>{escaped}\g<2>", readme, flags=re.DOTALL)
         if found != 1:
             raise ValueError(f"README.md: expected one block after <!-- {name} -->, found {found}")
     return readme

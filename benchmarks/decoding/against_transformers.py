@@ -115,7 +115,8 @@ def main() -> None:
         args.new_tokens, args.rounds = 24, 1
     backend = NativeBackend(args.model, device=args.device, dtype="float32") if args.model else quick_model()
     device = backend.model.embed_tokens.weight.device
-    llama = AutoModelForCausalLM.from_pretrained(args.hf or exported(backend), dtype=torch.float32).to(device).eval()
+    llama: Any = AutoModelForCausalLM.from_pretrained(args.hf or exported(backend), dtype=torch.float32)
+    llama = llama.to(device).eval()
     bounds = machine.limits(device, torch.float32)
     about = machine.describe(device)
     results = []

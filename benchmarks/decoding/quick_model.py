@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -47,7 +49,8 @@ def quick_model(
             for i, logits in enumerate(model(tokens[:, :96]), start=1)
         ]
         optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
+        loss: Any = torch.stack(losses).sum()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

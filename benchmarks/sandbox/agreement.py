@@ -7,7 +7,7 @@ import ast
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,14 +93,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all disagreements here")
     options = parser.parse_args()
     report = {}
-    runs = (
+    runs: tuple[tuple[str, Callable[[Path], Iterable[tuple[Program, bool, str]]]], ...] = (
         ("he-claireeeeeeee", human_eval),
         ("mbpp-ldb-seed, test_list", mbpp),
         ("mbpp-ldb-seed, test_list with the publisher's imports", partial(mbpp, imports=True)),
         ("mbpp-ldb-seed, the publisher's imports and tests", partial(mbpp, imports=True, own_tests=True)),
     )
     for name, load in [(name, load) for name, load in runs if options.only in name]:
-        published = {(program.problem_id, program.source): (program, *rest) for program, *rest in load(options.data)}
+        published = {(row[0].problem_id, row[0].source): row for row in load(options.data)}
         chosen = list(published.values())[: 300 if options.quick else None]
         with Pool(workers=2) as pool:
             outcomes = list(pool.run(program for program, _, _ in chosen))

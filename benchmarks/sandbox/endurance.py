@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from mtp_eval.sandbox.pool import Pool
@@ -65,7 +66,7 @@ def main() -> None:
     started, counts, wrong, figures = time.monotonic(), Counter[str](), 0, []
     with Pool(workers=2) as pool:
 
-        def programs():  # type: ignore[no-untyped-def]
+        def programs() -> Iterator[Program]:
             for n in range(total):
                 yield Program("p", KINDS[n % len(KINDS)][0].format(n=n), f"assert f() == {n}")
 

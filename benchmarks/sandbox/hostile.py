@@ -55,7 +55,8 @@ def run_all(isolation: str, limit_seconds: float, data: Path, quick: bool) -> di
     """Every program alone in a pool of two workers, one after another."""
     programs = [*hostile.shared(data), *hostile.ours()]
     programs = programs[:: len(programs) // 20] if quick else programs
-    rows, infrastructure = [], 0
+    rows: list[dict[str, Any]] = []
+    infrastructure = 0
     with tempfile.TemporaryDirectory() as home:
         before = names_outside(Path(home))
         with hostile.traps(Path(home)) as caught:

@@ -46,8 +46,8 @@ def measure(folder: Path, work: Path, characters: int) -> dict[str, Any]:
     text = Path(transformer.__file__).read_text("utf-8")[:characters]
     convert(folder, work / "ours")
     convert(work / "ours", work / "back")
-    theirs: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    back: Any = LlamaForCausalLM.from_pretrained(work / "back", dtype=torch.float32).eval()
+    theirs: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    back: Any = LlamaForCausalLM.from_pretrained(work / "back", dtype=torch.float32)
     ours = load_checkpoint(work / "ours")
     ids = AutoTokenizer.from_pretrained(folder)(text, add_special_tokens=False).input_ids
     tokens_1T = torch.tensor([ids])

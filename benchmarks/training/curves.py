@@ -80,7 +80,7 @@ def main() -> None:
     table: list[dict[str, Any]] = []
     for run in runs:
         last = read(run)[1][-1]
-        row = {
+        row: dict[str, Any] = {
             "run": name(run),
             "tokens": float(last["tokens"]),
             "bits_per_byte": heads(last, "bits_per_byte"),

@@ -13,7 +13,7 @@ from benchmarks.training.setups import configuration, machine, random_batch, ste
 from mtp_eval.harness.training.loss import naive_backward
 from mtp_eval.harness.training.runtime import peak_flops
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "100M": {"width": 768, "layers": 14, "heads": 12},
     "300M": {"width": 1024, "layers": 25, "heads": 16},
     "toy": {"width": 128, "layers": 6, "heads": 4},

@@ -15,10 +15,10 @@ from torch import nn
 from benchmarks.training.setups import configuration, machine, random_batch, step_flops, stepper
 from mtp_eval.harness.training.runtime import measured_matmul_flops
 
-WIDTH = {"width": 256, "layers": 6, "heads": 8}
+WIDTH: dict[str, Any] = {"width": 256, "layers": 6, "heads": 8}
 
 
-def ours(n_future: int, precision: str, shape: dict[str, int], vocab: int) -> tuple[Callable[[], None], float]:
+def ours(n_future: int, precision: str, shape: dict[str, Any], vocab: int) -> tuple[Callable[[], None], float]:
     """A step of this trainer, and its FLOPs."""
     config = configuration(n_future=n_future, precision=precision, device="cpu", **shape)
     run = stepper(config, vocab)
@@ -33,7 +33,7 @@ def ours(n_future: int, precision: str, shape: dict[str, int], vocab: int) -> tu
     return once, step_flops(run.model.config, config)
 
 
-def transformers_llama(precision: str, shape: dict[str, int], vocab: int) -> Callable[[], None]:
+def transformers_llama(precision: str, shape: dict[str, Any], vocab: int) -> Callable[[], None]:
     """The same model, batch, clipping and optimizer around transformers' own forward and loss."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -49,7 +49,7 @@ def transformers_llama(precision: str, shape: dict[str, int], vocab: int) -> Cal
             num_attention_heads=about.n_heads,
             max_position_embeddings=about.context_length,
             tie_word_embeddings=False,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]  # a keyword of every config, declared by none
         )
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)

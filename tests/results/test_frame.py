@@ -54,7 +54,7 @@ def test_completions_and_scores_agree(folders: list[Path]) -> None:
     assert list(scores.columns) == list(SCORE_COLUMNS)
     judged = completions[completions["judged"]]
     by_hand = judged.groupby(["run", "tag_domain", "problem_id"])["passed"].mean().groupby(["run", "tag_domain"]).mean()
-    at_1 = scores[scores["k"] == 1].set_index(["run", "group"])["score"]
+    at_1 = scores[scores["k"] == 1].set_index(["run", "group"])["score"].to_dict()
     for key, value in by_hand.items():
         assert at_1[key] == pytest.approx(value)
     assert set(scores[scores["k"] == 2]["score"]) == {1.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,14 +31,14 @@ def test_each_tag_comes_back_once_with_its_own_outcome(executor: Executor) -> No
     for n in range(8):
         executor.submit(numbered(n, right=n != 3), ("tag", n))
     collected = [*executor.ready(), *executor.drain()]
-    assert sorted(tag for tag, _ in collected) == [("tag", n) for n in range(8)]
+    assert Counter(tag for tag, _ in collected) == {("tag", n): 1 for n in range(8)}
     assert {tag for tag, outcome in collected if not outcome.passed} == {("tag", 3)}
 
 
 def test_a_program_submitted_twice_gives_two_outcomes(executor: Executor) -> None:
     executor.submit(numbered(20), "first")
     executor.submit(numbered(20), "second")
-    assert sorted(tag for tag, _ in executor.drain()) == ["first", "second"]
+    assert Counter(tag for tag, _ in executor.drain()) == {"first": 1, "second": 1}
 
 
 def test_nothing_is_left_after_a_drain(executor: Executor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,7 @@ def write_toml_task(folder: Path, text: str = TOML) -> Path:
 
 
 def test_a_toml_task_runs(tmp_path):
-    task = load_task(str(write_toml_task(tmp_path)))
+    task: Any = load_task(str(write_toml_task(tmp_path)))
     (problem,) = task.problems()
     assert task.protocol == "squares@0shot"
     assert problem.prompt == "# square x\ndef sq(x):\n"

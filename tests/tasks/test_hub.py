@@ -215,7 +215,7 @@ def test_code_contests_through_datasets(hub):
         "solutions": {"language": [2, 3], "solution": ["int main(){}", "print(sum(map(int, input().split())))"]},
     }
     publish(hub, "deepmind/code_contests", "default", {"test": [row]}, features_of("code-contests"))
-    task = load_task("code-contests")
+    task: Any = load_task("code-contests")
     (problem,) = task.problems()
     assert problem.problem_id == "code-contests/1_A. Sum"
     programs = [task.judge(problem, text) for text in (problem.reference, "print(3)")]

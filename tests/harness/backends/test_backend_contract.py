@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from server import completions_server
-from stranger import ShoutingBackend
 
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -18,6 +16,8 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Completion, Request
+from tests.harness.backends.server import completions_server
+from tests.harness.backends.stranger import ShoutingBackend
 
 Trained = Callable[..., MTPModel]
 PROMPTS = ["def add(a, b):\n", "de", "", "def sub(a, b):\n    return a - b\n\ndef "]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -142,13 +143,14 @@ def test_long_prompts_are_cut_on_the_left_and_say_so(trained: Trained, caplog: p
 
 
 def test_bad_settings_name_what_to_change(backend: NativeBackend) -> None:
-    for change, message in [
+    bad: list[tuple[dict[str, Any], str]] = [
         ({"draft_heads": 5}, "predicts 4 tokens"),
         ({"top_p": 0.0, "temperature": 1.0}, "top_p must be above 0"),
         ({"temperature": -1.0}, "temperature must be 0"),
         ({"decode": "fast"}, "decode must be auto"),
         ({"acceptance": "always", "temperature": 1.0}, "acceptance must be"),
-    ]:
+    ]
+    for change, message in bad:
         with pytest.raises(InputError, match=message):
             list(backend.generate(requests(1), replace(DecodingSettings(), **change)))
     with pytest.raises(InputError, match="no such dtype"):

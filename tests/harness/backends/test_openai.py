@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from server import completions_server
 
 from mtp_eval.harness.backends.openai import OpenAIBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.tasks.problem import Request
+from tests.harness.backends.server import completions_server
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ PROBLEMS = [Problem(f"HumanEval/{i}", prompt=f"def f{i}():\n", reference="    re
 MBPP = [Problem(f"mbpp/{i}", prompt="", reference="") for i in (11, 12)]
 
 
-def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
     return path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.harness.evaluation.config import Decode, RunConfig
 from mtp_eval.harness.evaluation.run import run
 from mtp_eval.harness.models.checkpoint import save_checkpoint
 from mtp_eval.harness.models.config import ModelConfig
@@ -24,15 +24,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def finished(checkpoint: str, out: Path, decode: str, verify: int) -> tuple[str, list[str]]:
+def finished(checkpoint: str, out: Path, decode: Decode, verify: int) -> tuple[str, list[str]]:
     result = run(
         RunConfig(
-            model=[checkpoint],
-            task=["stargraph"],
+            model=(checkpoint,),
+            task=("stargraph",),
             limit=6,
             n_samples=1,
-            k=[1],
-            temperature=[0.0],
+            k=(1,),
+            temperature=(0.0,),
             max_new_tokens=12,
             decode=decode,
             verify_decoding=verify,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -109,7 +110,7 @@ def test_a_ring_that_is_no_ring_is_refused():
 
 
 def test_poly_problems_are_right_by_brute_force_and_disjoint_from_training():
-    task = load_task("poly", per_m=100)
+    task: Any = load_task("poly", per_m=100)
     oracle = BruteForce(P, D)
     for problem in task.problems():
         if int(problem.tags["m"]) <= 6:

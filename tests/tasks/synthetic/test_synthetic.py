@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ TRAINABLE = [
 ]
 
 
-SMALLER = {"poly@f3x2": {"per_m": 150}, "poly@f2x3-m3": {"per_m": 150}}
+SMALLER: dict[str, Any] = {"poly@f3x2": {"per_m": 150}, "poly@f2x3-m3": {"per_m": 150}}
 """Options that make a task quick to generate."""
 
 
