@@ -94,7 +94,7 @@ def test_ks_that_are_no_numbers_are_errors(text: str) -> None:
 
 def test_a_header_with_nothing_in_it_answers_every_question() -> None:
     header = RunHeader({})
-    assert header.models == header.tasks == header.temperatures == ()
+    assert (header.models, header.tasks, header.temperatures) == ((), (), ())
     assert (header.config_sha256, header.created, header.isolation) == ("", "", "")
     assert (header.temperature, header.top_p, header.n_samples, header.fact("m", "seed")) == (None, None, None, None)
     assert header.ks == (1,)

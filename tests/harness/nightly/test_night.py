@@ -6,15 +6,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.harness.cli import app
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.nightly.config import newest, read_nightly
 from mtp_eval.results.compare.comparison import compare_runs, corrected
@@ -24,6 +24,7 @@ from mtp_eval.results.history import COLUMNS, read_history
 from mtp_eval.results.junit import Case, junit_xml
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.tasks.registry import load_task
+from tests.command_line import exit_code_of
 
 runner = CliRunner()
 CONFIG = """
@@ -70,7 +71,7 @@ def test_nights_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_samples(Path("n4-2.jsonl"), {0, 5, *range(6, 18)})
     third = night("n3")
     assert isinstance(third.exception, RegressionFound)
-    assert exit_code(third.exception) == 3
+    assert exit_code_of(third) == 3
     lost = {f"HumanEval/{i}" for i in range(6, 18)}
     assert "HumanEval/6, HumanEval/7" in str(third.exception)
     failure = ElementTree.parse("nightly/junit.xml").find(".//failure")
@@ -108,7 +109,7 @@ def test_budget_that_is_used_up_is_said_and_continued(tmp_path: Path, monkeypatc
     Path("nightly.toml").write_text("budget_minutes = 0.0001\nreport = false\n" + CONFIG)
     stopped = runner.invoke(app, ["nightly", "nightly.toml"])
     assert isinstance(stopped.exception, MtpEvalError)
-    assert exit_code(stopped.exception) == 1
+    assert exit_code_of(stopped) == 1
     assert "budget was used up" in str(stopped.exception)
     assert "could not be finished" in Path("nightly/summary.md").read_text()
     Path("nightly.toml").write_text("report = false\n" + CONFIG)
@@ -127,7 +128,7 @@ def test_noise_alone_seldom_fails_a_night(new_header: Callable[..., dict], new_r
     header = RunHeader(new_header(["m"], {"a": {}, "b": {}}, 5))
 
     def one_night() -> ScoredRun:
-        records = [
+        records: list[Any] = [
             new_record("m", task, f"{task}/{i}", s, "passed" if rng.random() < p else "failed")
             for task, each in chances.items()
             for i, p in enumerate(each)
@@ -160,7 +161,7 @@ def test_bad_configs_are_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("n4-1.jsonl").write_text("")
     Path("nightly.toml").write_text(text)
     result = runner.invoke(app, ["nightly", "nightly.toml", "--dry-run"])
-    assert exit_code(result.exception) == 2, f"{result.output} {result.exception!r}"
+    assert exit_code_of(result) == 2, f"{result.output} {result.exception!r}"
     assert said in str(result.exception)
 
 

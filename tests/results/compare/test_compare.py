@@ -17,11 +17,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.harness.cli import app
 from mtp_eval.results.compare.comparison import compare_runs
 from mtp_eval.results.errors import NotComparable, RegressionFound
 from mtp_eval.results.run import Run, read_run
 from mtp_eval.results.store import RunStore
+from tests.command_line import exit_code_of
 
 MakeRun = Callable[..., Path]
 runner = CliRunner()
@@ -107,7 +108,7 @@ def test_a_significant_regression_is_exit_code_3_and_names_the_problems(make_run
     arguments = ["compare", str(tmp_path / "base"), str(tmp_path / "cand"), "--fail-on-regression"]
     result = runner.invoke(app, arguments)
     assert isinstance(result.exception, RegressionFound)
-    assert exit_code(result.exception) == 3
+    assert exit_code_of(result) == 3
     assert "toy/1, toy/11" in str(result.exception)
     assert "cand/m is worse than base/m on toy by 10.0 points" in str(result.exception)
     assert runner.invoke(app, [*arguments, "--tolerance", "12"]).exit_code == 0
@@ -143,7 +144,7 @@ def test_unclear_models_are_asked_for(make_run: MakeRun, tmp_path: Path) -> None
     make_run("one", {"a": {"toy/1": [True]}, "b": {"toy/1": [True]}})
     make_run("two", {"c": {"toy/1": [True]}, "d": {"toy/1": [True]}})
     result = runner.invoke(app, ["compare", str(tmp_path / "one"), str(tmp_path / "two")])
-    assert exit_code(result.exception) == 2
+    assert exit_code_of(result) == 2
     assert "FOLDER::MODEL" in str(result.exception)
     result = runner.invoke(app, ["compare", f"{tmp_path / 'one'}::z", str(tmp_path / "two")])
     assert "no model 'z'" in str(result.exception)
@@ -173,7 +174,8 @@ def test_sweeps_are_compared_temperature_by_temperature(
         with RunStore.open(tmp_path / name, header) as store:
             store.append(records)
         runs.append(load(tmp_path / name))
-    (comparison,) = compare_runs(*runs, [1])
+    base, other = runs
+    (comparison,) = compare_runs(base, other, [1])
     assert comparison.where == "t at T=0.2"
 
 

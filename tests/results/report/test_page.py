@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.harness.cli import app
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.report.page import ReportInput, report_html
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
+from tests.command_line import exit_code_of
 
 NewHeader = Callable[..., dict[str, Any]]
 NewRecord = Callable[..., Record]
@@ -224,4 +225,4 @@ def test_hundred_thousand_completions_open_quickly(
 
 def test_report_needs_runs(tmp_path: Path) -> None:
     result = runner.invoke(app, ["report", str(tmp_path / "none"), "--out", str(tmp_path / "r.html")])
-    assert exit_code(result.exception) == 2
+    assert exit_code_of(result) == 2

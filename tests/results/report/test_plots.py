@@ -59,8 +59,8 @@ def test_curves_sizes_and_m(grid: Any, new_header: NewHeader, new_record: NewRec
     curves = check(pass_at_k_plot([run]), tmp_path)
     left = curves.figure.axes[0]
     for line, cell in zip(left.lines, [c for c in run.cells if c.group == "in"], strict=True):
-        assert line.get_ydata()[0] == pytest.approx(100 * cell.score(1).mean)
-        assert line.get_ydata()[-1] == pytest.approx(100 * cell.score(20).mean)
+        assert np.asarray(line.get_ydata())[0] == pytest.approx(100 * cell.score(1).mean)
+        assert np.asarray(line.get_ydata())[-1] == pytest.approx(100 * cell.score(20).mean)
     check(size_plot([run]), tmp_path)
     by_m = count_cells(run.header, records, by="m")
     check(m_plot(by_m, {"1": "in", "2": "in", "3": "out", "4": "out"}), tmp_path)
@@ -77,7 +77,7 @@ def test_heads(new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> 
         header = new_header(["n4"], {"t": {"n_problems": 1}}, draft_heads=heads)
         runs.append(ScoredRun.of_records(RunHeader(header), [record]))
     plot = check(heads_plot(runs), tmp_path)
-    assert list(plot.figure.axes[1].lines[0].get_ydata()) == pytest.approx([1.0, 8 / 4.4, 8 / 2.6])
+    assert np.asarray(plot.figure.axes[1].lines[0].get_ydata()) == pytest.approx([1.0, 8 / 4.4, 8 / 2.6])
     assert heads_plot(runs[:1]) is None
 
 

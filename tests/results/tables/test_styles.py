@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mtp_eval.harness.cli import app, exit_code
+from mtp_eval.harness.cli import app
 from mtp_eval.results.finish import finish
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import count_cells
 from mtp_eval.results.scores.temperature import cross_validated, read_temperatures
 from mtp_eval.results.store import RunStore
+from tests.command_line import exit_code_of
 
 MakeRun = Callable[..., Path]
 runner = CliRunner()
@@ -163,9 +164,9 @@ def test_speed_by_heads_and_training_overhead(
 def test_bad_options_are_bad_input(make_run: MakeRun, options: tuple[str, ...]) -> None:
     folder = make_run("run", {"m": {"toy/1": [True]}})
     result = runner.invoke(app, ["table", str(folder), *options])
-    assert result.exit_code == 2 or exit_code(result.exception) == 2
+    assert exit_code_of(result) == 2
     result = runner.invoke(app, ["table", str(folder / "nothing")])
-    assert result.exit_code == 2 or exit_code(result.exception) == 2
+    assert exit_code_of(result) == 2
 
 
 def test_recipes_are_compared_over_seeds(make_run: MakeRun) -> None:
