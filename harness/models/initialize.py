@@ -4,13 +4,15 @@ Big models use a fixed 0.02, which is about 1 / sqrt(d) at their widths; at d = 
 attention stays near uniform for so long that a small model does not learn to copy (measured on `stargraph`: no copying
 after 800 steps with 0.02, nearly all of it after 400 with this).
 
-The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * layers on the next-token path), as GPT-2 does, so that
-a model's depth does not change the scale of its activations. Linear heads start as the identity, so that every head
-begins with the trunk's output. The same seed gives the same weights whatever the device: they are drawn on the CPU.
+The deviation of `o_proj` and `down_proj` is divided by sqrt(2 * n_layers), as GPT-2 does, so that a model's depth does
+not change the scale of its activations. Linear heads start as the identity, so that every head begins with the trunk's
+output. Each parameter is drawn from the seed and its own name, on the CPU: models that differ in `n_future` begin with
+the same weights wherever they have a parameter in common, and the device changes nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import torch
@@ -27,8 +29,7 @@ def new_model(config: ModelConfig, seed: int) -> MTPModel:
     model.to_empty(device="cpu")
     if config.tie_embeddings:  # to_empty gives each its own storage
         model.lm_head.weight = model.embed_tokens.weight
-    generator = torch.Generator().manual_seed(seed)
-    depth = math.sqrt(2 * (config.n_trunk_layers + 1))
+    depth = math.sqrt(2 * config.n_layers)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
@@ -36,8 +37,14 @@ def new_model(config: ModelConfig, seed: int) -> MTPModel:
             else:
                 writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
                 deviation = parameter.shape[1] ** -0.5 / (depth if writes_residual else 1.0)
-                parameter.normal_(0.0, deviation, generator=generator)
+                parameter.normal_(0.0, deviation, generator=generator_of(seed, name))
         for module in model.modules():
             if isinstance(module, LinearHead):
                 nn.init.eye_(module.proj.weight)
     return model
+
+
+def generator_of(seed: int, name: str) -> torch.Generator:
+    """Random numbers of one parameter of a run."""
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

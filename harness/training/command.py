@@ -9,7 +9,7 @@ from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.data import resolve_data_once, training_provenance
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.loop import Report, TrainResult, train
-from mtp_eval.harness.training.state import check_free, last_step
+from mtp_eval.harness.training.state import check_free, last_step, step_folders, stored_record
 
 
 def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool = False) -> TrainResult:
@@ -25,6 +25,8 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
         return train(config, data, out, tokenizer=tokenizer, resume=resume)
     say(describe_model(config, tokenizer.vocab_size))
     done = last_step(out) if resume else 0
+    if done:
+        say_extended(config, out)
     with progress(f"train {label}", config.total_steps, done) as bar:
 
         def report(now: Report) -> None:
@@ -43,6 +45,17 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
         )
     say(describe_result(result))
     return result
+
+
+def say_extended(config: TrainConfig, out: Path) -> None:
+    """What it means that a run goes on beyond the budget it began with."""
+    before = stored_record(step_folders(out)[-1])["total_steps"]
+    if config.total_steps > before:
+        curve = "" if config.optimizer.decay == "constant" else (
+            ": the learning rate follows the longer run's curve from here on, which the steps so far did not; with "
+            "optimizer.decay=constant the two would be the same"
+        )  # fmt: skip
+        say(f"extending the run in {out} from {before:,} to {config.total_steps:,} steps{curve}")
 
 
 def describe_model(config: TrainConfig, vocab_size: int) -> str:

@@ -5,7 +5,7 @@ A typo in a key is an error. Units are in the names or in the descriptions; "tok
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,15 @@ from mtp_eval.harness.models.config import HeadKind
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_a_choice(cls, values: Any) -> Any:
+        """`--set freeze=none` arrives as no value; where "none" is one of the choices it is meant."""
+        if not isinstance(values, dict):
+            return values
+        choices = {name for name, field in cls.model_fields.items() if "none" in get_args(field.annotation)}
+        return {key: "none" if value is None and key in choices else value for key, value in values.items()}
 
 
 class ModelShape(_Section):
@@ -63,9 +72,13 @@ class DataConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW with linear warm-up and cosine decay; the defaults are the paper's."""
+    """AdamW with linear warm-up and decay; the defaults are the paper's."""
 
     learning_rate: float = Field(default=3e-4, gt=0)
+    decay: Literal["cosine", "constant"] = Field(
+        default="cosine",
+        description="after the warm-up; constant stays at the peak, so that a run that is extended equals a longer one",
+    )
     final_ratio: float = Field(default=0.03, ge=0, le=1, description="final learning rate over the peak")
     warmup_steps: int = Field(default=100, ge=0)
     weight_decay: float = Field(default=0.1, ge=0, description="on matrices only")
@@ -135,6 +148,11 @@ class TrainConfig(_Section):
             raise ValueError("freeze = 'trunk' trains heads on a finished model: name its checkpoint in init")
         if self.freeze == "trunk" and self.model.n_future == 1:
             raise ValueError("freeze = 'trunk' trains heads 2..n: model.n_future must be at least 2")
+        if self.freeze == "trunk" and self.model.head_kind == "anticausal":
+            raise ValueError(
+                "freeze = 'trunk' leaves nothing to train with anticausal heads, all of which the next-token path passes: "
+                "use another model.head_kind, or freeze = 'none'"
+            )
         return self
 
     @property

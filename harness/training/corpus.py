@@ -184,6 +184,18 @@ class Split:
         number = int(np.searchsorted(self.ends, position))
         return 0 if position == 0 or number >= len(self.ends) - 1 else int(self.ends[number])
 
+    def begins_with(self, stored: dict[str, Any]) -> bool:
+        """Whether the first documents are those of a split with this description."""
+        n_tokens, n_documents = stored["tokens"], stored["documents"]
+        if n_tokens > self.n_tokens or n_documents > len(self.ends):
+            return False
+        digest, left = hashlib.sha256(), n_tokens
+        for shard in self.shards:
+            digest.update(shard[:left].tobytes())
+            left = max(left - len(shard), 0)
+        digest.update(np.asarray(self.ends[:n_documents], dtype=np.int64).tobytes())
+        return digest.hexdigest() == stored["sha256"]
+
     def read(self, start: int, length: int) -> tuple[Array, Array]:
         """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 of document -1."""
         tokens = np.zeros(length, dtype=np.int64)
@@ -216,6 +228,11 @@ class Corpus:
         """Changes when any token or document border does."""
         parts = f"{self.train.sha256} {self.validation.sha256} {self.index['tokenizer']}"
         return hashlib.sha256(parts.encode()).hexdigest()
+
+    def begins_with(self, stored: dict[str, Any]) -> bool:
+        """Whether these documents are those of a stored description, followed by more of them."""
+        splits = {"train": self.train, "validation": self.validation}
+        return all(split.begins_with(stored[name]) for name, split in splits.items())
 
     def describe(self) -> dict[str, Any]:
         """For training.json."""

@@ -44,7 +44,8 @@ class MetricsWriter:
         temporary.replace(self.path)
 
     def write(self, split: str, step: int, values: Mapping[str, Any]) -> None:
-        """One row; columns without a value stay empty."""
+        """One row; columns without a value, or whose value is NaN, stay empty."""
+        values = {key: value for key, value in values.items() if value == value}
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.columns).writerow({"split": split, "step": step, **values})
         if self.events is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,8 @@ class _Run:
         self.trainer = state.TrainerState()
         self.stopped_early = False
         steps = state.step_folders(out) if resume else []
-        stored = state.check_same_run(steps[-1], config.model_dump(mode="json"), corpus.fingerprint) if steps else None
+        stored = state.check_same_run(steps[-1], config, corpus) if steps else None
+        self.extended = state.extensions(stored, config.total_steps) if stored else []
         self.provenance = dict(stored["provenance"]) if stored else dict(provenance)
         self.runtime = self._runtime(stored)
         self.stepper = self._stepper()
@@ -257,12 +258,13 @@ class _Run:
         return {
             "step": self.trainer.step,
             "total_steps": self.config.total_steps,
+            "extended": self.extended,
             "tokens": self.trainer.step * self.config.tokens_per_step,
             "seed": self.config.seed,
             "seconds": round(self.trainer.seconds, 3),
             "size": self.size.as_dict(),
             "baseline_size": model_size(baseline(self.config.model, self.tokenizer.vocab_size)).as_dict(),
-            "validation": asdict(self.validation) if self.validation else None,
+            "validation": self.validation.as_dict() if self.validation else None,
             "data": self.corpus.describe(),
             "runtime": self.runtime.as_dict(),
             "processes": self.processes.world_size,

@@ -32,7 +32,10 @@ Autocast = Callable[[], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class HeadSums:
-    """Sums over a batch, `(N,)` each, on the device: nats, hits of the likeliest token (validation only), targets."""
+    """Sums over a batch, `(N,)` each, on the device: nats, hits of the likeliest token (validation only), targets.
+
+    A head that was not computed, because its loss has no weight, has no targets.
+    """
 
     nats: Tensor
     hits: Tensor
@@ -42,11 +45,13 @@ class HeadSums:
 def future_targets(tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int) -> Tensor:
     """`(N, B, T)`: target i at t is token t + i where it belongs to t's own document, else IGNORED.
 
-    `tokens_BS` and `documents_BS` (the number of each token's document) have S = length + n_future columns.
+    `tokens_BS` and `documents_BS` (the number of each token's document, -1 for padding) have S = length + n_future
+    columns.
     """
+    own_BT = documents_BS[:, :length]
     rows = [
         torch.where(
-            documents_BS[:, i : i + length] == documents_BS[:, :length],
+            (documents_BS[:, i : i + length] == own_BT) & (own_BT >= 0),
             tokens_BS[:, i : i + length],
             torch.full_like(tokens_BS[:, :length], IGNORED),
         )
@@ -110,7 +115,8 @@ class _Heads:
 
     def sums(self) -> HeadSums:
         counts_N = (self.targets_NBT != IGNORED).sum(dim=(1, 2))
-        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N)
+        has_weight_N = torch.tensor([weight > 0 for weight in self.weights_N], device=counts_N.device)
+        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N * has_weight_N)
 
     def active(self) -> list[int]:
         """Heads of weight above zero, numbered from 0; the others cost nothing."""

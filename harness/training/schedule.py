@@ -8,10 +8,12 @@ from mtp_eval.harness.training.config import LossConfig, OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, total_steps: int) -> float:
-    """Linear warm-up, then cosine from the peak to `final_ratio` of it at the last step."""
+    """Linear warm-up, then cosine from the peak to `final_ratio` of it at the last step, or the peak throughout."""
     warmup = min(config.warmup_steps, total_steps - 1)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
+    if config.decay == "constant":
+        return config.learning_rate
     progress = (step - warmup) / max(1, total_steps - 1 - warmup)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return config.learning_rate * (config.final_ratio + (1 - config.final_ratio) * cosine)

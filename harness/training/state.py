@@ -27,6 +27,8 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, apply_umask, save_state
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.corpus import Corpus
 
 OPTIMIZER, TRAINER = "optimizer.safetensors", "trainer.json"
 WATCHING_KEYS = {
@@ -144,25 +146,47 @@ def read_step(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) 
     return trainer
 
 
-def check_same_run(folder: Path, config: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
-    """The stored training record, after checking that `config` would continue the same run on the same data."""
-    stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["training"]
+def stored_record(folder: Path) -> dict[str, Any]:
+    """The training record of a step's folder."""
+    record: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["training"]
+    return record
+
+
+def check_same_run(folder: Path, training: TrainConfig, corpus: Corpus) -> dict[str, Any]:
+    """The stored training record, after checking that `training` would continue the same run on the same data.
+
+    A larger budget extends the run: then the data may be longer too, if it begins with what was stored.
+
+    Raises:
+        InputError: anything else that decides the weights differs.
+    """
+    stored, config = stored_record(folder), training.model_dump(mode="json")
+    extends = training.total_steps > stored["total_steps"]
+    ignored = WATCHING_KEYS | ({"steps", "tokens"} if training.total_steps >= stored["total_steps"] else set())
     changed = [
         f"{key}: {stored['config'].get(key)!r} -> {config.get(key)!r}"
         for key in sorted(set(config) | set(stored["config"]))
-        if key not in WATCHING_KEYS and _plain(stored["config"].get(key), key) != _plain(config.get(key), key)
+        if key not in ignored and _plain(stored["config"].get(key), key) != _plain(config.get(key), key)
     ]
     if changed:
         raise InputError(
             f"--resume continues the run in {folder.parent.parent} with its own config, but this differs: "
-            f"{'; '.join(changed)}. Give the same preset and --set options, or train into another --out"
+            f"{'; '.join(changed)}. Give the same preset and --set options (only steps or tokens may grow), or train into another --out"
         )
-    if stored["data"]["fingerprint"] != fingerprint:
+    if stored["data"]["fingerprint"] != corpus.fingerprint and not (extends and corpus.begins_with(stored["data"])):
         raise InputError(
             f"the training text is not what the run in {folder.parent.parent} was started with (a source changed): "
             "restore it, or train into another --out"
         )
     return stored
+
+
+def extensions(stored: Mapping[str, Any], total_steps: int) -> list[dict[str, int]]:
+    """How the run's budget grew: the step that each extension began at, and the budgets before and after it."""
+    before: list[dict[str, int]] = list(stored.get("extended", []))
+    if total_steps > stored["total_steps"]:
+        before.append({"at_step": stored["step"], "from_steps": stored["total_steps"], "to_steps": total_steps})
+    return before
 
 
 def _plain(value: Any, key: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -16,11 +17,18 @@ from mtp_eval.harness.training.step import Stepper
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Per head, on held-out text: nats per target, bits per byte, share of targets that were the most likely token."""
+    """Per head, on held-out text: nats per target, bits per byte, share of targets that were the most likely token.
+
+    NaN for a head without targets: no held-out document is as long as it looks ahead.
+    """
 
     losses: tuple[float, ...]
     bits_per_byte: tuple[float, ...]
     accuracies: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, list[float | None]]:
+        """For training.json, where NaN is null."""
+        return {name: [None if math.isnan(v) else v for v in values] for name, values in asdict(self).items()}
 
 
 class Validator:
@@ -39,7 +47,7 @@ class Validator:
         self.token_bytes = np.array([tokenizer.n_bytes([i]) for i in range(tokenizer.vocab_size)], dtype=np.int64)
 
     def scores(self) -> Validation | None:
-        """Score all windows, shared among processes; None when nothing is held out.
+        """Score all windows, shared among processes; None when nothing is held out that head 1 could predict.
 
         Bits per byte of head i: the bits of all its targets, end marks included, over the bytes these targets stand
         for.
@@ -63,8 +71,15 @@ class Validator:
         if is_ddp:
             processes.sum(totals)
         nats, hits, targets, spans = (row.tolist() for row in totals)
+        if not targets[0]:
+            return None
         return Validation(
-            losses=tuple(a / max(b, 1) for a, b in zip(nats, targets, strict=True)),
-            bits_per_byte=tuple(a / math.log(2) / max(b, 1) for a, b in zip(nats, spans, strict=True)),
-            accuracies=tuple(a / max(b, 1) for a, b in zip(hits, targets, strict=True)),
+            losses=ratios(nats, targets),
+            bits_per_byte=ratios([n / math.log(2) for n in nats], spans),
+            accuracies=ratios(hits, targets),
         )
+
+
+def ratios(sums: Sequence[float], counts: Sequence[float]) -> tuple[float, ...]:
+    """Means; NaN where nothing was counted."""
+    return tuple(a / b if b else math.nan for a, b in zip(sums, counts, strict=True))

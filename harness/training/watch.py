@@ -19,12 +19,15 @@ from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.loss import HeadSums
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
 from mtp_eval.harness.training.step import add_sums
-from mtp_eval.harness.training.validation import Validation
+from mtp_eval.harness.training.validation import Validation, ratios
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `on_progress` gets after every step: losses are of the last logged steps, per head, in nats."""
+    """What `on_progress` gets after every step: losses are of the last logged steps, per head, in nats.
+
+    The loss of a head that had no weight is NaN.
+    """
 
     step: int
     total_steps: int
@@ -91,19 +94,19 @@ class Watch:
         config = self.config
         sums = add_sums([sums for _, sums, _ in self.pending])
         nats, targets = self.processes.sum(sums.nats.clone()), self.processes.sum(sums.targets.clone())
-        losses = tuple(a / max(b, 1) for a, b in zip(nats.tolist(), targets.tolist(), strict=True))
+        losses = ratios(nats.tolist(), targets.tolist())
         now = time.monotonic()
         rate = (step - self.since_step) * config.tokens_per_step / max(now - self.since, 1e-9)
         flops = rate * self.flops_per_token
         share = f" ({flops / self.peak:.0%} of {self.peak_source})" if self.peak else ""
-        shown = " ".join(f"{loss:.3f}" for loss in losses)
+        shown = " ".join("-" if math.isnan(loss) else f"{loss:.3f}" for loss in losses)
         note = f"loss {shown}, {rate:,.0f} tokens/s, {flops / 1e9:,.1f} GFLOP/s{share}"
         self.last = Report(step, config.total_steps, losses, rate, flops, note)
         if self.metrics is not None:
             weights = head_weights(config.loss, self.n_future, step - 1, config.total_steps)
             values = {
                 "tokens": step * config.tokens_per_step,
-                "loss": sum(w * loss for w, loss in zip(weights, losses, strict=True)),
+                "loss": sum(w * loss for w, loss in zip(weights, losses, strict=True) if not math.isnan(loss)),
                 **{f"loss_head_{i}": loss for i, loss in enumerate(losses, start=1)},
                 "learning_rate": learning_rate(config.optimizer, step - 1, config.total_steps),
                 "gradient_norm": float(self.pending[-1][2]),
@@ -119,7 +122,8 @@ class Watch:
         self.since += seconds
         if self.metrics is None:
             return
-        values: dict[str, Any] = {"tokens": step * self.config.tokens_per_step, "loss": sum(validation.losses)}
+        total = sum(loss for loss in validation.losses if not math.isnan(loss))
+        values: dict[str, Any] = {"tokens": step * self.config.tokens_per_step, "loss": total}
         for i in range(self.n_future):
             values[f"loss_head_{i + 1}"] = validation.losses[i]
             values[f"accuracy_head_{i + 1}"] = validation.accuracies[i]

@@ -11,7 +11,7 @@ import torch
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info, load_checkpoint, save_checkpoint
-from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.config import HeadKind, ModelConfig
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 
@@ -139,3 +139,12 @@ def test_the_same_seed_gives_the_same_weights_and_scale() -> None:
         assert torch.equal(x, y)
         assert x.dim() == 1 or not torch.equal(x, z), name
     assert float(a.embed_tokens.weight.detach().std()) == pytest.approx(64**-0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["parallel", "causal", "linear", "replicated"])
+def test_models_of_one_seed_begin_with_the_same_weights_wherever_they_share_a_name(kind: HeadKind) -> None:
+    one, many = (new_model(config(n_future=n, n_layers=6, head_kind=kind), seed=5) for n in (1, 4))
+    a, b = dict(one.named_parameters()), dict(many.named_parameters())
+    shared = a.keys() & b.keys()
+    assert {"embed_tokens.weight", "lm_head.weight", "trunk.0.mlp.down_proj.weight"} <= shared
+    assert all(torch.equal(a[name], b[name]) for name in shared)

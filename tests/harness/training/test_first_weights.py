@@ -85,3 +85,10 @@ def test_mistakes_in_a_config_are_named(text: str, message: str, tmp_path: Path)
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_config(path)
+
+
+def test_none_on_the_command_line_is_a_choice_where_it_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('preset = "code-tiny-n1"')
+    config = read_config(path, ["freeze=none", "loss.curriculum=none", "loss.head_weights=none", "threads=none"])
+    assert (config.freeze, config.loss.curriculum, config.loss.head_weights, config.threads) == ("none", "none", None, None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,22 @@ from safetensors.torch import load_file
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
+from mtp_eval.harness.models.tokenizers import ByteTokenizer
+from mtp_eval.harness.training.corpus import Corpus, build_corpus
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import NotFiniteError, Report, train
 from mtp_eval.harness.training.runtime import explain_out_of_memory
 from mtp_eval.harness.training.state import step_folders
 from tests.harness.training.tiny_runs import documents, tiny, to_be_killed
+
+
+def corpus_of(texts: Sequence[Document], folder: Path, held_out: Sequence[Document] = ()) -> Corpus:
+    """These texts, tokenised; `held_out` replaces the share of them that is kept for validation."""
+    corpus = build_corpus(texts, ByteTokenizer(), folder, holdout=0 if held_out else 0.05)
+    if not held_out:
+        return corpus
+    other = build_corpus(held_out, ByteTokenizer(), folder.with_name("held-out"), holdout=0)
+    return Corpus(folder, corpus.index, corpus.train, other.train)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -206,3 +220,70 @@ def test_too_little_text_is_said(tmp_path: Path) -> None:
         train(tiny(data__holdout=0), [Document("a", "short")], tmp_path / "ckpt")
     with pytest.raises(InputError, match="no text to train on"):
         train(tiny(), [], tmp_path / "other")
+
+
+def test_a_run_that_is_extended_at_a_constant_rate_is_the_longer_run(tmp_path: Path) -> None:
+    whole = [*islice(documents(), 400)]  # the same text for both, so that windows are the same
+    constant = {"optimizer__decay": "constant", "checkpoint_every": 0}
+    train(tiny(steps=20, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "short")
+    extended = train(tiny(steps=30, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "short", resume=True)
+    train(tiny(steps=30, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "long")
+    assert same(weights(tmp_path / "short"), weights(tmp_path / "long"))
+    assert extended.training["extended"] == [{"at_step": 20, "from_steps": 20, "to_steps": 30}]
+    with (tmp_path / "short" / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file) if row["split"] == "validation"] == [10, 20, 30]
+
+
+def test_an_endless_source_is_read_further_when_a_run_is_extended(tmp_path: Path) -> None:
+    train(tiny(steps=10), documents(), tmp_path / "ckpt")
+    result = train(tiny(steps=25), documents(), tmp_path / "ckpt", resume=True)
+    assert result.steps == 25
+    with pytest.raises(InputError, match="steps: 25 -> 20"):
+        train(tiny(steps=20), documents(), tmp_path / "ckpt", resume=True)
+    with pytest.raises(InputError, match="the training text is not what"):
+        train(tiny(steps=40), documents(seed=1), tmp_path / "ckpt", resume=True)
+
+
+def test_heads_without_weight_are_absent_from_the_record(tmp_path: Path) -> None:
+    reports: list[Report] = []
+    train(
+        tiny(steps=6, loss__head_weights="[1.0, 0.0]", log_every=1),
+        documents(),
+        tmp_path / "ckpt",
+        on_progress=reports.append,
+    )
+    assert math.isnan(reports[-1].losses[1])
+    assert reports[-1].losses[0] > 0
+    assert "nan" not in reports[-1].note
+    with (tmp_path / "ckpt" / "metrics.csv").open() as file:
+        train_rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    assert {row["loss_head_2"] for row in train_rows} == {""}
+    assert all(row["loss"] == row["loss_head_1"] for row in train_rows)
+
+
+def test_a_trunk_cannot_be_frozen_where_the_next_token_path_passes_every_head(tmp_path: Path) -> None:
+    train(tiny(steps=2, model__head_kind="anticausal"), documents(), tmp_path / "ckpt")
+    with pytest.raises(InputError, match="leaves nothing to train with anticausal heads"):
+        tiny(init=tmp_path / "ckpt", freeze="trunk")
+
+
+@pytest.mark.parametrize("held_out", [["x = 1\n"], ["x = 1\n", "y = 22\n"], ["a" * 40, "b" * 100]])
+def test_held_out_text_shorter_than_the_context_is_scored_without_padding(held_out: list[str], tmp_path: Path) -> None:
+    """The oracle is a plain forward over the held-out tokens alone."""
+    texts = [Document(f"d{i}", text) for i, text in enumerate(held_out)]
+    corpus = corpus_of([*islice(documents(), 300)], tmp_path / "data", held_out=texts)
+    result = train(tiny(steps=20, data__holdout=0), corpus, tmp_path / "ckpt")
+    model = load_checkpoint(tmp_path / "ckpt").model
+    tokens = [id for text in held_out for id in (256, *text.encode(), 257)]
+    numbers = [i for i, text in enumerate(held_out) for _ in range(len(text) + 2)]
+    nats, n_targets = [0.0, 0.0], [0, 0]
+    for start in range(0, max(len(tokens) // 48, 1) * 48, 48):
+        with torch.no_grad():
+            logits = [head[0].log_softmax(-1) for head in model(torch.tensor([tokens[start : start + 48]]))]
+        for at in range(start, min(start + 48, len(tokens))):
+            for i in (1, 2):
+                if at + i < len(tokens) and numbers[at + i] == numbers[at]:
+                    nats[i - 1] -= float(logits[i - 1][at - start, tokens[at + i]])
+                    n_targets[i - 1] += 1
+    assert result.validation is not None
+    assert result.validation.losses == pytest.approx([a / b for a, b in zip(nats, n_targets, strict=True)], rel=1e-4)
