@@ -91,4 +91,9 @@ def test_none_on_the_command_line_is_a_choice_where_it_is_one(tmp_path: Path) ->
     path = tmp_path / "run.toml"
     path.write_text('preset = "code-tiny-n1"')
     config = read_config(path, ["freeze=none", "loss.curriculum=none", "loss.head_weights=none", "threads=none"])
-    assert (config.freeze, config.loss.curriculum, config.loss.head_weights, config.threads) == ("none", "none", None, None)
+    assert (config.freeze, config.loss.curriculum, config.loss.head_weights, config.threads) == (
+        "none",
+        "none",
+        None,
+        None,
+    )
