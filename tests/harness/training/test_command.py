@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from mtp_eval.harness.cli import app
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info, load_checkpoint
+from mtp_eval.tasks.errors import TaskError
 
 SMALL = ["--set", "model.d_model=32", "--set", "batch_size=2", "--set", "log_every=1", "--set", "device=cpu"]
 
@@ -117,5 +118,5 @@ def test_presets_are_listed_with_their_sizes() -> None:
     ],
 )
 def test_mistakes_are_explained(arguments: list[str], message: str, tmp_path: Path, benchmark_data: Path) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, TaskError), match=message):
         run(*arguments, "--out", str(tmp_path / "out"))
