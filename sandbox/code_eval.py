@@ -4,16 +4,18 @@
     pass_at_k, results = compute(predictions=[["def add(a, b): return a + b"]], references=["assert add(2, 3) == 5"])
 
 or, in code that goes through `evaluate`, `evaluate.load("PATH/TO/sandbox/code_eval.py")` in the place of
-`evaluate.load("code_eval")`. Differences: no HF_ALLOW_CODE_EVAL is needed, the tests are not run in the program's own
-interpreter where they need not be, and an infrastructure error raises instead of counting as a wrong answer.
+`evaluate.load("code_eval")`. Differences: no HF_ALLOW_CODE_EVAL is needed, tests that only compare answers are run outside
+the program's interpreter first, and an infrastructure error raises instead of counting as a wrong answer.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from mtp_eval.sandbox.by_reference import why_inside
 from mtp_eval.sandbox.errors import SandboxError
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import Pool
@@ -29,6 +31,7 @@ def compute(
     num_workers: int = 4,
     timeout: float = 3.0,
     isolation: str = "full",
+    same_interpreter: bool | None = None,
 ) -> tuple[dict[str, float], Results]:
     """pass@k of several candidate programs for each test, and what became of each candidate.
 
@@ -39,6 +42,8 @@ def compute(
         num_workers: worker processes.
         timeout: seconds for each candidate.
         isolation: "full", or "process" where the host cannot give that.
+        same_interpreter: True runs all tests in the candidates' own interpreter, as code_eval does; False none. None lets
+            each reference's text decide, and warns where it does so.
 
     Returns:
         {"pass@1": ..., ...} and, by index of the problem, (index of the candidate, its dictionary) in order.
@@ -51,17 +56,13 @@ def compute(
         raise ValueError(f"expected one reference for each problem; got {len(predictions)} and {len(references)}")
     results: Results = defaultdict(list)
     with Pool(workers=num_workers, timeout_seconds=timeout, isolation=isolation) as pool:
+        warn_of_interpreter(references, same_interpreter)
         for task, (candidates, tests) in enumerate(zip(predictions, references, strict=True)):
             for number, source in enumerate(candidates):
-                pool.submit(Program(str(task), source, tests), (task, number))
+                pool.submit(Program(str(task), source, tests, same_interpreter=same_interpreter), (task, number))
         outcomes = dict(pool.drain())
-        # Tests that pass functions to the program cannot run outside it. The tests decide that, not the program.
-        for task, number in [tag for tag, outcome in outcomes.items() if _is_ours(outcome)]:  # type: ignore[misc]
-            candidate = Program(str(task), predictions[task][number], references[task], same_interpreter=True)
-            pool.submit(candidate, (task, number))
-        outcomes.update(pool.drain())
     for tag, outcome in sorted(outcomes.items()):
-        if _is_ours(outcome):
+        if outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
             raise SandboxError(f"candidate {tag} could not be judged: {outcome.error}")
         task, number = tag  # type: ignore[misc]
         row = {"task_id": task, "passed": outcome.passed, "result": result_text(outcome), "completion_id": number}
@@ -77,11 +78,22 @@ def result_text(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.TIMEOUT:
         return "timed out"
     _, _, message = outcome.error.partition(": ")
-    return f"failed: {message}"
+    return "failed: " if message == outcome.explanation else f"failed: {message}"
 
 
-def _is_ours(outcome: Outcome) -> bool:
-    return outcome.verdict is Verdict.INFRASTRUCTURE_ERROR
+def warn_of_interpreter(references: Sequence[str], same_interpreter: bool | None) -> None:
+    """Say which problems' tests run in the candidates' own interpreter because their text asks for it."""
+    if same_interpreter is not None:
+        return
+    reasons = {task: reason for task, tests in enumerate(references) if (reason := why_inside(Program("", "", tests)))}
+    if reasons:
+        first, reason = next(iter(reasons.items()))
+        warnings.warn(
+            f"the tests of {len(reasons)} of {len(references)} problems run in the candidates' own interpreter, where a pass "
+            f"could be forged, because of what their text does; problem {first}: {reason}. same_interpreter=True or False "
+            f"decides for all",
+            stacklevel=3,
+        )
 
 
 def _mean_pass_at(k: int, counts: Sequence[tuple[int, int]]) -> float:

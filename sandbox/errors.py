@@ -4,6 +4,7 @@ SandboxError
 ├── SandboxOptionError     a number of workers, a limit or an isolation that cannot be used
 ├── IsolationUnavailable   the host lacks a layer of the isolation asked for
 ├── JailDied               a zygote ended while it was needed; the program is run again in a fresh one
+├── BadTests               trusted tests that do not compile; the task's fault, not a program's
 └── PoolClosed             submit or drain after close
 """
 
@@ -28,3 +29,7 @@ class JailDied(SandboxError):  # noqa: N818
 
 class PoolClosed(SandboxError):  # noqa: N818
     """The pool was closed, or its workers cannot be started."""
+
+
+class BadTests(SandboxError):  # noqa: N818
+    """A task's tests do not compile."""

@@ -76,6 +76,17 @@ class Executor(ABC):
     def close(self) -> None:  # noqa: B027
         """End everything that was started. Outcomes not collected are lost."""
 
+    def decided(self, program: Program) -> Program:
+        """The program as it would be run, with what this executor has decided about it; by default as it is."""
+        return program
+
+    def judge_references(self, references: Iterable[Program]) -> Iterator[Outcome]:
+        """Run problems' reference solutions, before any completion of these problems is looked at.
+
+        By default they are run as any program. `sandbox.by_reference` decides by them how the problems are judged.
+        """
+        return self.run(references)
+
     def run(self, programs: Iterable[Program]) -> Iterator[Outcome]:
         """The outcomes of the programs, in their order, while later ones are still running.
 

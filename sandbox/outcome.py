@@ -47,6 +47,12 @@ class Outcome:
         n_retries: how often the program was run again (after a timeout, or when a worker died).
         timeout_sensitive: a timeout that turned into another verdict when the program was run alone.
         isolation: the name of the isolation that was in force ("full", "process", ...).
+        failed_test: which assert of the tests failed, counted from 0 in the order of their text, or which input of a program
+            that reads standard input; None where no single one did.
+        failed_line: the line of the tests at which that was.
+        expression: the assert as it stands there, capped.
+        expected, actual: what it compared, as text in one line, escaped and capped; seen by the trusted side, so both are
+            empty where the tests ran in the program's own interpreter.
     """
 
     verdict: Verdict
@@ -58,6 +64,18 @@ class Outcome:
     n_retries: int = 0
     timeout_sensitive: bool = False
     isolation: str = ""
+    failed_test: int | None = None
+    failed_line: int | None = None
+    expression: str = ""
+    expected: str = ""
+    actual: str = ""
+
+    @property
+    def explanation(self) -> str:
+        """The failed assert in a line: where it stands, what it says, what it expected and what it got."""
+        where = f"line {self.failed_line}: " if self.failed_line is not None else ""
+        values = f": expected {self.expected}, got {self.actual}" if self.expected or self.actual else ""
+        return f"{where}{self.expression}{values}"
 
     @property
     def passed(self) -> bool:

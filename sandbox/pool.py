@@ -161,13 +161,8 @@ class Pool(Executor):
 def _key(program: Program) -> bytes:
     """Same source, tests and limits: same key. The problem's name is no part of it."""
     digest = blake2b(digest_size=16)
-    texts = [
-        program.source,
-        program.tests,
-        program.prelude,
-        repr(program.timeout_seconds),
-        repr(program.same_interpreter),
-    ]
+    settings = (program.timeout_seconds, program.same_interpreter, program.entry_point, program.output_rule)
+    texts = [program.source, program.tests, program.prelude, repr(settings)]
     for text in (*texts, *(text for case in program.stdin_cases for text in case)):
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big"))

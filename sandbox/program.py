@@ -6,22 +6,45 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRule:
+    """When a program's standard output counts as the expected one.
+
+    Args:
+        by_words: lines are compared by their words, whatever the white space between and around them.
+        ignore_last_empty_lines: empty lines at the end do not count.
+    """
+
+    by_words: bool = True
+    ignore_last_empty_lines: bool = True
+
+    def lines(self, text: str) -> list[str]:
+        """What two outputs are compared by."""
+        lines = [" ".join(line.split()) if self.by_words else line for line in text.split("\n")]
+        while self.ignore_last_empty_lines and lines and not lines[-1].strip():
+            lines.pop()
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """Source that is executed, and the tests that judge it.
 
-    The sandbox runs `source` in a jail. In split mode the trusted side then runs `prelude`, `tests` in one namespace,
-    in which the names that `source` defines are proxies that call into the jail: an AssertionError there is a failure,
-    and reaching the end is a pass. With `same_interpreter` the tests run inside the jail after the source instead.
+    The sandbox runs `source` in a jail. Where the tests are judged from outside ("split"), the trusted side runs `prelude`
+    and `tests` in one namespace, in which the names that `source` defines are proxies that call into the jail: an
+    AssertionError there is a failure, and reaching the end is a pass once the same tests have passed in the program's own
+    interpreter, too. Else the tests run in the program's own interpreter only, after the source.
 
     Args:
         source: untrusted text: the model's code with whatever part of the prompt belongs to it.
         tests: trusted Python source; it ends normally if and only if the program is right.
         prelude: trusted definitions which the tests need and the source repeats (a prompt's own helper functions).
         stdin_cases: for programs that read standard input: (input, expected output) pairs; `tests` is then empty.
-        timeout_seconds: the limit on the program's time; None means the pool's own.
-        same_interpreter: the task knows that these tests cannot be judged from outside. Tests that give the program a
-            function or object of their own need not be marked: the sandbox sees it in their text and its outcome says so.
-            Set from the problem and its reference, never from what a completion did.
+        timeout_seconds: the limit on the program's time; None means the executor's own.
+        same_interpreter: True runs the tests in the program's own interpreter only, False judges from outside, None lets
+            the tests' text decide (`sandbox.trusted.mode`). To be set from the problem and its reference, never from
+            what a completion did.
+        entry_point: the function that the tests call, where the task knows it. Only that name may be a builtin's.
+        output_rule: for programs that read standard input: when an output counts as the expected one.
     """
 
     problem_id: str
@@ -30,4 +53,6 @@ class Program:
     prelude: str = ""
     stdin_cases: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float | None = None
-    same_interpreter: bool = False
+    same_interpreter: bool | None = None
+    entry_point: str | None = None
+    output_rule: OutputRule = OutputRule()

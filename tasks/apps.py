@@ -84,7 +84,7 @@ class AppsTask(Task):
         ):
             source += f"\n{name} = Solution().{name}\n"
         call = f"run_calls({name}, {json.dumps(row['test_list'])!r}, {n_arguments(row)})"
-        return Program(problem_id=problem.problem_id, source=source, tests=f"{oracle_source()}\n{call}\n")
+        return Program(problem.problem_id, source, tests=f"{oracle_source()}\n{call}\n", entry_point=name)
 
 
 def prompt_of(row: Mapping[str, Any], *, calls: bool) -> str:

@@ -12,6 +12,7 @@
     stop = ["\\ndef ", "\\nclass "]
     extract = "stops"
     max_new_tokens = 256
+    interpreter = "auto"                # or "program": the tests run in the program's own interpreter; "outside": never
     licence = "CC0"
     sha256 = "..."                      # of the data file; optional, refused when it differs
 
@@ -40,10 +41,13 @@ OPTIONAL = {
     "answer": "",
     "entry_point": "",
     "extract": "stops",
+    "interpreter": "auto",
     "licence": "",
     "report_by": "",
     "sha256": "",
 }
+INTERPRETERS = {"auto": None, "program": True, "outside": False}
+"""Where tests run: as `Program.same_interpreter` has it."""
 LISTS = ("stop", "tags")
 NUMBERS = ("max_new_tokens", "timeout_seconds")
 
@@ -73,6 +77,8 @@ class CustomTask(Task):
             problem_id=problem.problem_id,
             source=source,
             tests=fill(self._config["tests"], self._rows[problem.problem_id]),
+            same_interpreter=INTERPRETERS[self._config["interpreter"]],
+            entry_point=problem.entry_point,
             timeout_seconds=self._config.get("timeout_seconds"),
         )
 
@@ -134,6 +140,8 @@ def read_config(file: Path) -> dict[str, Any]:
     config = {**OPTIONAL, **given}
     if bad := [key for key in OPTIONAL if not isinstance(config[key], str)]:
         raise DataError(f"{file}: {', '.join(bad)} must be text")
+    if config["interpreter"] not in INTERPRETERS:
+        raise DataError(f"{file}: interpreter = {config['interpreter']!r}; expected one of {', '.join(INTERPRETERS)}")
     if bool(config["tests"]) == bool(config["answer"]):
         raise DataError(f"{file}: give either tests (completions are executed) or answer (they are compared), not both")
     return config

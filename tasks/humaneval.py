@@ -100,6 +100,7 @@ class HumanEvalTask(Task):
             source=source,
             tests=f"{self._tests[problem.problem_id]}\ncheck({problem.entry_point})",
             prelude=self._preludes[problem.problem_id],
+            entry_point=problem.entry_point,
         )
 
 

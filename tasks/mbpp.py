@@ -106,6 +106,7 @@ class MbppTask(Task):
             problem_id=problem.problem_id,
             source=source,
             tests=tests_of(row),
+            entry_point=problem.entry_point,
             timeout_seconds=SLOW_REFERENCES.get(row["task_id"]),
         )
 

@@ -121,6 +121,7 @@ class PlusTask(Task):
             problem_id=problem.problem_id,
             source="",
             tests=tests,
+            entry_point=problem.entry_point,
             prelude=helpers_of(problem.prompt, problem.entry_point) if self._completes_prompt else "",
             timeout_seconds=min(60.0, max(self._timeout_seconds, 4 * slow)),
         )

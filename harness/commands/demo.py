@@ -93,13 +93,13 @@ def check_sandbox() -> str:
         MtpEvalError: one of them does not pass, so that no verdict from this machine would mean anything.
     """
     from mtp_eval.harness.evaluation.execution import ExecutionOptions
-    from mtp_eval.harness.evaluation.references import reference_failures
+    from mtp_eval.harness.evaluation.references import judge_task_references
     from mtp_eval.tasks.registry import load_task
 
     task = load_task("humaneval")
     problems = task.problems()
     with ExecutionOptions().open() as pool:
-        failures = reference_failures(task, problems, pool)
+        failures = judge_task_references(task, problems, pool).failures
     if failures:
         raise MtpEvalError(
             f"{len(problems) - len(failures)} of {len(problems)} reference solutions pass: {'; '.join(failures[:5])}"

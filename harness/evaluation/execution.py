@@ -1,4 +1,4 @@
-"""How programs are executed: the four options that every command has that executes any."""
+"""How programs are executed: the options that every command has that executes any."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mtp_eval.harness.config import Config
 from mtp_eval.sandbox import Executor, Pool
+from mtp_eval.sandbox.by_reference import ByReference, Interpreter
 
 Isolation = Literal["full", "process"]
 
@@ -23,16 +24,22 @@ class ExecutionOptions(Config):
     workers: int | None = Field(
         default=None, ge=1, description="Programs executed at once.", json_schema_extra={"default": "one per core"}
     )
+    interpreter: Interpreter = Field(
+        default="auto",
+        description="Where tests run: auto decides by a problem's reference, or else by the text of its tests; "
+        "program runs them in the program's own interpreter, where a pass could be forged; outside never does.",
+    )
 
     def open(self) -> Executor:
-        """The executor of a run: the local pool. The one place in harness/ that chooses.
+        """The executor of a run: the local pool, each problem judged as its reference can be. The one place in harness/ that chooses.
 
         Raises:
             IsolationUnavailable: a layer of the isolation asked for is missing here.
         """
-        return Pool(
+        pool = Pool(
             workers=self.workers,
             timeout_seconds=self.timeout,
             memory_bytes=self.memory_bytes,
             isolation=self.isolation,
         )
+        return ByReference(pool, self.interpreter)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mtp_eval.harness.errors import MtpEvalError
@@ -60,6 +60,23 @@ def judge_all(judged: Iterable[Program | Judgement], pool: Executor) -> list[Out
     if n_programs:
         outcomes.update(pool.drain())
     return [outcomes[number] for number in range(n_judged)]
+
+
+def judge_references(judged: Iterable[Program | Judgement], pool: Executor) -> list[Outcome]:
+    """Execute reference solutions, by which the executor decides how their problems' completions are judged."""
+    known: dict[int, Outcome] = {}
+
+    def programs() -> Iterator[Program]:
+        for number, one in enumerate(judged):
+            match one:
+                case Judgement():
+                    known[number] = outcome_of(one)
+                case Program():
+                    yield one
+
+    executed = list(pool.judge_references(programs()))
+    left = iter(executed)
+    return [known[number] if number in known else next(left) for number in range(len(known) + len(executed))]
 
 
 def to_record(candidate: Candidate, outcome: Outcome) -> Record:

@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
-from mtp_eval.harness.evaluation.judging import judge_all
+from mtp_eval.harness.evaluation.judging import judge_references
 from mtp_eval.harness.progress import progress
-from mtp_eval.sandbox import Executor
+from mtp_eval.sandbox import Executor, Program
+from mtp_eval.sandbox.by_reference import why_inside
 from mtp_eval.tasks.problem import Problem, Task
 
 if TYPE_CHECKING:
     from mtp_eval.harness.evaluation.shards import LoadedTask
 
 
-def reference_failures(task: Task, problems: Sequence[Problem], pool: Executor) -> list[str]:
-    """One line for each problem whose reference is not right, through the sandbox that completions go through."""
+@dataclass(frozen=True, slots=True)
+class ReferenceCheck:
+    """What the reference solutions of a task did here.
+
+    Args:
+        failures: one line for each problem whose reference is not right.
+        n_checked: problems that have a reference.
+        inside: problems whose tests run in the program's own interpreter from now on, where a pass could be forged.
+        by_text: problems without a reference, of which the tests' text says where they run; those of them in `inside` too.
+    """
+
+    failures: tuple[str, ...]
+    n_checked: int
+    inside: tuple[str, ...]
+    by_text: tuple[str, ...]
+
+
+def judge_task_references(task: Task, problems: Sequence[Problem], pool: Executor) -> ReferenceCheck:
+    """Run a task's references through the sandbox that completions go through; this decides how those are judged."""
     checked = [problem for problem in problems if problem.reference]
     prepare(task, checked)
-    outcomes = judge_all((task.judge_reference(problem) for problem in checked), pool)
-    return [
-        f"{problem.problem_id}: {outcome.verdict} {outcome.error}".rstrip()
-        for problem, outcome in zip(checked, outcomes, strict=True)
-        if not outcome.passed
-    ]
+    outcomes = judge_references((task.judge_reference(problem) for problem in checked), pool)
+    judged = list(zip(checked, outcomes, strict=True))
+    failures = [f"{p.problem_id}: {o.verdict} {o.error}".rstrip() for p, o in judged if not o.passed]
+    inside = [problem.problem_id for problem, outcome in judged if outcome.same_interpreter]
+    by_text = [problem for problem in problems if not problem.reference] if task.needs == "text" else []
+    inside += [problem.problem_id for problem in by_text if _is_inside(task, problem, pool)]
+    by_text = [problem for problem in by_text if isinstance(task.judge_program(problem, ""), Program)]
+    return ReferenceCheck(tuple(failures), len(checked), tuple(inside), tuple(p.problem_id for p in by_text))
+
+
+def _is_inside(task: Task, problem: Problem, pool: Executor) -> bool:
+    """Whether a problem without a reference is judged in the program's own interpreter."""
+    match task.judge_program(problem, ""):
+        case Program() as program:
+            program = pool.decided(program)
+            return bool(why_inside(program)) if program.same_interpreter is None else program.same_interpreter
+        case _:
+            return False
 
 
 def prepare(task: Task, problems: Sequence[Problem]) -> None:
@@ -46,7 +78,9 @@ def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:
     """
     started = time.perf_counter()
     for task in tasks:
-        failures = reference_failures(task.task, task.problems, pool)
+        check = judge_task_references(task.task, task.problems, pool)
+        failures = check.failures
+        warn_of_undecided(task, check)
         if failures:
             raise MtpEvalError(
                 f"{len(failures)} of {len(task.problems)} reference solutions of {task.task.protocol} do not pass on "
@@ -54,3 +88,16 @@ def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:
                 f"a larger --timeout; `mtp-eval tasks check {task.name}` shows them all"
             )
     return time.perf_counter() - started
+
+
+def warn_of_undecided(task: LoadedTask, check: ReferenceCheck) -> None:
+    """Say what was decided from the tests' text alone."""
+    if not check.by_text:
+        return
+    inside = set(check.inside) & set(check.by_text)
+    print(
+        f"{task.task.protocol}: {len(check.by_text)} of {len(task.problems)} problems have no reference solution, so the text "
+        f"of their tests decides where these run: {len(check.by_text) - len(inside)} from outside, {len(inside)} in the "
+        f"program's own interpreter, where a pass could be forged. --interpreter outside or program decides otherwise",
+        file=sys.stderr,
+    )

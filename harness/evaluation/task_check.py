@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.harness.evaluation.judging import judge_all
-from mtp_eval.harness.evaluation.references import reference_failures
+from mtp_eval.harness.evaluation.references import judge_task_references
 from mtp_eval.sandbox import Executor
 from mtp_eval.tasks import cheats
 from mtp_eval.tasks.extract import Asked, rule_named
@@ -62,12 +62,11 @@ def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Findi
     known = [problem for problem in problems if problem.reference]
     if not known:
         return Finding("references pass", True, "the benchmark publishes none in this file")
-    failures = reference_failures(task, known, pool)
-    return Finding(
-        "references pass",
-        not failures,
-        f"{len(known) - len(failures)} of {len(known)}" + (f": {few(failures)}" if failures else ""),
-    )
+    check = judge_task_references(task, known, pool)
+    seen = f"{len(known) - len(check.failures)} of {len(known)}"
+    if check.inside:
+        seen += f", {len(check.inside)} of them in the program's own interpreter ({few(check.inside)})"
+    return Finding("references pass", not check.failures, seen + (f": {few(check.failures)}" if check.failures else ""))
 
 
 def references_within_reach(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:

@@ -4,20 +4,33 @@ Everything here shares an interpreter with hostile code and is trusted for nothi
 than that some process sent these bytes. Functions are bound early only so that a program which patches a module by
 accident does not break its own answers.
 
-Requests:  exec (with calls to make ahead), call, next, get, set, item, len, str, tests (same-interpreter mode), main (standard input)
+Requests:  exec, call, next, iter, get, set, item, len, str (split mode), tests (in this interpreter), main (standard input)
 Answers:   ready, ok, raise, exit, syntax, done
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 import types
+from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Any
 
-from mtp_eval.sandbox.jailed.describe import as_base, exit_code, kind_of, message_of, raised, truth_of
-from mtp_eval.sandbox.wire.codec import containers, content, decode, encode
+from mtp_eval.sandbox.jailed.describe import (
+    as_base,
+    as_plain,
+    exit_code,
+    kind_of,
+    line_in_tests,
+    message_of,
+    raised,
+    truth_of,
+)
+from mtp_eval.sandbox.wire.arrays import is_array, read_array, write_array
+from mtp_eval.sandbox.wire.codec import decode, encode
+from mtp_eval.sandbox.wire.containers import containers, content
 from mtp_eval.sandbox.wire.frames import BadFrame, NotEncodable, TooLarge, from_bytes, to_bytes
 from mtp_eval.sandbox.wire.rare import RARE_MODULES, RARE_TAGS, register_rare_types
 
@@ -43,17 +56,8 @@ def serve(fd: int, answerer: Answerer, request: list[Any] | None) -> None:
 
 
 def handle(fd: int, answerer: Answerer, request: list[Any]) -> None:
-    """Answer one request. An `exec` may bring calls to make if the names have turned out to be the handles it says."""
-    if len(request) == 4 or request[0] != "exec":
-        _send(fd, answerer.answer(request))
-        return
-    number, handles, calls = request[1], request[4], request[5]
-    answer = answerer.answer(request[:4])
-    _send(fd, answer)
-    if answer[0] == "ready" and answerer.handles(answer[2]) == handles:
-        for call in calls:
-            number += 1
-            _send(fd, answerer.answer(["call", number, *call]))
+    """Answer one request."""
+    _send(fd, answerer.answer(request))
 
 
 def _receive(fd: int) -> list[Any] | None:
@@ -88,6 +92,7 @@ class Answerer:
     def __init__(self) -> None:
         self.module = sys.modules["program"] = types.ModuleType("program")
         self.knows_rare_types = False
+        self.shared: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.kept_ids: dict[int, int] = {}
         self.handlers: dict[str, Callable[..., list[Any]]] = {
@@ -97,6 +102,7 @@ class Answerer:
             "get": lambda seq, target, name: ["ok", seq, self._encode(getattr(self._target(target), name)), None],
             "set": self._set,
             "item": lambda seq, target, key: ["ok", seq, self._encode(self._target(target)[self._decode(key)]), None],
+            "iter": lambda seq, target: ["ok", seq, self._encode(iter(self._target(target))), None],
             "len": lambda seq, target: ["ok", seq, len(self._target(target)), None],
             "str": lambda seq, target: ["ok", seq, self._encode(str(self._target(target))), None],
             "tests": self._tests,
@@ -112,14 +118,6 @@ class Answerer:
             return ["exit", seq, exit_code(error)]
         except BaseException as error:
             return raised(seq, error)
-
-    def handles(self, described: dict[str, list[Any]]) -> dict[str, int]:
-        """The callables among the names of a `ready`."""
-        found = {}
-        for name, (kind, detail) in described.items():
-            if kind == "call":
-                found[name] = detail
-        return found
 
     # --- requests ---
 
@@ -142,16 +140,19 @@ class Answerer:
         except NotEncodable as error:
             return ["missing", str(error)]
 
-    def _call(self, seq: int, target: int, packed: list[Any], packed_names: dict[str, Any]) -> list[Any]:
+    def _call(self, seq: int, target: int, packed: list[Any], names: list[str]) -> list[Any]:
+        """Call a kept object; the last len(names) arguments are keyword arguments."""
         args, before = [], None
+        self.shared.clear()
         for arg in packed:
             if type(arg) is list:
                 arg, before = self._decode(arg), True
             args.append(arg)
-        kwargs = {name: self._decode(arg) for name, arg in packed_names.items()} if packed_names else packed_names
         changeable = containers(args) if before else before
+        n_positional = len(args) - len(names)
+        kwargs = dict(zip(names, args[n_positional:], strict=True)) if names else {}
         try:
-            value = self.kept[target](*args, **kwargs)
+            value = self.kept[target](*args[:n_positional], **kwargs)
             answer = ["ok", seq, encode(value, self._encode_other), None]
         except SystemExit:
             raise
@@ -174,7 +175,7 @@ class Answerer:
             return ["@", known[id(value)]] if id(value) in known else self._encode(value)
 
         try:
-            return [content(container, item) for container in before]
+            return [[self._encode(held)] if is_array(held) else content(held, item) for held in before]
         except (NotEncodable, MemoryError):
             return None
 
@@ -196,10 +197,21 @@ class Answerer:
         setattr(self._target(target), name, self._decode(value))
         return ["ok", seq, None, None]
 
-    def _tests(self, seq: int, prelude: str, tests: str, token: str) -> list[Any]:
-        namespace = self.module.__dict__
-        for text in (prelude, tests):
-            exec(compile(text, "<tests>", "exec", dont_inherit=True), namespace)
+    def _tests(self, seq: int, packed: str, wanted: list[str] | None, token: str) -> list[Any]:
+        """Run compiled tests in this interpreter: after the program in its own namespace, or in one of their own that
+        holds the wanted names of the program's.
+        """
+        found = self.module.__dict__
+        namespace = found
+        if wanted is not None:
+            namespace = {"__name__": "tests", **{name: found[name] for name in wanted if name in found}}
+        try:
+            for code in marshal.loads(a2b_base64(packed)):
+                exec(code, namespace)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            return [*raised(seq, error), line_in_tests(error)]
         return ["ok", seq, token, None]
 
     def _main(self, seq: int, source: str) -> list[Any]:
@@ -229,6 +241,13 @@ class Answerer:
     def _resolve(self, data: list[Any]) -> Any:
         if data[0] == "h":
             return self.kept[data[1]]
+        if data[0] in ("n", "ns"):
+            return read_array(data, self._decode)
+        if data[0] == "=":
+            self.shared[data[1]] = value = self._decode(data[2])
+            return value
+        if data[0] == "@":
+            return self.shared[data[1]]
         if data[0] in RARE_TAGS and not self.knows_rare_types:
             self._learn_rare_types()
             return self._decode(data)
@@ -246,23 +265,20 @@ class Answerer:
             self._learn_rare_types()
             return self._encode(value, depth)
         if kind.__module__ == "numpy" and hasattr(value, "dtype"):
-            return self._encode_numpy(value, depth)
+            written = write_array(value, lambda item: self._encode(item, depth))
+            if written is not None:
+                return written
         for base in _BASES:
             if isinstance(value, base):
                 return self._encode(as_base(base, value), depth)
+        plain = as_plain(value)
+        if plain is not value:
+            return self._encode(plain, depth)
         return ["h", self._keep(value), kind_of(value), truth_of(value), kind.__name__[:100]]
 
     def _learn_rare_types(self) -> None:
         self.knows_rare_types = True
         register_rare_types()
-
-    def _encode_numpy(self, value: Any, depth: int) -> Any:
-        if value.dtype.kind not in "biufcUS":
-            raise NotEncodable(f"a numpy value of dtype {value.dtype}")
-        if not hasattr(value, "shape") or type(value).__name__ != "ndarray":
-            return self._encode(value.item(), depth)
-        flat = self._encode(value.ravel().tolist(), depth)
-        return ["n", str(value.dtype), list(value.shape), flat]
 
     def _keep(self, value: Any) -> int:
         known = self.kept_ids.get(id(value))

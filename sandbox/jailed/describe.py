@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import types
 from typing import Any
 
 from mtp_eval.sandbox.wire.frames import TooLarge
@@ -26,6 +27,21 @@ def as_base(base: type, value: Any) -> Any:
     if base is str:
         return str.__str__(value)
     return base(memoryview(value))
+
+
+def as_plain(value: Any) -> Any:
+    """The builtin that an object compares equal to by its type's own rule, or the object itself where there is none.
+
+    Mappings, sets and the wrappers of `collections` compare by content; bytes-like objects by their bytes.
+    """
+    kind = type(value)
+    if kind is memoryview:
+        return bytes(value)
+    if kind.__name__ in ("UserDict", "UserList", "UserString") and kind.__module__ == "collections":
+        return value.data
+    if kind.__name__ == "ChainMap" and kind.__module__ == "collections":
+        return dict(value)
+    return dict(value) if kind is types.MappingProxyType else value
 
 
 def kind_of(value: Any) -> str:
@@ -52,6 +68,16 @@ def raised(seq: int, error: BaseException) -> list[Any]:
         limit = "output"
     names = [kind.__name__[:100] for kind in type(error).__mro__[1:20]]
     return ["raise", seq, type(error).__name__[:100], names, message_of(error), limit]
+
+
+def line_in_tests(error: BaseException) -> int:
+    """The line of the tests' text at which an exception came out of them; 0 where it was elsewhere."""
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<tests>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 def message_of(error: BaseException) -> str:

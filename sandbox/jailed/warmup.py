@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import marshal
 import os
 import sys
+from binascii import b2a_base64
 from typing import Any
 
 from mtp_eval.sandbox.jailed import child
@@ -21,6 +23,12 @@ def sample(numbers: List[float], threshold: float) -> bool:
     words = ' '.join(str(n) for n in sorted(counts, key=lambda n: -n) if n > threshold).upper().split()
     return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[i + 1:]), words
 """
+_TESTS = """
+def check(candidate):
+    assert candidate([1.0, 2.5, 3], 0.5)[0] is False
+    assert candidate([1.0, 1.0], 0.5)[1] == ["1.0"]
+check(sample)
+"""
 
 
 def warm_up() -> None:
@@ -31,10 +39,13 @@ def warm_up() -> None:
     own objects lie together on fresh pages instead of between the zygote's.
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    call = [0, [["l", 1.0, 2.5, 3], 0.5], {}]
+    packed = b2a_base64(marshal.dumps([compile(_TESTS, "<tests>", "exec")]), newline=False).decode()
+    call = ["call", 2, 0, [["l", 1.0, 2.5, 3], 0.5], []]
+    requests = [["exec", 1, _SAMPLE, ["sample", "Point"]], *[call] * 6, ["tests", 3, packed, ["sample"], "token"]]
     for _ in range(8):
-        request = ["exec", 1, _SAMPLE, ["sample", "Point"], {"sample": 0, "Point": 1}, [call] * 6]
-        child.handle(nowhere, child.Answerer(), from_bytes(to_bytes(request)[4:]))
+        answerer = child.Answerer()
+        for request in requests:
+            child.handle(nowhere, answerer, from_bytes(to_bytes(request)[4:]))
     os.close(nowhere)
     sys.modules.pop("program", None)
     gc.collect()

@@ -1,20 +1,37 @@
 """What stands in the trusted tests for the program's own objects: proxies whose every use is a request.
 
-A proxy compares equal to itself only, whatever the program's objects claim.
+A proxy compares equal to itself only, whatever the program's objects claim: an operator that showed the program the
+other side of a comparison would let it answer as the test wishes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
-from mtp_eval.sandbox.wire.codec import encode
+from mtp_eval.sandbox.wire.arrays import write_array
+from mtp_eval.sandbox.wire.codec import encode, encode_marked
+from mtp_eval.sandbox.wire.containers import Marked
 from mtp_eval.sandbox.wire.frames import NotEncodable
 
-if TYPE_CHECKING:
-    from mtp_eval.sandbox.trusted.remote import Link
-
 _FIRST_BATCH, _LARGEST_BATCH = 16, 1024
+
+
+class Requests(Protocol):
+    """What a proxy asks of the link to its program."""
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """A request whose answer is one value."""
+
+    def call(self, target: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call something of the program's."""
+
+    def pack(self, value: Any) -> Any:
+        """A value of the tests', encoded."""
+
+    def next_items(self, target: int, n: int) -> tuple[list[Any], bool]:
+        """Further items of an iterator of the program's, and whether it is exhausted."""
 
 
 class Remote:
@@ -22,7 +39,7 @@ class Remote:
 
     __slots__ = ("_link", "_target", "_truth", "_type_name")
 
-    def __init__(self, link: Link, target: int, truth: bool | None, type_name: str) -> None:
+    def __init__(self, link: Requests, target: int, truth: bool | None, type_name: str) -> None:
         for name, value in (("_link", link), ("_target", target), ("_truth", truth), ("_type_name", type_name)):
             object.__setattr__(self, name, value)
 
@@ -48,9 +65,15 @@ class Remote:
     def __getitem__(self, key: Any) -> Any:
         return self._link.ask("item", self._target, self._link.pack(key))
 
+    def __iter__(self) -> Iterator[Any]:
+        items: Iterable[Any] = self._link.ask("iter", self._target)
+        return iter(items)
+
     def __len__(self) -> int:
         length = self._link.ask("len", self._target)
-        return length if type(length) is int else 0
+        if type(length) is not int or length < 0:
+            raise TypeError(f"the length of a {self._type_name} is no number")
+        return length
 
     def __str__(self) -> str:
         text = self._link.ask("str", self._target)
@@ -73,37 +96,47 @@ class RemoteCallable(Remote):
 class RemoteIterator(Remote):
     """A generator or iterator of the program's; items are fetched in growing batches, ahead of need."""
 
-    __slots__ = ("_batch", "_done", "_ready")
+    __slots__ = ("_batch", "_done", "_fetched")
 
-    def __init__(self, link: Link, target: int, truth: bool | None, type_name: str) -> None:
+    def __init__(self, link: Requests, target: int, truth: bool | None, type_name: str) -> None:
         super().__init__(link, target, truth, type_name)
-        for name, value in (("_ready", deque()), ("_batch", _FIRST_BATCH), ("_done", False)):
+        for name, value in (("_fetched", deque()), ("_batch", _FIRST_BATCH), ("_done", False)):
             object.__setattr__(self, name, value)
 
     def __iter__(self) -> RemoteIterator:
         return self
 
     def __next__(self) -> Any:
-        if not self._ready and not self._done:
+        if not self._fetched and not self._done:
             items, done = self._link.next_items(self._target, self._batch)
-            self._ready.extend(items)
+            self._fetched.extend(items)
             object.__setattr__(self, "_done", done or not items)
             object.__setattr__(self, "_batch", min(2 * self._batch, _LARGEST_BATCH))
-        if not self._ready:
+        if not self._fetched:
             raise StopIteration
-        return self._ready.popleft()
+        return self._fetched.popleft()
 
 
-def encode_remote(value: Any, depth: int) -> Any:
-    """How an argument that is no plain value goes to the program: a proxy as its handle, a subclass as its builtin."""
+_BASES: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
+
+
+def encode_argument(value: Any, depth: int) -> Any:
+    """How an argument that is no plain value goes to the program: a proxy as its handle, a subclass as its builtin.
+
+    Raises:
+        Unsendable: it is a function or an object of the tests' own.
+    """
     if isinstance(value, Remote):
         return ["h", value._target]
-    bases: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
-    for base in bases:
+    if type(value) is Marked:
+        return encode_marked(value, encode_argument, depth)
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
+        written = write_array(value, lambda item: encode(item, encode_argument, depth))
+        if written is not None:
+            return written
+    for base in _BASES:
         if isinstance(value, base):
-            return encode(base(value), encode_remote, depth)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return encode(value.tolist(), encode_remote, depth)
+            return encode(base(value), encode_argument, depth)
     if isinstance(value, BaseException):
         raise NotEncodable(f"the tests pass a {type(value).__name__}, which cannot be sent to the program")
     raise Unsendable(f"the tests pass a value of type {type(value).__name__}")

@@ -11,8 +11,9 @@ import os
 import socket
 import struct
 import time
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.trusted.jail import Jail, Usage
@@ -24,12 +25,16 @@ WALL_FACTOR, WALL_EXTRA_SECONDS = 3.0, 1.0
 """The plain wall-clock limit, from the program's own limit: factor times it plus the extra."""
 
 
-class Ended(BaseException):
-    """The program's run is over, with this verdict; no `except Exception` in the tests can swallow it."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a program's run ended."""
 
-    def __init__(self, verdict: Verdict, error: str = "") -> None:
-        super().__init__(verdict, error)
-        self.verdict, self.error = verdict, error
+    verdict: Verdict
+    error: str = ""
+
+
+class ProgramEnded(BaseException):
+    """The program's run is over; `Session.ended` says how. No `except Exception` in the tests can swallow it."""
 
 
 class Session:
@@ -37,58 +42,80 @@ class Session:
 
     It begins with the frame of a first request, whose answer is to be fetched with `answer`. `ended` holds the verdict
     that ended it, once there is one: tests that swallow the exception do not change it.
+
+    Args:
+        timeout_seconds: for each run of the tests; `restart_clock` begins another.
+        files: descriptors for standard input and output.
+        runs: how many runs there may be, for the hard limit on CPU time.
     """
 
-    def __init__(self, jail: Jail, timeout_seconds: float, first: bytes, files: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, jail: Jail, timeout_seconds: float, first: bytes, files: tuple[int, ...] = (), *, runs: int = 1
+    ) -> None:
         self.jail = jail
-        self.ended: Ended | None = None
+        self.ended: End | None = None
         self.usage: Usage | None = None
         self.timeout_seconds = timeout_seconds
         self.n_answers = 0
         self._unread = b""
         self.started = time.monotonic()
+        self.restart_clock()
+        self._socket, self._unsent = jail.start(runs * math.ceil(timeout_seconds) + 1, first, files)
+
+    def restart_clock(self) -> None:
+        """Give the program its time limit anew, for another run of the tests."""
+        self._clock_started = time.monotonic()
         self._waited_before = _own_run_delay()
-        self._deadline = self.started + timeout_seconds
-        self._last_deadline = self.started + WALL_FACTOR * timeout_seconds + WALL_EXTRA_SECONDS
+        self._deadline = self._clock_started + self.timeout_seconds
+        self._last_deadline = self._clock_started + WALL_FACTOR * self.timeout_seconds + WALL_EXTRA_SECONDS
         self._granted = 0.0
         self._set_at = 0.0
-        self._socket, self._unsent = jail.start(math.ceil(timeout_seconds) + 1, first, files)
 
     def request(self, name: str, *arguments: Any) -> list[Any]:
         """Send one request and return its answer, a frame whose first two items are its kind and our number.
 
         Raises:
-            Ended: the program is over: it died, ran out of time, sent too much or sent nonsense.
+            ProgramEnded: the program is over: it died, ran out of time, sent too much or sent nonsense.
             TooLarge: the request itself is larger than a frame may be.
         """
         data = to_bytes([name, self.n_answers + 1, *arguments])
         if self.ended is not None:
-            raise self.ended
+            raise ProgramEnded
         if self._unread:
-            raise self.end(Verdict.ERROR, "ProtocolError: the program sent more than one answer")
+            self.end(Verdict.ERROR, "ProtocolError: the program sent more than one answer")
         self._send(data)
         return self.answer()
 
     def answer(self) -> list[Any]:
-        """The next answer to what was sent: one to each request and to each call that was sent ahead."""
+        """The answer to the request that was sent last."""
         if self.ended is not None:
-            raise self.ended
+            raise ProgramEnded
         if self._unsent:
             self._unsent = self._send(self._unsent)
         self.n_answers += 1
         try:
             answer = from_bytes(self._receive())
         except BadFrame as error:
-            raise self.end(Verdict.ERROR, f"ProtocolError: the program answered with {error}") from None
+            self.end(Verdict.ERROR, f"ProtocolError: the program answered with {error}")
+        except MemoryError:
+            self.end(Verdict.MEMORY_LIMIT, "MemoryError: an answer that takes more memory than the limit")
         if len(answer) < 3 or answer[1] != self.n_answers:
-            raise self.end(Verdict.ERROR, "ProtocolError: the program answered another request than the last")
+            self.end(Verdict.ERROR, "ProtocolError: the program answered another request than the last")
         return answer
 
-    def end(self, verdict: Verdict, error: str = "") -> Ended:
-        """Mark the program as over; returns the exception to raise."""
+    def end(self, verdict: Verdict, error: str = "") -> NoReturn:
+        """The program is over, with this verdict unless it was over before.
+
+        Raises:
+            ProgramEnded: always.
+        """
+        self.mark(verdict, error)
+        raise ProgramEnded
+
+    def mark(self, verdict: Verdict, error: str = "") -> None:
+        """Note how the program ended, unless that is known already."""
         if self.ended is None:
-            self.ended = Ended(verdict, error)
-        return self.ended
+            self.ended = End(verdict, error)
 
     def close(self) -> Usage:
         """Kill the program; what it used.
@@ -111,7 +138,7 @@ class Session:
             except BlockingIOError:  # the time given to the socket is over
                 self._set_at = 0.0
             except OSError:
-                raise self._gone() from None
+                self._gone()
         return b""
 
     def _receive(self) -> bytes:
@@ -120,9 +147,7 @@ class Session:
             chunk += self._chunk(65536)
         size = 4 + int.from_bytes(chunk[:4], "big")
         if size > MAX_FRAME_BYTES + 4:
-            raise self.end(
-                Verdict.ERROR, f"ProtocolError: an answer of {size - 4} bytes; the limit is {MAX_FRAME_BYTES}"
-            )
+            self.end(Verdict.ERROR, f"ProtocolError: an answer of {size - 4} bytes; the limit is {MAX_FRAME_BYTES}")
         if len(chunk) < size:
             whole = bytearray(chunk)
             while len(whole) < size:
@@ -140,9 +165,9 @@ class Session:
                 self._set_at = 0.0
                 continue
             except OSError:
-                raise self._gone() from None
+                self._gone()
             if not chunk:
-                raise self._gone()
+                self._gone()
             return chunk
 
     def _wait_at_most(self) -> None:
@@ -156,7 +181,7 @@ class Session:
         if left <= 0:
             left = self._owed()
             if left <= 0.001:
-                raise self.end(Verdict.TIMEOUT, f"no answer within {self.timeout_seconds:g} s")
+                self.end(Verdict.TIMEOUT, f"no answer within {self.timeout_seconds:g} s")
             self._deadline = min(now + left, self._last_deadline)
         if now - self._set_at > _SLACK_SECONDS:
             self._set_at = now
@@ -167,17 +192,17 @@ class Session:
     def _owed(self) -> float:
         """Seconds for which the program or this process was ready to run and another one held the CPU."""
         waited = _own_run_delay() - self._waited_before + sum(map(_run_delay, children_of(self.jail.host_pid)))
-        waited = min(waited, time.monotonic() - self.started)
+        waited = min(waited, time.monotonic() - self._clock_started)
         owed = min(waited - self._granted, self._last_deadline - time.monotonic())
         self._granted = waited
         return owed
 
-    def _gone(self) -> Ended:
+    def _gone(self) -> NoReturn:
         """The program's process has ended by itself; its wait status says how."""
         usage = self.close()
         if usage.signal:
-            return self.end(*verdict_of_signal(usage, self.timeout_seconds))
-        return self.end(Verdict.EXITED_EARLY, f"the process ended with exit code {os.WEXITSTATUS(usage.status)}")
+            self.end(*verdict_of_signal(usage, self.timeout_seconds))
+        self.end(Verdict.EXITED_EARLY, f"the process ended with exit code {os.WEXITSTATUS(usage.status)}")
 
 
 def verdict_of_signal(usage: Usage, timeout_seconds: float) -> tuple[Verdict, str]:

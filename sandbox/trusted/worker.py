@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtp_eval.sandbox import linux
-from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
+from mtp_eval.sandbox.errors import BadTests, IsolationUnavailable, JailDied
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import Jail, JailConfig
@@ -123,8 +123,8 @@ def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) ->
         signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(program.stdin_cases)))
         try:
             outcome = judge(program, jail, timeout_seconds)
-            return replace(outcome, n_retries=n_retries), jail
-        except ValueError as error:  # trusted tests that do not compile
+            return replace(outcome, n_retries=outcome.n_retries + n_retries), jail
+        except BadTests as error:
             return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail
         except (JailDied, OSError) as error:
             reason = f"{type(error).__name__}: {error}"

@@ -7,7 +7,8 @@ these (subclasses, iterators, numpy, instances) is written in docs/sandbox.md.
     None, bool, float, small int, clean str    themselves
     everything else                            [tag, ...]; the tags are the keys of `READERS`
 
-Not covered: object identity (two references to one list arrive as two lists) and cycles (refused by the depth limit).
+Object identity is kept between the arguments of one call (`mark_shared`) and nowhere else: two references to one list
+in an answer arrive as two lists. Cycles are refused by the depth limit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import builtins
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mtp_eval.sandbox.wire.containers import CHANGEABLE, DICTS, SEQUENCES, Marked
 from mtp_eval.sandbox.wire.frames import MAX_FRAME_BYTES, BadFrame, NestedTooDeeply, NotEncodable, TooLarge
 
 MAX_DEPTH = 200
@@ -136,9 +138,9 @@ def register_collections() -> None:
             deque: lambda v, keep, depth: write_items("deque", v, keep, depth),
         }
     )
-    _DICTS.update((Counter, OrderedDict, defaultdict))
-    _SEQUENCES.add(deque)
-    _CHANGEABLE.update((Counter, OrderedDict, defaultdict, deque))
+    DICTS.update((Counter, OrderedDict, defaultdict))
+    SEQUENCES.add(deque)
+    CHANGEABLE.update((Counter, OrderedDict, defaultdict, deque))
     READERS.update(
         {
             "Counter": lambda v: Counter(_dict(v)),
@@ -163,7 +165,9 @@ def decode(data: Any, resolve: Resolve) -> Any:
         return _decode(data, resolve)
     except BadFrame:
         raise
-    except (TypeError, ValueError, IndexError, OverflowError, RecursionError, ArithmeticError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the bytes do to a reader is the sender's fault
         raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
 
 
@@ -231,42 +235,8 @@ READERS: dict[Any, Callable[[list[Any]], Any]] = {
 }
 
 
-def containers(values: Iterable[Any]) -> list[Any]:
-    """The containers inside `values` that can be changed in place, in an order that both sides of the border share."""
-    found: list[Any] = []
-    for value in values:
-        kind = type(value)
-        if kind in _CHANGEABLE:
-            found.append(value)
-        if kind in _DICTS:
-            found += containers(value.values())
-        elif kind in _SEQUENCES:
-            found += containers(value)
-    return found
-
-
-def content(container: Any, encode_item: Callable[[Any], Any]) -> list[Any]:
-    """What a container holds, flat, each item encoded by `encode_item`."""
-    if type(container) in _DICTS:
-        return [encode_item(item) for pair in dict.items(container) for item in pair]
-    return [encode_item(item) for item in container]
-
-
-def replace_content(container: Any, items: list[Any]) -> None:
-    """Make a container hold what `content` said, in place."""
-    if type(container) in _DICTS:
-        container.clear()
-        dict.update(container, _dict(items))
-    elif type(container) is set:
-        container.clear()
-        container.update(items)
-    elif type(container) is list:
-        container[:] = items
-    else:
-        container.clear()
-        container.extend(items)
-
-
-_DICTS: set[type] = {dict}
-_SEQUENCES: set[type] = {list, tuple}
-_CHANGEABLE: set[type] = {list, dict, set, bytearray}
+def encode_marked(marked: Marked, keep: Keep, depth: int) -> list[Any]:
+    """["=", n, content] where a shared container comes first, ["@", n] where it comes again."""
+    if marked.value is None:
+        return ["@", marked.number]
+    return ["=", marked.number, encode(marked.value, keep, depth)]

@@ -213,7 +213,12 @@ class ListopsTask(Task):
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by equality on the hidden inputs."""
-        return Program(problem_id=problem.problem_id, source=source, tests=self._tests[problem.problem_id])
+        return Program(
+            problem_id=problem.problem_id,
+            source=source,
+            tests=self._tests[problem.problem_id],
+            entry_point=problem.entry_point,
+        )
 
     def training_documents(self, seed: int) -> Iterator[str]:
         """Prompt + reference, m uniform over the training range, never one of the test problems."""

@@ -33,7 +33,8 @@ def test_pass_at_k_is_the_mean_of_counting_every_subset() -> None:
 
 
 def test_tests_that_pass_functions_are_judged_all_the_same() -> None:
-    pass_at_k, _ = code_eval.compute([["def f(g): return g(1)"]], ["assert f(lambda n: n + 1) == 2"], num_workers=1)
+    with pytest.warns(UserWarning, match="1 of 1 problems run in the candidates' own interpreter"):
+        pass_at_k, _ = code_eval.compute([["def f(g): return g(1)"]], ["assert f(lambda n: n + 1) == 2"], num_workers=1)
     assert pass_at_k == {"pass@1": 1.0}
 
 

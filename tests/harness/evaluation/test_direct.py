@@ -11,7 +11,8 @@ import pytest
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.direct import completions_of
-from mtp_eval.harness.evaluation.references import reference_failures
+from mtp_eval.harness.evaluation.execution import ExecutionOptions
+from mtp_eval.harness.evaluation.references import judge_task_references
 from mtp_eval.tasks.problem import Request
 from mtp_eval.tasks.registry import load_task
 
@@ -79,4 +80,5 @@ def test_exact_answers_are_judged_without_a_sandbox():
     assert right.passed
     assert not wrong.passed
     assert "expected" in wrong.error
-    assert reference_failures(task, task.problems(), None) == []  # type: ignore[arg-type]
+    with ExecutionOptions(workers=1).open() as executor:
+        assert judge_task_references(task, task.problems(), executor).failures == ()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtp_eval.sandbox.wire import codec, rare
+from mtp_eval.sandbox.wire import codec, containers, rare
 from mtp_eval.sandbox.wire import frames as wire
 
 codec.register_collections()
@@ -190,9 +190,9 @@ def test_forged_values_are_refused(data: Any) -> None:
 def test_changes_in_place_keep_identity() -> None:
     inner = [1]
     outer = [inner, {"k": inner}, (2, {3})]
-    found = codec.containers([outer])
+    found = containers.containers([outer])
     assert [type(one) for one in found] == [list, list, dict, list, set]
-    codec.replace_content(found[1], [9])
-    codec.replace_content(found[2], ["a", 1])
+    containers.replace_content(found[1], [9])
+    containers.replace_content(found[2], ["a", 1])
     assert outer == [[9], {"a": 1}, (2, {3})]
     assert outer[0] is inner

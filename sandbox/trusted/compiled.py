@@ -1,0 +1,157 @@
+"""A problem's trusted tests, read and compiled once for all its programs.
+
+They are compiled twice: as they are, for the program's own interpreter, and with every assert's two sides kept under
+names that no source text can hold, so that a failure can say what was compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import marshal
+from binascii import b2a_base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+from mtp_eval.sandbox.errors import BadTests
+from mtp_eval.sandbox.trusted.mode import why_inside
+
+LEFT, RIGHT = "@left", "@right"
+MAX_EXPRESSION_CHARS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Assert:
+    """An assert statement of the tests: its number in the order of the text, and how it reads."""
+
+    index: int
+    line: int
+    text: str
+    actual_is_right: bool
+    expected_truth: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Trusted code and what is known about it.
+
+    Args:
+        prelude, tests: to be run on the trusted side, against proxies.
+        packed: both, marshalled in base64, to be run in the program's interpreter.
+        wanted: the names that they want from a program.
+        inside: why their text alone puts them into the program's interpreter; empty where they can be judged from outside.
+        asserts: by (line, column).
+    """
+
+    prelude: CodeType
+    tests: CodeType
+    packed: str
+    wanted: tuple[str, ...]
+    inside: str
+    asserts: dict[tuple[int, int], Assert]
+
+    def assert_at(self, line: int, column: int | None = None) -> Assert | None:
+        """The assert that stands there; without a column, the first of the line."""
+        if column is not None:
+            return self.asserts.get((line, column))
+        return next((found for (at, _), found in sorted(self.asserts.items()) if at == line), None)
+
+
+_known: dict[tuple[str, str, str | None], Compiled] = {}
+_MAX_KNOWN, _MAX_KNOWN_CHARS = 1_000, 8 << 20
+"""Trusted code that stays compiled: a benchmark's problems come round again and again."""
+
+
+def compile_trusted(prelude: str, tests: str, entry_point: str | None = None) -> Compiled:
+    """A problem's trusted code, compiled once.
+
+    Raises:
+        BadTests: it does not compile, which is the task's fault and not a program's.
+    """
+    key = (prelude, tests, entry_point)
+    known = _known.get(key)
+    if known is None:
+        known = _compile(prelude, tests, entry_point)
+        if len(_known) >= _MAX_KNOWN or sum(len(a) + len(b) for a, b, _ in _known) > _MAX_KNOWN_CHARS:
+            _known.clear()
+        _known[key] = known
+    return known
+
+
+def _compile(prelude: str, tests: str, entry_point: str | None) -> Compiled:
+    try:
+        trees = [ast.parse(prelude, "<prelude>"), ast.parse(tests, "<tests>")]
+        codes = [
+            compile(text, name, "exec", dont_inherit=True)
+            for text, name in ((prelude, "<prelude>"), (tests, "<tests>"))
+        ]
+        wanted = wanted_names(codes, entry_point)
+        inside = why_inside(trees, wanted)
+        asserts = _KeepSides()
+        kept = ast.fix_missing_locations(asserts.visit(trees[1]))
+        watched = compile(kept, "<tests>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BadTests(f"the trusted tests do not compile: {type(error).__name__}: {error}") from None
+    packed = b2a_base64(marshal.dumps(codes), newline=False).decode("ascii")
+    return Compiled(codes[0], watched, packed, wanted, inside, asserts.found)
+
+
+class _KeepSides(ast.NodeTransformer):
+    """Keeps what each assert compares: `assert f(x) == 5` becomes `assert (left := f(x)) == (right := 5)`."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[int, int], Assert] = {}
+
+    def visit_Assert(self, node: ast.Assert) -> ast.Assert:
+        text = " ".join(ast.unparse(ast.Assert(node.test, None)).split())[:MAX_EXPRESSION_CHARS]
+        test, truth, is_right = node.test, None, False
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            is_right = isinstance(test.left, ast.Constant) and not isinstance(test.comparators[0], ast.Constant)
+            node.test = ast.Compare(_kept(LEFT, test.left), test.ops, [_kept(RIGHT, test.comparators[0])])
+        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            node.test, truth = ast.UnaryOp(test.op, _kept(LEFT, test.operand)), False
+        elif isinstance(test, ast.Call | ast.Name):
+            node.test, truth = _kept(LEFT, test), True
+        self.found[node.lineno, node.col_offset] = Assert(len(self.found), node.lineno, text, is_right, truth)
+        return node
+
+
+def _kept(name: str, value: ast.expr) -> ast.expr:
+    return ast.NamedExpr(ast.Name(name, ast.Store()), value)
+
+
+def wanted_names(codes: list[CodeType], entry_point: str | None) -> tuple[str, ...]:
+    """The global names that the tests read and do not define themselves.
+
+    A name that is also a builtin's stays the builtin's: else a program could bring its own `abs` or `zip` and pass. The
+    one exception is the entry point (MBPP 126 asks for `sum`); where nobody says what that is, it is the only builtin that
+    tests name which name nothing else.
+    """
+    loaded, stored = _global_names(codes)
+    free = [name for name in loaded if name not in stored]
+    others = [name for name in free if not hasattr(builtins, name)]
+    if entry_point is not None:
+        return tuple(name for name in free if name in others or name == entry_point)
+    return tuple(others or (free if len(free) == 1 else ()))
+
+
+def _global_names(codes: list[CodeType]) -> tuple[list[str], set[str]]:
+    loaded: dict[str, None] = {}
+    stored: set[str] = set()
+    for code in codes:
+        for inner in _nested(code):
+            for step in dis.get_instructions(inner):
+                if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                    loaded[step.argval] = None
+                elif step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+                    stored.add(step.argval)
+    return list(loaded), stored
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)

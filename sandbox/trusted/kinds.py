@@ -1,0 +1,267 @@
+"""What an expression of trusted tests holds: something of the tests' own, an answer of the program's, or a function."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+
+MODULES = frozenset((
+    "cmath", "collections", "copy", "datetime", "decimal", "fractions", "itertools", "json", "math", "numpy", "random", "re",
+    "statistics", "string", "typing",
+))  # fmt: skip
+"""Modules whose functions mean the same on either side."""
+ITERATORS = frozenset(("enumerate", "filter", "map", "reversed", "zip", "iter"))
+OF_ANSWERS = frozenset((
+    "abs", "all", "any", "bool", "frozenset", "isinstance", "len", "max", "min", "round", "set", "sorted", "sum", "type",
+))  # fmt: skip
+"""Builtins that give the same for a value that crossed the border; `list` does not: a set's order depends on its past."""
+BUILTINS = OF_ANSWERS | ITERATORS | frozenset((
+    "bytearray", "bytes", "chr", "complex", "dict", "divmod", "float", "int", "list", "ord", "pow", "print", "range", "repr",
+    "slice", "str", "tuple",
+))  # fmt: skip
+_PLAIN = frozenset((None, True, False, ...))
+_MAX_DEPTH = 30
+
+
+class Kind(Enum):
+    """What a name or an expression of the tests holds."""
+
+    OWN = 0
+    ITERATOR = 1
+    ANSWER = 2
+    FUNCTION = 3
+
+
+class Inside(Exception):  # noqa: N818
+    """The tests belong into the program's own interpreter; the message says why."""
+
+
+Scope = dict[str, "Kind | ast.FunctionDef"]
+
+
+class Expressions(ABC):
+    """Reads expressions with a scope; whatever it does not know raises `Inside`."""
+
+    def __init__(self) -> None:
+        self.given: set[str] = set()
+        self.changed: set[str] = set()
+        self.n_calls = 0
+        self._answered: dict[str, int] = {}
+        self._depth = 0
+
+    @abstractmethod
+    def result_of(self, function: ast.FunctionDef, scope: Scope) -> Kind:
+        """What a function of the tests' own gives back, its arguments being in the scope."""
+
+    def bind(self, target: ast.expr, kind: Kind, scope: Scope) -> None:
+        """Note what an assignment's target holds from now on."""
+        if isinstance(target, ast.Name):
+            scope[target.id] = kind
+            self._answered[target.id] = self.n_calls
+        elif isinstance(target, ast.Tuple | ast.List) and kind is not Kind.FUNCTION:
+            for inner in target.elts:
+                self.bind(inner, kind, scope)
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            self.changed.add(target.value.id)
+            if self.most([kind, self.kind(target.value, scope)]) is not Kind.OWN:
+                raise Inside("changes an answer, or stores one")
+        else:
+            raise Inside("assigns to something other than a name")
+
+    def iterated(self, node: ast.expr, scope: Scope) -> None:
+        """Read what a loop goes through."""
+        if self.kind(node, scope) not in (Kind.OWN, Kind.ITERATOR):
+            raise Inside("goes through an answer")
+
+    def kind(self, node: ast.expr, scope: Scope) -> Kind:
+        """What an expression gives."""
+        read = getattr(self, f"_{type(node).__name__.lower()}", None)
+        if read is None:
+            raise Inside(type(node).__name__.lower())
+        found: Kind = read(node, scope)
+        return found
+
+    def _values(self, nodes: Sequence[ast.expr | None], scope: Scope) -> Kind:
+        """The kind of something made of others, none of which may be a function."""
+        return self.most([self.kind(node, scope) for node in nodes if node is not None])
+
+    def most(self, kinds: Sequence[Kind]) -> Kind:
+        """The kind of what is made of values of these kinds."""
+        if Kind.FUNCTION in kinds:
+            raise Inside("a function used as a value")
+        return Kind.ANSWER if Kind.ANSWER in kinds else Kind.OWN
+
+    def _constant(self, node: ast.Constant, scope: Scope) -> Kind:
+        return Kind.OWN
+
+    def _name(self, node: ast.Name, scope: Scope) -> Kind:
+        held = scope.get(node.id)
+        if held is Kind.ANSWER and self._answered.get(node.id, self.n_calls) != self.n_calls:
+            raise Inside(f"the answer {node.id} is looked at after another call, which may have changed it")
+        if isinstance(held, Kind):
+            return held
+        if held is not None or not hasattr(builtins, node.id):
+            return Kind.FUNCTION
+        return Kind.OWN
+
+    def _list(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Kind:
+        return self._values(node.elts, scope)
+
+    _tuple = _set = _list
+
+    def _starred(self, node: ast.Starred, scope: Scope) -> Kind:
+        return self._values([node.value], scope)
+
+    def _dict(self, node: ast.Dict, scope: Scope) -> Kind:
+        return self._values([*node.keys, *node.values], scope)
+
+    def _unaryop(self, node: ast.UnaryOp, scope: Scope) -> Kind:
+        return self._values([node.operand], scope)
+
+    def _binop(self, node: ast.BinOp, scope: Scope) -> Kind:
+        return self._values([node.left, node.right], scope)
+
+    def _boolop(self, node: ast.BoolOp, scope: Scope) -> Kind:
+        return self._values(node.values, scope)
+
+    def _ifexp(self, node: ast.IfExp, scope: Scope) -> Kind:
+        return self._values([node.test, node.body, node.orelse], scope)
+
+    def _compare(self, node: ast.Compare, scope: Scope) -> Kind:
+        sides = [node.left, *node.comparators]
+        kinds = [self.kind(side, scope) for side in sides]
+        if kinds.count(Kind.ANSWER) > 1:
+            raise Inside("compares answers with one another")
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            is_plain = isinstance(right, ast.Constant) and right.value in _PLAIN
+            is_type = isinstance(right, ast.Name) and right.id in BUILTINS
+            if isinstance(op, ast.Is | ast.IsNot) and not is_plain and not is_type:
+                raise Inside("identity")
+        return self.most(kinds)
+
+    def _subscript(self, node: ast.Subscript, scope: Scope) -> Kind:
+        if self._values([node.value, node.slice], scope) is Kind.ANSWER:
+            raise Inside("looks something up in an answer, or by one")
+        return Kind.OWN
+
+    def _slice(self, node: ast.Slice, scope: Scope) -> Kind:
+        return self._values([node.lower, node.upper, node.step], scope)
+
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Kind:
+        if self.kind(node.value, scope) is not Kind.OWN:
+            raise Inside(f"the attribute {node.attr} of something of the program's")
+        if node.attr.startswith("__"):
+            raise Inside(f"the attribute {node.attr}")
+        return Kind.OWN
+
+    def _listcomp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Scope) -> Kind:
+        inner = self._generators(node.generators, scope)
+        return self._values([node.elt], inner)
+
+    _setcomp = _listcomp
+
+    def _generatorexp(self, node: ast.GeneratorExp, scope: Scope) -> Kind:
+        return Kind.ITERATOR if self._listcomp(node, scope) is Kind.OWN else Kind.ANSWER
+
+    def _dictcomp(self, node: ast.DictComp, scope: Scope) -> Kind:
+        return self._values([node.key, node.value], self._generators(node.generators, scope))
+
+    def _generators(self, generators: Sequence[ast.comprehension], scope: Scope) -> Scope:
+        inner = dict(scope)
+        for generator in generators:
+            self.iterated(generator.iter, inner)
+            self.bind(generator.target, Kind.OWN, inner)
+            self._values(generator.ifs, inner)
+        return inner
+
+    # --- calls ---
+
+    def _call(self, node: ast.Call, scope: Scope) -> Kind:
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        function = node.func
+        if isinstance(function, ast.Attribute):
+            return self._method(function, arguments, scope)
+        if not isinstance(function, ast.Name):
+            raise Inside("calls something without a name")
+        held = scope.get(function.id)
+        if isinstance(held, ast.FunctionDef):
+            return self._own_function(held, node, scope)
+        if held is Kind.FUNCTION:
+            if function.id[:1].isupper() and "_" not in function.id:
+                raise Inside(f"makes an object of the program's class {function.id}")
+            return self._program_function(arguments, scope)
+        if held is None and function.id not in BUILTINS and not _is_exception(function.id):
+            raise Inside(f"calls {function.id}")
+        if held is Kind.ANSWER:
+            raise Inside("calls an answer")
+        kind = self._values(arguments, scope)
+        if kind is Kind.ANSWER and function.id not in OF_ANSWERS:
+            raise Inside(f"{function.id} of an answer")
+        return Kind.ITERATOR if kind is Kind.OWN and function.id in ITERATORS else kind
+
+    def _program_function(self, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
+        self.n_calls += 1
+        for argument in arguments:
+            kind = self.kind(argument, scope)
+            if kind is Kind.FUNCTION:
+                raise Inside("gives the program a function")
+            if kind is Kind.ITERATOR or isinstance(argument, ast.Attribute):
+                raise Inside("gives the program something that is no plain value")
+            if kind is Kind.ANSWER and not isinstance(argument, ast.Call):
+                raise Inside("gives the program an answer")
+            self.given.update(_named(argument))
+        return Kind.ANSWER
+
+    def _method(self, function: ast.Attribute, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
+        """A module's function, or a method of a value of the tests' own."""
+        self._attribute(function, scope)
+        kind = self._values(arguments, scope)
+        if function.attr == "seed":
+            raise Inside("seeds random numbers")
+        receiver = function.value
+        if isinstance(receiver, ast.Name):
+            if kind is Kind.ANSWER and function.attr in ("append", "add", "extend", "insert", "update", "setdefault"):
+                raise Inside("stores an answer")
+            if function.attr in _CHANGING:
+                self.changed.add(receiver.id)
+        return kind
+
+    def _own_function(self, function: ast.FunctionDef, node: ast.Call, scope: Scope) -> Kind:
+        names = [argument.arg for argument in function.args.args]
+        if any(isinstance(argument, ast.Starred) for argument in node.args) or len(node.args) > len(names):
+            raise Inside(f"the call of {function.name}")
+        inner: Scope = dict(scope)
+        inner.update(dict.fromkeys(names, Kind.OWN))
+        for name, argument in zip(names, node.args, strict=False):
+            inner[name] = self.kind(argument, scope)
+        for keyword in node.keywords:
+            inner[keyword.arg or ""] = self.kind(keyword.value, scope)
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise Inside(f"{function.name} calls itself")
+        kind = self.result_of(function, inner)
+        self._depth -= 1
+        return kind
+
+
+_CHANGING = frozenset((
+    "append", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort",
+    "update", "appendleft", "popleft", "rotate",
+))  # fmt: skip
+
+
+def _named(argument: ast.expr) -> set[str]:
+    """The names whose very objects are handed over; what a call makes of one (`deepcopy`) is another object."""
+    if isinstance(argument, ast.Name):
+        return {argument.id}
+    if isinstance(argument, ast.Call):
+        return set()
+    return {name for child in ast.iter_child_nodes(argument) if isinstance(child, ast.expr) for name in _named(child)}
+
+
+def _is_exception(name: str) -> bool:
+    found = getattr(builtins, name, None)
+    return isinstance(found, type) and issubclass(found, BaseException)

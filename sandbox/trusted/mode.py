@@ -1,0 +1,153 @@
+"""Where tests are run when no reference decides it: from outside, or in the program's own interpreter. From their text.
+
+From outside only where the tests do nothing with a program but call it with values that they make themselves and compare
+the answers with such values. Whatever else they do (attributes of answers, identity, exceptions, functions handed over,
+classes, patches) means the same as in plain Python only in the program's own interpreter. When in doubt: there.
+
+The reading is by kinds: what a name holds is made by the tests, an iterator of theirs, an answer of the program's, or a
+function, the program's or their own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from mtp_eval.sandbox.trusted.kinds import MODULES, Expressions, Inside, Kind, Scope
+
+
+def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
+    """Why tests have to run in the program's own interpreter; empty where they can be judged from outside.
+
+    Args:
+        trees: the prelude's and the tests' text, parsed.
+        wanted: the names that they want from a program.
+    """
+    if not wanted:
+        return "the tests call nothing of the program's"
+    reader = _Reader()
+    scope: Scope = dict.fromkeys(wanted, Kind.FUNCTION)
+    try:
+        for tree in trees:
+            _refuse_names_for_the_program(tree)
+            reader.block(tree.body, scope)
+        if not reader.n_calls:
+            raise Inside("the tests call nothing of the program's")
+        if reader.given & reader.changed:
+            raise Inside(f"{min(reader.given & reader.changed)} is changed and given to the program")
+    except Inside as reason:
+        return str(reason)
+    except RecursionError:
+        return "the tests are nested too deeply to be read"
+    return ""
+
+
+class _Reader(Expressions):
+    """Goes through statements; whatever it does not know raises `Inside`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._returned: list[Kind] = []
+
+    def block(self, statements: Sequence[ast.stmt], scope: Scope) -> None:
+        """Read statements in their order."""
+        for statement in statements:
+            read = getattr(self, f"_{type(statement).__name__.lower()}", None)
+            if read is None:
+                raise Inside(f"line {statement.lineno}: {type(statement).__name__.lower()}")
+            try:
+                read(statement, scope)
+            except Inside as reason:
+                text = str(reason)
+                raise Inside(text if text.startswith("line ") else f"line {statement.lineno}: {text}") from None
+
+    def _pass(self, statement: ast.stmt, scope: Scope) -> None:
+        pass
+
+    _break = _continue = _pass
+
+    def _import(self, statement: ast.Import, scope: Scope) -> None:
+        for alias in statement.names:
+            self._module(alias.name)
+            scope[alias.asname or alias.name.partition(".")[0]] = Kind.OWN
+
+    def _importfrom(self, statement: ast.ImportFrom, scope: Scope) -> None:
+        self._module(statement.module or "")
+        scope.update({alias.asname or alias.name: Kind.OWN for alias in statement.names})
+
+    def _module(self, name: str) -> None:
+        if name.partition(".")[0] not in MODULES:
+            raise Inside(f"uses the module {name}")
+
+    def _expr(self, statement: ast.Expr, scope: Scope) -> None:
+        self.kind(statement.value, scope)
+
+    def _assert(self, statement: ast.Assert, scope: Scope) -> None:
+        if self.kind(statement.test, scope) is Kind.FUNCTION:
+            raise Inside("asserts a function")
+
+    def _raise(self, statement: ast.Raise, scope: Scope) -> None:
+        pass
+
+    def _return(self, statement: ast.Return, scope: Scope) -> None:
+        self._returned.append(self.kind(statement.value, scope) if statement.value else Kind.OWN)
+
+    def _assign(self, statement: ast.Assign, scope: Scope) -> None:
+        kind = self.kind(statement.value, scope)
+        for target in statement.targets:
+            self.bind(target, kind, scope)
+
+    def _annassign(self, statement: ast.AnnAssign, scope: Scope) -> None:
+        if statement.value is not None:
+            self.bind(statement.target, self.kind(statement.value, scope), scope)
+
+    def _augassign(self, statement: ast.AugAssign, scope: Scope) -> None:
+        kind = self.kind(statement.value, scope)
+        if isinstance(statement.target, ast.Name):
+            kind = self.most([kind, self.kind(ast.Name(statement.target.id, ast.Load()), scope)])
+            self.changed.add(statement.target.id)
+        self.bind(statement.target, kind, scope)
+
+    def _for(self, statement: ast.For, scope: Scope) -> None:
+        self.iterated(statement.iter, scope)
+        self.bind(statement.target, Kind.OWN, scope)
+        for _ in range(2):  # what the body makes of a name holds in its next round
+            self.block(statement.body, scope)
+        self.block(statement.orelse, scope)
+
+    def _if(self, statement: ast.If | ast.While, scope: Scope) -> None:
+        self.kind(statement.test, scope)
+        self.block(statement.body, scope)
+        self.block(statement.orelse, scope)
+
+    def _while(self, statement: ast.While, scope: Scope) -> None:
+        self._if(statement, scope)
+        self._if(statement, scope)
+
+    def _functiondef(self, statement: ast.FunctionDef, scope: Scope) -> None:
+        arguments = statement.args
+        if statement.decorator_list or arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+            raise Inside(f"the signature of {statement.name}")
+        scope[statement.name] = statement
+
+    def result_of(self, function: ast.FunctionDef, scope: Scope) -> Kind:
+        """What a function of the tests' own gives back."""
+        before, self._returned = self._returned, []
+        self.block(function.body, scope)
+        found, self._returned = self._returned, before
+        return self.most(found)
+
+
+def _refuse_names_for_the_program(tree: ast.Module) -> None:
+    """A global that the tests set and never read is meant for the program, which sees it in its own interpreter only."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            for node in ast.walk(statement):
+                if (
+                    isinstance(node, ast.Name)
+                    and isinstance(node.ctx, ast.Store)
+                    and node.id not in {*read, "METADATA"}
+                ):
+                    raise Inside(f"line {statement.lineno}: sets {node.id}, which only the program could read")
