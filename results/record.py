@@ -37,6 +37,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "float": (float, int),
     "bool": (bool,),
     "float | None": (float, int, type(None)),
+    "int | None": (int, type(None)),
     "tuple[int, ...]": (list, tuple),
     "Mapping[str, str]": (dict,),
 }
