@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PKGS    = harness results sandbox tasks
 
-.PHONY: help demo test check fix bench dist docs clean
+.PHONY: help demo test test-fast check fix bench dist docs clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,6 +19,9 @@ demo: $(BIN)/.installed   ## train two small models, evaluate both, print one co
 
 test: $(BIN)/.installed   ## run the tests
 	$(BIN)/python -m pytest -q
+
+test-fast: $(BIN)/.installed   ## run the tests that take under a few seconds each (within a minute)
+	$(BIN)/python -m pytest -q -m "not slow"
 
 check: $(BIN)/.installed   ## lint, format and types
 	$(BIN)/ruff check .

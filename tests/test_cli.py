@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.strip().endswith("[]"), out
 
 
+@pytest.mark.slow
 def test_help_is_fast(tmp_path: Path) -> None:
     """The target is 0.4 s of CPU; the best of five runs, so that a shared machine does not decide."""
     best = float("inf")
@@ -86,6 +87,7 @@ def test_bad_usage_is_one_paragraph_and_exit_code_2(tmp_path: Path, arguments: l
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_mbpp_without_its_file_says_how_to_get_it(tmp_path: Path) -> None:
     done = run_cli("run", "--model", ".", "--task", "mbpp", cwd=tmp_path, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     assert done.returncode == 2

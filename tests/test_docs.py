@@ -43,7 +43,7 @@ def commands_in(text: str) -> list[list[str]]:
     """The words of each `mtp-eval ...` in shell blocks and inline code, up to a pipe or a comment; `...` is left out."""
     blocks = re.findall(r"```(?:sh|bash|console|yaml)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines += re.findall(r"`(mtp-eval [^`]+)`", text)
+    lines += [code.replace("\n", " ") for code in re.findall(r"`(mtp-eval [^`]+)`", text)]
     matches = [re.search(r"(?:^|[/\s])mtp-eval\s+(\S.*)", line) for line in lines]
     found = [re.split(r"\s[|#&>]|;", match.group(1))[0] for match in matches if match]
     return [shlex.split(re.sub(r"\.\.\.|…", "", words)) for words in found]

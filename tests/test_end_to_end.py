@@ -19,6 +19,8 @@ from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).with_name("mtp-eval")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 TASKS = ("--task", "listops", "--task", "humaneval")

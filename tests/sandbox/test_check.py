@@ -14,6 +14,7 @@ from mtp_eval.sandbox.probes import PROBES, run_probes
 CHECK = [sys.executable, "-c", "from mtp_eval.harness.cli import main; main()", "sandbox", "check"]
 
 
+@pytest.mark.slow
 def test_every_probe_holds_and_every_layer_is_on(pool: Pool) -> None:
     assert set(pool.layers.values()) == {"on"}
     results = list(run_probes(pool))
@@ -21,6 +22,7 @@ def test_every_probe_holds_and_every_layer_is_on(pool: Pool) -> None:
     assert [result.probe.name for result in results if not result.held] == []
 
 
+@pytest.mark.slow
 def test_the_command_names_isolation_and_layers() -> None:
     done = subprocess.run([*CHECK, "--isolation", "process"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -45,6 +47,7 @@ def test_a_host_without_user_namespaces_is_refused_and_named() -> None:
     assert refused.stdout == ""
 
 
+@pytest.mark.slow
 def test_full_isolation_works_inside_a_container() -> None:
     if shutil.which("unshare") is None:
         pytest.skip("needs util-linux's unshare")

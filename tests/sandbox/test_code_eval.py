@@ -13,6 +13,7 @@ CANDIDATES = [["def add(a,b): return a*b", "def add(a, b): return a+b", "def add
 TESTS = ["assert add(2,3)==5"]
 
 
+@pytest.mark.slow
 def test_return_value_has_the_documented_form() -> None:
     pass_at_k, results = code_eval.compute(CANDIDATES, TESTS, k=[1, 2, 10], num_workers=2, timeout=0.5)
     assert pass_at_k == {"pass@1": pytest.approx(1 / 3, abs=1e-12), "pass@2": pytest.approx(2 / 3, abs=1e-12)}
@@ -38,6 +39,7 @@ def test_tests_that_pass_functions_are_judged_all_the_same() -> None:
     assert pass_at_k == {"pass@1": 1.0}
 
 
+@pytest.mark.slow
 def test_loads_through_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate = pytest.importorskip("evaluate")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

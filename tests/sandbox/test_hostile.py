@@ -37,6 +37,7 @@ def run_all(
     assert caught == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["full", "process"])
 def test_our_own_hostile_programs(isolation: str, tmp_path: Path) -> None:
     programs = hostile.ours()
@@ -44,6 +45,7 @@ def test_our_own_hostile_programs(isolation: str, tmp_path: Path) -> None:
     check(run_all(programs, isolation, tmp_path), NEEDS_FULL if isolation == "process" else set())
 
 
+@pytest.mark.slow
 def test_the_shared_hostile_programs(shared_data: Path, tmp_path: Path) -> None:
     programs = hostile.shared(shared_data)
     assert len(programs) == 40

@@ -78,6 +78,7 @@ def one_busy_cpu() -> Iterator[None]:
         os.sched_setaffinity(0, usual)
 
 
+@pytest.mark.slow
 def test_on_a_busy_host_a_sleeper_ends_at_its_limit_and_a_worker_gets_its_time() -> None:
     """The limit is 1 s. One program sleeps; the other needs 0.7 s of CPU, which takes longer than 1 s on this host."""
     asleep = Program("asleep", "import time\ndef f(): time.sleep(60)", "f()")
@@ -91,6 +92,7 @@ def test_on_a_busy_host_a_sleeper_ends_at_its_limit_and_a_worker_gets_its_time()
     assert outcomes[1].wall_seconds > 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preload", "megabytes"), [((), 64), ((), 128), ((), 256), (("numpy",), 256)])
 def test_numpy_under_a_memory_limit_works_or_ends_at_once(preload: tuple[str, ...], megabytes: int) -> None:
     pytest.importorskip("numpy")

@@ -82,6 +82,7 @@ def test_identical_programs_run_once(pool: Pool) -> None:
     assert other[0].error != outcomes[0].error
 
 
+@pytest.mark.slow
 def test_submit_waits_while_the_queue_is_full() -> None:
     with Pool(workers=1, timeout_seconds=5.0) as pool:
         started = time.monotonic()
@@ -91,6 +92,7 @@ def test_submit_waits_while_the_queue_is_full() -> None:
         assert len(list(pool.drain())) == 80
 
 
+@pytest.mark.slow
 def test_a_killed_zygote_costs_no_verdict() -> None:
     with Pool(workers=2, timeout_seconds=5.0) as pool:
         for n in range(40):
@@ -104,6 +106,7 @@ def test_a_killed_zygote_costs_no_verdict() -> None:
     assert any(outcome.n_retries for outcome in outcomes.values())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_verdict() -> None:
     with Pool(workers=2, timeout_seconds=5.0) as pool:
         for n in range(40):
@@ -118,6 +121,7 @@ def test_a_killed_worker_costs_no_verdict() -> None:
     assert all(outcome.passed for outcome in outcomes.values())
 
 
+@pytest.mark.slow
 def test_a_program_that_kills_every_worker_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands for any defect of ours that one program sets off: it must not take the others with it, or loop for ever."""
     with Pool(workers=1, timeout_seconds=5.0) as pool:
@@ -184,6 +188,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["full", "process"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal.Signals, isolation: str) -> None:
@@ -215,6 +220,7 @@ def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal
     assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py"]
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mtp_eval.sandbox.trusted.processes.main", no_worker)
     with pytest.raises(PoolClosed, match="no worker could be started"):

@@ -213,6 +213,7 @@ def test_a_wrong_checksum_and_a_broken_line_are_one_clear_error(tmp_path, benchm
         load_task("mbpp", data_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_missing_data_says_the_ways_to_get_it(tmp_path, monkeypatch):
     monkeypatch.delenv("MTP_EVAL_DATA", raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -227,6 +228,7 @@ def test_missing_data_says_the_ways_to_get_it(tmp_path, monkeypatch):
         load_task("mbpp", data_dir=tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_the_hubs_rows_are_the_files_rows(benchmark_data, monkeypatch):
     """A stand-in for the hub serves the published rows by split; the loader must recognise them, and changed ones."""
     import datasets
@@ -244,6 +246,7 @@ def test_the_hubs_rows_are_the_files_rows(benchmark_data, monkeypatch):
         load_task("mbpp")
 
 
+@pytest.mark.slow
 def test_every_listed_size_is_true(benchmark_data):
     for info in task_infos():
         if "datasets" in info.source or info.name.endswith("-plus"):

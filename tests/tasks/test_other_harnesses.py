@@ -91,6 +91,7 @@ def lm_eval_file(folder: Path, task: str, problems: list[dict[str, Any]], progra
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [bigcode_file, lm_eval_file], ids=["bigcode", "lm-eval"])
 @pytest.mark.parametrize("task", ["humaneval", "mbpp"])
 def test_another_harnesses_file_scores_to_the_same_numbers(shared_data, benchmark_data, tmp_path, task, write):

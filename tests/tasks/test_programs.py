@@ -96,6 +96,7 @@ def plus_problem(problem_id):
     return task, by_id(task)[problem_id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem_id", PLUS)
 def test_plus_references_pass_and_cheats_do_not(benchmark_data, plus_cache, pool, problem_id):
     """Each has a special oracle, a special type of argument, or huge answers."""
@@ -109,6 +110,7 @@ def test_plus_references_pass_and_cheats_do_not(benchmark_data, plus_cache, pool
     assert [outcome.passed for outcome in pool.run(programs)] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_a_table_of_base_answers_passes_base_and_fails_plus(benchmark_data, plus_cache, pool):
     """Inputs and answers of HumanEval/0 are written out by hand here: the published check's."""
     table = [
@@ -137,6 +139,7 @@ def test_expected_outputs_are_cached_by_data_hash(benchmark_data, plus_cache):
     assert load_task("mbpp-plus").judge(problem, problem.reference).tests == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -249,6 +252,7 @@ def test_code_contests_runs_on_a_local_file_of_the_published_schema(tmp_path, po
     assert not wrong.passed
 
 
+@pytest.mark.slow
 def test_no_problems_function_has_a_name_of_its_judge(benchmark_data):
     """Such a name would be the judge's own function, and every program would pass or fail alike."""
     from mtp_eval.tasks import apps_oracle, plus_oracle

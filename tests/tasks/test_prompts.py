@@ -92,6 +92,7 @@ def test_humaneval_protocols_differ_in_the_prompts_white_space(benchmark_data):
     assert load_task("humaneval@lm-eval").problems()[0].max_new_tokens == 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "file", "last_stop"),
     [("humaneval-plus", "HumanEvalPlus.jsonl.gz", "\nassert "), ("mbpp-plus", "MbppPlus.jsonl.gz", "\nassert")],

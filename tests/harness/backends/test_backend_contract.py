@@ -82,6 +82,7 @@ def by_key(completions: Sequence[Completion]) -> dict[tuple[str, int], tuple[str
     return found
 
 
+@pytest.mark.slow
 def test_facts_are_json_and_say_which_model_this_is(backend: Backend) -> None:
     facts = json.loads(json.dumps(dict(backend.facts())))
     assert backend.name
@@ -110,6 +111,7 @@ def test_a_completion_does_not_depend_on_its_company(backend: Backend, settings:
     }
 
 
+@pytest.mark.slow
 def test_likelihoods_come_in_order_or_the_error_says_who_has_them(backend: Backend) -> None:
     pairs = [("def add", "(a"), ("", "d"), ("def add(a, b):\n    return a", " + b")]
     if type(backend).loglikelihood is Backend.loglikelihood:
@@ -123,6 +125,7 @@ def test_likelihoods_come_in_order_or_the_error_says_who_has_them(backend: Backe
     assert alone[0].nats == pytest.approx(found[1].nats, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_choice_of_decoding_is_final_and_can_be_followed(backend: Backend) -> None:
     chosen = backend.choose_decoding(REQUESTS, DecodingSettings())
     assert backend.choose_decoding(REQUESTS, chosen) == chosen

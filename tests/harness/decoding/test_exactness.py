@@ -58,6 +58,7 @@ def assert_plain(model: MTPModel, request: Request, completion: Completion, samp
     assert completion.n_tokens - len(new) in (0, 1, 2, 3)  # an incomplete character at the end is cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_future", [2, 4, 8])
 def test_every_head_kind_and_number_of_heads(trained: Trained, n_future: int, kind: HeadKind) -> None:

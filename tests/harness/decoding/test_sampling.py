@@ -56,6 +56,7 @@ def exact_distribution(model: MTPModel, temperature: float, top_p: float, top_k:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("temperature", "top_p", "top_k"), [(1.0, 1.0, 0), (0.7, 0.8, 0), (1.5, 0.95, 4)])
 @pytest.mark.parametrize(("rule", "draft_heads"), [(Coupled, 1), (Coupled, 3), (Rejection, 3)])
 def test_distribution_of_continuations(

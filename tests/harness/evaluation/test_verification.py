@@ -42,6 +42,7 @@ def finished(checkpoint: str, out: Path, decode: Decode, verify: int) -> tuple[s
     return result.table, result.notes
 
 
+@pytest.mark.slow
 def test_the_speed_up_is_measured_shown_and_kept_out_of_the_metrics(checkpoint: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     drafted, notes = finished(checkpoint, tmp_path / "a", "self-speculative", 4)

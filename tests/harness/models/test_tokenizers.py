@@ -50,6 +50,7 @@ def shared_bpe() -> Tokenizer:
     return trained_bpe(TEXTS, 280)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.text(max_size=60))
 def test_bpe_round_trips_every_text(text: str) -> None:

@@ -54,6 +54,7 @@ def night(name: str, *options: str) -> Result:
     return runner.invoke(app, ["nightly", "nightly.toml", "--night", name, *options])
 
 
+@pytest.mark.slow
 def test_nights_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("nightly.toml").write_text("report = false\n" + CONFIG)
@@ -118,6 +119,7 @@ def test_budget_that_is_used_up_is_said_and_continued(tmp_path: Path, monkeypatc
     assert len([entry for entry in Path("nightly").iterdir() if entry.is_dir()]) == 1
 
 
+@pytest.mark.slow
 def test_noise_alone_seldom_fails_a_night(new_header: Callable[..., dict], new_record: Callable[..., object]) -> None:
     """40 nights of one unchanged model, 2 tasks of 80 problems of 5 samples: the chance of an alarm is 0.5 % a night.
 

@@ -38,6 +38,7 @@ def test_a_task_preset_becomes_a_checkpoint_and_resumes(tmp_path: Path, capsys: 
     run(*command, "--resume")
 
 
+@pytest.mark.slow
 def test_own_files_with_a_trained_bpe_and_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTP_EVAL_CACHE", str(tmp_path / "cache"))
     rows = [{"text": f"def f{i}(x):\n    return x + {i}\n"} for i in range(400)]
@@ -82,6 +83,7 @@ def test_overlap_is_reported_and_dropped(tmp_path: Path, benchmark_data: Path) -
     assert kept["name"] == "clean.py"
 
 
+@pytest.mark.slow
 def test_decontamination_while_training(tmp_path: Path, benchmark_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mtp_eval.tasks.registry import load_task
 

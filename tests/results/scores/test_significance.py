@@ -84,6 +84,7 @@ def test_no_differing_problem_still_leaves_an_interval() -> None:
     assert paired_p(np.zeros(100))[0] == 1.0
 
 
+@pytest.mark.slow
 def test_difference_interval_is_the_normal_one_for_many_problems() -> None:
     rng = np.random.default_rng(5)
     d = rng.choice([-1.0, 0.0, 1.0], size=2_000, p=[0.1, 0.75, 0.15])
@@ -93,6 +94,7 @@ def test_difference_interval_is_the_normal_one_for_many_problems() -> None:
     assert interval.high == pytest.approx(d.mean() + half, abs=0.03 * half)
 
 
+@pytest.mark.slow
 def test_false_alarms_and_power_of_the_paired_test() -> None:
     """2,000 pairs of runs, 164 problems of 10 samples; the standard error of a 5 % rate is 0.5 points."""
     rng = np.random.default_rng(11)

@@ -61,6 +61,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(values)
 def test_values_come_back_exactly(value: Any) -> None:
@@ -141,6 +142,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(json_values)
 def test_forged_data_gives_a_plain_value_or_bad_frame(data: Any) -> None:
