@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.tasks.errors import did_you_mean
 
 
 class Config(BaseModel):
@@ -75,9 +75,7 @@ def read_toml(path: Path, cls: type[BaseModel]) -> dict[str, Any]:
     for key in list(values):
         plain = key.replace("-", "_")
         if plain not in cls.model_fields:
-            near = get_close_matches(plain, list(cls.model_fields), n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(sorted(cls.model_fields))}"
-            raise InputError(f"{path}: unknown key {key!r}{hint}")
+            raise InputError(f"{path}: unknown key {key!r}: {did_you_mean(plain, sorted(cls.model_fields))}")
         values[plain] = values.pop(key)
     return values
 

@@ -19,10 +19,9 @@ from typing import Any
 
 from mtp_eval.tasks import apps_oracle
 from mtp_eval.tasks.base import choose_protocol, refuse_taken_name
-from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program, Task
-from mtp_eval.tasks.sources import find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import load_file
 
 FILE = "apps_selected150.jsonl.gz"
 PROTOCOLS = ("0shot", "0shot-stdin")
@@ -46,10 +45,7 @@ class AppsTask(Task):
         self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        path = find_file(FILE, data_dir)
-        if path is None:
-            raise DataError(f"{name}: {FILE} not found. {how_to_get(FILE)}")
-        loaded = read_checked(path)
+        loaded = load_file(FILE, data_dir)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._calls = chosen == "0shot"
         problems, seen = [], Counter[str]()

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import choose_protocol
-from mtp_eval.tasks.errors import DataError, HubError
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Problem, Program, Task
-from mtp_eval.tasks.sources import Loaded, data_folders, hub_rows, read_checked, rows_sha256
+from mtp_eval.tasks.sources import load_file, rows_sha256
 
-HUB = "deepmind/code_contests"
 FILE = "code-contests.jsonl"
 PROTOCOLS = ("0shot",)
 TESTS = ("public_tests", "private_tests", "generated_tests")
@@ -41,8 +40,8 @@ class CodeContestsTask(Task):
         self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        loaded = load(data_dir)
-        self._cases = {f"code-contests/{row['name']}": cases_of(row) for row in loaded.rows}
+        rows = load(data_dir)
+        self._cases = {f"code-contests/{row['name']}": cases_of(row) for row in rows}
         problems = [
             Problem(
                 problem_id=f"code-contests/{row['name']}",
@@ -51,9 +50,11 @@ class CodeContestsTask(Task):
                 stop=("\n```",),
                 max_new_tokens=1024,
             )
-            for row in loaded.rows
+            for row in rows
         ]
-        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
+        super().__init__(
+            name, chosen, problems, data_sha256=rows_sha256(rows, ("name", "description", *TESTS)), extract=extract
+        )
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by the outputs for all inputs."""
@@ -74,25 +75,14 @@ def python_solution(row: Mapping[str, Any]) -> str:
     return next((text for language, text in pairs if language == PYTHON3), "")
 
 
-def load(data_dir: Path | None) -> Loaded:
+def load(data_dir: Path | None) -> list[dict[str, Any]]:
     """The rows of a local file, else of the hub.
 
     Raises:
         DataError: neither is to be had, or a row lacks a field.
     """
-    local = next((folder / FILE for folder in data_folders(data_dir) if (folder / FILE).is_file()), None)
-    if local is not None:
-        loaded = read_checked(local)
-    else:
-        try:
-            rows = hub_rows(HUB, None, "test")
-        except HubError as error:
-            raise DataError(
-                f"code-contests: {error}. Run once on a machine with a network, or put its test rows as {FILE} into a "
-                "folder and pass --data-dir or set MTP_EVAL_DATA"
-            ) from error
-        loaded = Loaded(rows, rows_sha256([{"name": row["name"]} for row in rows]), HUB)
+    loaded = load_file(FILE, data_dir)
     for number, row in enumerate(loaded.rows, start=1):
         if not isinstance(row.get("name"), str) or not isinstance(row.get("description"), str) or not cases_of(row):
             raise DataError(f"{loaded.where}, row {number}: expected name, description and at least one test")
-    return loaded
+    return loaded.rows

@@ -21,6 +21,7 @@ Fields of a row stand in braces; a list becomes one line for each of its items. 
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, read_checked
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 REQUIRED = ("name", "data", "id", "prompt")
 OPTIONAL = {
     "protocol": "custom",
@@ -142,6 +144,10 @@ def read_config(file: Path) -> dict[str, Any]:
         raise DataError(f"{file}: {', '.join(bad)} must be text")
     if config["interpreter"] not in INTERPRETERS:
         raise DataError(f"{file}: interpreter = {config['interpreter']!r}; expected one of {', '.join(INTERPRETERS)}")
+    if not NAME.fullmatch(config["name"]):
+        raise DataError(
+            f"{file}: name = {config['name']!r} becomes part of folder names: use letters, digits, points, dashes and _"
+        )
     if bool(config["tests"]) == bool(config["answer"]):
         raise DataError(f"{file}: give either tests (completions are executed) or answer (they are compared), not both")
     return config

@@ -8,10 +8,14 @@
     └── DataError               a benchmark's file is missing, broken or another edition
         └── HubError            the hub cannot be reached or does not have it
 
-All of them are bad input: `try: load_task(name) ... except TaskError as error: print(error)`.
+All of them are bad input: `try: load_task(name) ... except TaskError as error: print(error)`. `did_you_mean` is the hint of
+every error about an unknown name, here and in the harness.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class TaskError(ValueError):
@@ -40,3 +44,18 @@ class DataError(TaskError):
 
 class HubError(DataError):
     """`datasets` cannot get a data set."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
+    """ "did you mean mbpp or mbpp-plus?" for a name that is near some known ones, else what `otherwise` says.
+
+    Args:
+        wrong: what was asked for.
+        known: the names there are.
+        otherwise: the hint where nothing is near; by default the list of known names.
+    """
+    names = list(known)
+    near = get_close_matches(wrong, names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return otherwise or f"expected one of {', '.join(names)}"

@@ -10,15 +10,12 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from mtp_eval.tasks.base import choose_protocol
-from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.gsm8k_examples import EXAMPLES
 from mtp_eval.tasks.problem import Problem
-from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
+from mtp_eval.tasks.sources import load_file
 
 FILE = "gsm8k-test.jsonl.gz"
-HUB = "openai/gsm8k"
-ROWS_SHA256 = "176818e0349688ae3031a37f2fe8f454e7575635b88232abfc6b3387320e6605"
 PROTOCOLS = ("8shot-cot", "8shot-cot-strict")
 """The last number anywhere, or the number after the last "The answer is"."""
 NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
@@ -41,7 +38,7 @@ class Gsm8kTask(ExactMatchTask):
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
         self._strict = chosen.endswith("strict")
-        loaded = load(data_dir)
+        loaded = load_file(FILE, data_dir)
         problems = [
             Problem(
                 problem_id=f"gsm8k/{index}",
@@ -83,18 +80,3 @@ def reference_of(answer: str) -> str:
     """The published solution without its calculator marks, ending as the examples end."""
     steps, _, number = answer.partition("####")
     return f"{re.sub(r'<<[^>]*>>', '', steps).strip()} The answer is {number.strip()}."
-
-
-def load(data_dir: Path | None) -> Loaded:
-    """The test rows, from a data folder, else from the hub.
-
-    Raises:
-        DataError: neither has the published rows.
-    """
-    path = find_file(FILE, data_dir)
-    if path is not None:
-        return read_checked(path)
-    rows = from_hub(HUB, "main", ("test",))
-    if rows_sha256([{"question": row["question"], "answer": row["answer"]} for row in rows]) != ROWS_SHA256:
-        raise DataError(f"GSM8K from the hub is another version of the test set. {how_to_get(FILE)}")
-    return Loaded(rows, SOURCES[FILE].sha256, HUB)

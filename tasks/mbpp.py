@@ -13,21 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import choose_protocol
-from mtp_eval.tasks.errors import DataError, TaskOptionError
+from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program, Task
-from mtp_eval.tasks.sources import SOURCES, Loaded, find_file, from_hub, how_to_get, read_checked, rows_sha256
+from mtp_eval.tasks.sources import Loaded, load_file
 
-FILE = "mbpp.jsonl"
-SANITIZED_FILE = "sanitized-mbpp.json"
-HUB = "google-research-datasets/mbpp"
-ROWS_SHA256 = "342c9d2cdb9abccfcf34606c32270e87d09ebd5fabaf8eb1d963f6ff52a74671"
-"""Of the five fields used, whatever file or hub they came from."""
 SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974), "all": (1, 974)}
 """First and last id of each split."""
-FIELDS = ("task_id", "text", "code", "test_list", "test_setup_code")
-SANITIZED_FIELDS = ("task_id", "prompt", "code", "test_list", "test_imports")
-SANITIZED_SHA256 = "edefec3769a1e7676fa6ee7bd4fbd80543d57e74e3f61ba99b20eb7551351352"
 SLOW_REFERENCES = {123: 20.0}
 """Seconds for problems whose own reference needs more than a second of CPU time (123 sums amicable numbers)."""
 EXAMPLE_IDS = (2, 3, 4)
@@ -80,7 +72,7 @@ class MbppTask(Task):
         self.default_rule = asked.rule
         if split not in SPLITS:
             raise TaskOptionError(f"{name} has no split {split!r}; expected one of {', '.join(SPLITS)}")
-        loaded = load(data_dir) if name == "mbpp" else load_sanitized(data_dir)
+        loaded = load(name, data_dir)
         self._rows = {f"mbpp/{row['task_id']}": row for row in loaded.rows}
         first, last = SPLITS[split]
         examples = [self._rows[f"mbpp/{i}"] for i in EXAMPLE_IDS[: asked.shots]]
@@ -146,43 +138,14 @@ def entry_point_of(code: str, asserts: Sequence[str]) -> str | None:
     return None
 
 
-def load(data_dir: Path | None) -> Loaded:
-    """All 974 rows, from a data folder, else from the hub through `datasets`.
-
-    Raises:
-        DataError: neither gives the published rows.
-    """
-    path = find_file(FILE, data_dir)
-    return read_checked(path) if path else _load_from_hub()
-
-
-def load_sanitized(data_dir: Path | None) -> Loaded:
-    """The sanitized rows with the field names of the full benchmark; only their own imports are set-up code.
+def load(name: str, data_dir: Path | None) -> Loaded:
+    """The rows of either edition, with the field names of the full one.
 
     Raises:
         DataError: neither a data folder nor the hub has the published rows.
     """
-    path = find_file(SANITIZED_FILE, data_dir)
-    if path is not None:
-        loaded = read_checked(path)
-    else:
-        rows = from_hub(HUB, "sanitized", ("prompt", "test", "validation", "train"))
-        rows.sort(key=lambda row: int(row["task_id"]))
-        found = rows_sha256([{field: row[field] for field in SANITIZED_FIELDS} for row in rows])
-        if found != SANITIZED_SHA256:
-            raise DataError(f"sanitized MBPP from the hub is another version. {how_to_get(SANITIZED_FILE)}")
-        loaded = Loaded(rows, SOURCES[SANITIZED_FILE].sha256, HUB)
+    if name == "mbpp":
+        return load_file("mbpp.jsonl", data_dir)
+    loaded = load_file("sanitized-mbpp.json", data_dir)  # only its own imports are set-up code
     rows = [{**row, "text": row["prompt"], "test_setup_code": "\n".join(row["test_imports"])} for row in loaded.rows]
     return Loaded(sorted(rows, key=lambda row: int(row["task_id"])), loaded.sha256, loaded.where)
-
-
-def _load_from_hub() -> Loaded:
-    rows = from_hub(HUB, "full", ("prompt", "test", "validation", "train"))
-    rows.sort(key=lambda row: int(row["task_id"]))
-    found = rows_sha256([{field: row[field] for field in FIELDS} for row in rows])
-    if found != ROWS_SHA256:
-        raise DataError(
-            f"MBPP from the hub: expected 974 rows with hash {ROWS_SHA256[:16]}…, got {len(rows)} with {found[:16]}…: "
-            f"another version of the benchmark. {how_to_get(FILE)}"
-        )
-    return Loaded(rows, SOURCES[FILE].sha256, HUB)

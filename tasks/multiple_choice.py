@@ -1,8 +1,8 @@
 """Multiple choice by likelihood: the choice that head 1 finds likeliest is the model's answer.
 
-Protocols: `sum` takes the log-probability of a whole choice ("acc" elsewhere), `per-character` divides it by the
-choice's length in characters ("acc_norm" in lm-evaluation-harness). Both can be computed from one record, which keeps
-the figures of every choice.
+Protocols: `sum` takes the log-probability of a whole choice ("acc" in lm-evaluation-harness), `acc_norm` divides it by the
+choice's length in characters, without the space before it, as that harness's acc_norm does. Both can be computed from one
+record, which keeps the figures of every choice.
 
 The data are local JSON lines, or named data sets through `datasets`. A local row has `prompt`, `choices` (a list of
 texts that continue the prompt as they are) and `answer` (an index from 0).
@@ -14,29 +14,18 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtp_eval.tasks.base import choose_protocol
-from mtp_eval.tasks.errors import DataError, HubError
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Judgement, Problem, Task
-from mtp_eval.tasks.sources import data_folders, hub_rows, read_checked
+from mtp_eval.tasks.sources import load_file, read_checked
 
-PROTOCOLS = ("sum", "per-character")
+PROTOCOLS = ("sum", "acc_norm")
 Row = Mapping[str, Any]
 Question = tuple[str, list[str], int]
 """Prompt, choices, index of the right one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceSet:
-    """A named data set: where it comes from, and how its rows become questions."""
-
-    hub: str
-    config: str | None
-    split: str
-    question: Callable[[Row], Question]
 
 
 def arc(row: Row) -> Question:
@@ -63,9 +52,9 @@ def siqa(row: Row) -> Question:
 
 
 def copa(row: Row) -> Question:
-    """COPA: the premise, "because" or "so", and two clauses that begin small."""
+    """COPA: the premise, "because" or "therefore", and two clauses that begin small."""
     premise = row["premise"].strip().removesuffix(".")
-    connector = {"cause": "because", "effect": "so"}[row["question"]]
+    connector = {"cause": "because", "effect": "therefore"}[row["question"]]
     choices = [f" {row[name][0].lower()}{row[name][1:]}" for name in ("choice1", "choice2")]
     return f"{premise} {connector}", choices, int(row["label"])
 
@@ -75,20 +64,21 @@ def clean(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
 
 
-CHOICE_SETS = {
-    "arc-challenge": ChoiceSet("allenai/ai2_arc", "ARC-Challenge", "test", arc),
-    "hellaswag": ChoiceSet("Rowan/hellaswag", None, "validation", hellaswag),
-    "piqa": ChoiceSet("ybisk/piqa", None, "validation", piqa),
-    "siqa": ChoiceSet("allenai/social_i_qa", None, "validation", siqa),
-    "copa": ChoiceSet("aps/super_glue", "copa", "validation", copa),
+READERS: Mapping[str, Callable[[Row], Question]] = {
+    "arc-challenge": arc,
+    "hellaswag": hellaswag,
+    "piqa": piqa,
+    "siqa": siqa,
+    "copa": copa,
 }
+"""How the published rows of each set become questions."""
 
 
 class MultipleChoiceTask(Task):
     """One set of questions under one way of comparing choices.
 
     Args:
-        name: a key of `CHOICE_SETS`, or of the user's own file.
+        name: a key of `READERS`, or of the user's own file.
         protocol: one of `PROTOCOLS`.
         file: local questions as (prompt, choices, answer) rows.
         data_dir: a folder where NAME.jsonl may lie, with the hub's rows or with local ones.
@@ -106,7 +96,7 @@ class MultipleChoiceTask(Task):
         extract: str | None = None,
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        self._per_character = chosen == "per-character"
+        self._by_length = chosen == "acc_norm"
         questions = load(name, file, data_dir)
         problems = [
             Problem(
@@ -129,7 +119,7 @@ class MultipleChoiceTask(Task):
             nats = []
         if len(nats) != len(problem.choices):
             return Judgement(False, "", f"expected {len(problem.choices)} log-probabilities, got {source[:40]!r}")
-        lengths = [max(len(choice), 1) if self._per_character else 1 for choice in problem.choices]
+        lengths = [max(len(choice.removeprefix(" ")), 1) if self._by_length else 1 for choice in problem.choices]
         scores = [value / length for value, length in zip(nats, lengths, strict=True)]
         best = scores.index(max(scores))
         right = best == int(problem.tags["answer"])
@@ -148,15 +138,10 @@ def load(name: str, file: Path | None, data_dir: Path | None) -> list[Question]:
     Raises:
         DataError: nothing there, or a row that is no question.
     """
-    local = file or next((f / f"{name}.jsonl" for f in data_folders(data_dir) if (f / f"{name}.jsonl").is_file()), None)
-    if local is not None:
-        rows: list[Row] = list(read_checked(local).rows)
-    elif name in CHOICE_SETS:
-        rows = load_from_hub(name)
-    else:
-        raise DataError(f"{name}: no such question set; expected one of {', '.join(CHOICE_SETS)} or a local file")
-    where = str(local or CHOICE_SETS[name].hub)
-    return [to_question(name, row, where, number) for number, row in enumerate(rows, start=1)]
+    if file is None and name not in READERS:
+        raise DataError(f"{name}: no such question set; expected one of {', '.join(READERS)} or a local file")
+    loaded = read_checked(file) if file else load_file(f"{name}.jsonl", data_dir)
+    return [to_question(name, row, loaded.where, number) for number, row in enumerate(loaded.rows, start=1)]
 
 
 def to_question(name: str, row: Row, where: str, number: int) -> Question:
@@ -169,7 +154,7 @@ def to_question(name: str, row: Row, where: str, number: int) -> Question:
         if "prompt" in row and "choices" in row:
             question = (str(row["prompt"]), [str(choice) for choice in row["choices"]], int(row["answer"]))
         else:
-            question = CHOICE_SETS[name].question(row)
+            question = READERS[name](row)
         if not 0 <= question[2] < len(question[1]):
             raise ValueError(f"answer {question[2]} of {len(question[1])} choices")
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -178,19 +163,3 @@ def to_question(name: str, row: Row, where: str, number: int) -> Question:
             f"{name} as published; {type(error).__name__}: {error}"
         ) from None
     return question
-
-
-def load_from_hub(name: str) -> list[Row]:
-    """The published rows.
-
-    Raises:
-        DataError: `datasets` cannot get them.
-    """
-    named_set = CHOICE_SETS[name]
-    try:
-        return list(hub_rows(named_set.hub, named_set.config, named_set.split))
-    except HubError as error:
-        raise DataError(
-            f"{name}: {error}. Run once on a machine with a network, or put its rows as {name}.jsonl into a folder and "
-            "pass --data-dir or set MTP_EVAL_DATA"
-        ) from error

@@ -27,7 +27,7 @@ from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.plus_cache import cache_folder, read_entry, write_entry
 from mtp_eval.tasks.plus_values import arguments_of
 from mtp_eval.tasks.problem import Cheat, Problem, Program, Task
-from mtp_eval.tasks.sources import Loaded, find_file, how_to_get, read_checked
+from mtp_eval.tasks.sources import load_file
 
 PROTOCOLS = ("evalplus", "evalplus-base")
 ORACLES: Mapping[str, tuple[str, ...]] = {
@@ -84,7 +84,7 @@ class PlusTask(Task):
         self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        loaded = load(name, data_dir)
+        loaded = load_file(FILES[name], data_dir)
         self._rows = {row["task_id"]: row for row in loaded.rows}
         self._with_plus = chosen == "evalplus"
         self._timeout_seconds = TIMEOUT_SECONDS[name]
@@ -171,18 +171,6 @@ class PlusTask(Task):
     def _cache_file(self, problem_id: str) -> Path:
         version = f"py{sys.version_info.major}.{sys.version_info.minor}"
         return cache_folder() / CACHE_FORMAT / self.data_sha256[:16] / version / f"{problem_id.replace('/', '_')}.json"
-
-
-def load(name: str, data_dir: Path | None) -> Loaded:
-    """The rows of the EvalPlus file.
-
-    Raises:
-        DataError: it is missing, or not the published one.
-    """
-    path = find_file(FILES[name], data_dir)
-    if path is None:
-        raise DataError(f"{name}: {FILES[name]} not found. {how_to_get(FILES[name])}")
-    return read_checked(path)
 
 
 def canonical_outputs(row: Mapping[str, Any]) -> dict[str, Any]:

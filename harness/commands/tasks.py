@@ -12,35 +12,42 @@ from mtp_eval.harness.commands.options import DataDir, Given, command
 from mtp_eval.harness.commands.sandbox import execution_options
 
 
+def names_here(data_dir: Path | None) -> list[str]:
+    """The tasks that can be loaded without a network; the others are named on standard error."""
+    from mtp_eval.harness.progress import say
+    from mtp_eval.tasks.registry import here, plugin_names, task_infos
+
+    found = {info.name: here(info, data_dir) for info in task_infos()}
+    for name, where in found.items():
+        if where not in ("here", "generated"):
+            say(f"{name} is not checked: {where}")
+    return [*(name for name, where in found.items() if where in ("here", "generated")), *plugin_names()]
+
+
 @command("mtp-eval tasks check", "mtp-eval tasks check humaneval mbpp --timeout 10", config=execution_options)
 def check(
     given: Given,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="TASK...", help="Names of tasks.", show_default="all")
+        list[str] | None,
+        typer.Argument(metavar="TASK...", help="Names of tasks.", show_default="all whose data are here"),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run references and cheats through the sandbox; exit code 1 if a check fails."""
     from mtp_eval.harness.errors import MtpEvalError
     from mtp_eval.harness.evaluation.task_check import check_task
-    from mtp_eval.tasks.errors import TaskError
     from mtp_eval.tasks.known_issues import known_issues
-    from mtp_eval.tasks.registry import load_task, task_names
+    from mtp_eval.tasks.registry import load_task
 
+    loaded = [load_task(name, data_dir=data_dir) for name in names or names_here(data_dir)]
     failed: list[str] = []
     with execution_options().given(given).open() as pool:
-        for name in names or task_names():
-            try:
-                task = load_task(name, data_dir=data_dir)
-            except TaskError as error:
-                print(f"{name}: FAILED  {error}")
-                failed.append(name)
-                continue
+        for task in loaded:
             print(task.protocol)
             for finding in check_task(task, pool):
                 print(f"    {'ok    ' if finding.holds else 'FAILED'}  {finding.check}: {finding.seen}", flush=True)
-                if not finding.holds and name not in failed:
-                    failed.append(name)
+                if not finding.holds and task.name not in failed:
+                    failed.append(task.name)
             for problem_id, reason in known_issues(task.name).items():
                 print(f"    known   {problem_id}: {reason}")
     if failed:
@@ -86,7 +93,6 @@ def list_tasks(data_dir: Path | None) -> None:
     for name in plugin_names():
         print(f"{name}\tof an installed plug-in")
     for info in task_infos():
-        print(
-            f"{info.name}\t{info.size:,} problems\t{info.summary}\t{info.licence}\t{info.source}\t{here(info, data_dir)}"
-        )
+        about = f"{info.summary}\t{info.source.licence}\t{info.source.origin}\t{here(info, data_dir)}"
+        print(f"{info.name}\t{info.size:,} problems\t{about}")
         print(f"    {'  '.join(f'{info.name}@{protocol}' for protocol in info.protocols)}")

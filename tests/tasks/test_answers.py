@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.tasks.registry import load_task, task_infos, task_names
+from mtp_eval.tasks.registry import here, load_task, task_infos, task_names
 
 # --- GSM8K ---
 
@@ -83,7 +83,7 @@ ROWS = {
             "choice2": "The sun rose.",
             "label": 0,
         },
-        ("It rained so", (" the road got wet.", " the sun rose."), 0),
+        ("It rained therefore", (" the road got wet.", " the sun rose."), 0),
     ),
 }
 
@@ -99,7 +99,7 @@ def test_each_set_reads_its_published_rows(tmp_path, name):
 def test_sum_and_per_character_differ_where_lengths_do(tmp_path):
     row = {"prompt": "x", "choices": ["ab", "abcdefgh"], "answer": 1}
     (tmp_path / "piqa.jsonl").write_text(json.dumps(row) + "\n")
-    by_sum, by_length = (load_task(f"piqa@{p}", data_dir=tmp_path) for p in ("sum", "per-character"))
+    by_sum, by_length = (load_task(f"piqa@{p}", data_dir=tmp_path) for p in ("sum", "acc_norm"))
     assert by_sum.needs == "likelihood"
     (problem,) = by_sum.problems()
     assert not by_sum.judge(problem, "[-2.0, -4.0]").passed
@@ -216,7 +216,7 @@ def test_a_wrong_checksum_and_a_broken_line_are_one_clear_error(tmp_path, benchm
 @pytest.mark.slow
 def test_missing_data_says_the_ways_to_get_it(tmp_path, monkeypatch):
     monkeypatch.delenv("MTP_EVAL_DATA", raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(
         ValueError, match=r"--data-dir FOLDER; or set MTP_EVAL_DATA=FOLDER; or let the `datasets` package"
@@ -249,6 +249,6 @@ def test_the_hubs_rows_are_the_files_rows(benchmark_data, monkeypatch):
 @pytest.mark.slow
 def test_every_listed_size_is_true(benchmark_data):
     for info in task_infos():
-        if "datasets" in info.source or info.name.endswith("-plus"):
+        if here(info) not in ("here", "generated") or info.name.endswith("-plus"):
             continue
         assert len(load_task(info.name).problems()) == info.size, info.name

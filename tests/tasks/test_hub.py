@@ -28,9 +28,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.delenv("MTP_EVAL_DATA", raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.delenv("HTTPS_PROXY", raising=False)
-    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -157,14 +155,14 @@ ROWS: dict[str, tuple[str, str, str, dict[str, Any], tuple[str, tuple[str, ...],
         ("Rowing: Two people sit in a boat. They", (" row.", " fly.", " read books.", " sleep."), 0),
     ),
     "piqa": (
-        "ybisk/piqa",
+        "baber/piqa",
         "default",
         "validation",
         {"goal": "Dry a shirt", "sol1": "Bury it.", "sol2": "Hang it.", "label": 1},
         ("Question: Dry a shirt\nAnswer:", (" Bury it.", " Hang it."), 1),
     ),
     "siqa": (
-        "allenai/social_i_qa",
+        "lighteval/siqa",
         "default",
         "validation",
         {
@@ -259,9 +257,8 @@ def test_offline_each_says_in_one_line_how_to_get_it(tmp_path):
         "    try:\n        load_task(name)\n"
         "    except ValueError as error:\n        print(error)\n"
     )
-    away = {"MTP_EVAL_DATA", "HTTPS_PROXY", "https_proxy"}
-    environment = {name: value for name, value in os.environ.items() if name not in away}
-    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": os.fspath(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "MTP_EVAL_DATA"}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": os.fspath(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code, *FROM_HUB],
         capture_output=True,
@@ -274,12 +271,12 @@ def test_offline_each_says_in_one_line_how_to_get_it(tmp_path):
     assert len(lines) == len(FROM_HUB), done.stdout
     for name, line in zip(FROM_HUB, lines, strict=True):
         file = {"gsm8k": "gsm8k-test.jsonl.gz"}.get(name, f"{name}.jsonl")
-        assert re.search(rf"put (its (test )?rows as )?{re.escape(file)} into a folder", line), line
-        assert "the hub cannot be reached" in line
+        assert re.search(rf"put {re.escape(file)} into a folder", line), line
+        assert "HF_HUB_OFFLINE=1 answers at once" in line
         assert "network" in line
         assert "MTP_EVAL_DATA" in line
 
 
 def test_the_tasks_that_need_the_hub_are_these():
-    needing = {info.name for info in task_infos() if "through datasets" in info.source}
-    assert needing | {"gsm8k"} == set(FROM_HUB)
+    needing = {info.name for info in task_infos() if info.source.hub and not info.name.startswith("mbpp")}
+    assert needing == set(FROM_HUB)

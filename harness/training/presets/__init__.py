@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.presets.paper import paper_presets
 from mtp_eval.harness.training.presets.synthetic import SYNTHETIC_REACHES, synthetic_presets
+from mtp_eval.tasks.errors import did_you_mean
 
 Values = Mapping[str, Any]
 
@@ -97,7 +97,6 @@ REACHES: Mapping[str, str] = {
 def preset_values(name: str) -> Values:
     """The plain data of a preset."""
     if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`mtp-eval presets` lists them"
+        hint = did_you_mean(name, PRESETS, "`mtp-eval presets` lists them")
         raise InputError(f"there is no preset {name!r} (and no file of that name ending in .toml): {hint}")
     return PRESETS[name]
