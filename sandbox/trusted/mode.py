@@ -141,13 +141,17 @@ class _Reader(Expressions):
 def _refuse_names_for_the_program(tree: ast.Module) -> None:
     """A global that the tests set and never read is meant for the program, which sees it in its own interpreter only."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)} | {"METADATA"}
     for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            for node in ast.walk(statement):
-                if (
-                    isinstance(node, ast.Name)
-                    and isinstance(node.ctx, ast.Store)
-                    and node.id not in {*read, "METADATA"}
-                ):
-                    raise Inside(f"line {statement.lineno}: sets {node.id}, which only the program could read")
+        for name in _names_set(statement):
+            if name not in read:
+                raise Inside(f"line {statement.lineno}: sets {name}, which only the program could read")
+
+
+def _names_set(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        return [node.id for node in stored if isinstance(node.ctx, ast.Store)]
+    return []
