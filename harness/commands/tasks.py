@@ -48,8 +48,8 @@ def check(
                 print(f"    {'ok    ' if finding.holds else 'FAILED'}  {finding.check}: {finding.seen}", flush=True)
                 if not finding.holds and task.name not in failed:
                     failed.append(task.name)
-            for problem_id, reason in known_issues(task.name).items():
-                print(f"    known   {problem_id}: {reason}")
+            for problem_id, issue in known_issues(task.name).items():
+                print(f"    known   {problem_id}: {issue.reason}")
     if failed:
         raise MtpEvalError(f"{len(failed)} tasks do not hold here: {', '.join(failed)}")
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.evaluation.judging import judge_references
-from mtp_eval.harness.progress import progress
+from mtp_eval.harness.progress import progress, say
 from mtp_eval.sandbox import Executor, Program
 from mtp_eval.sandbox.by_reference import why_inside
+from mtp_eval.tasks.known_issues import known_issues
 from mtp_eval.tasks.problem import Problem, Task
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ class ReferenceCheck:
 
     Args:
         failures: one line for each problem whose reference is not right.
+        known: the same for problems of which it is known that their reference fails with this Python, with the reason.
         n_checked: problems that have a reference.
         inside: problems whose tests run in the program's own interpreter from now on, where a pass could be forged.
         by_text: problems without a reference, of which the tests' text says where they run; those of them in `inside` too.
     """
 
     failures: tuple[str, ...]
+    known: tuple[str, ...]
     n_checked: int
     inside: tuple[str, ...]
     by_text: tuple[str, ...]
@@ -42,12 +45,15 @@ def judge_task_references(task: Task, problems: Sequence[Problem], pool: Executo
     prepare(task, checked)
     outcomes = judge_references((task.judge_reference(problem) for problem in checked), pool)
     judged = list(zip(checked, outcomes, strict=True))
-    failures = [f"{p.problem_id}: {o.verdict} {o.error}".rstrip() for p, o in judged if not o.passed]
+    reasons = {name: issue.reason for name, issue in known_issues(task.name).items() if issue.fails_here()}
+    failed = {p.problem_id: f"{p.problem_id}: {o.verdict} {o.error}".rstrip() for p, o in judged if not o.passed}
+    known = tuple(f"{said} (known: {reasons[name]})" for name, said in failed.items() if name in reasons)
+    failures = tuple(said for name, said in failed.items() if name not in reasons)
     inside = [problem.problem_id for problem, outcome in judged if outcome.same_interpreter]
     by_text = [problem for problem in problems if not problem.reference] if task.needs == "text" else []
     inside += [problem.problem_id for problem in by_text if _is_inside(task, problem, pool)]
     by_text = [problem for problem in by_text if isinstance(task.judge_program(problem, ""), Program)]
-    return ReferenceCheck(tuple(failures), len(checked), tuple(inside), tuple(p.problem_id for p in by_text))
+    return ReferenceCheck(failures, known, len(checked), tuple(inside), tuple(p.problem_id for p in by_text))
 
 
 def _is_inside(task: Task, problem: Problem, pool: Executor) -> bool:
@@ -81,6 +87,8 @@ def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:
         check = judge_task_references(task.task, task.problems, pool)
         failures = check.failures
         warn_of_undecided(task, check)
+        for said in check.known:
+            say(f"{task.task.protocol}: the reference of {said}")
         if failures:
             raise MtpEvalError(
                 f"{len(failures)} of {len(task.problems)} reference solutions of {task.task.protocol} do not pass on "

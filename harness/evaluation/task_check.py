@@ -63,9 +63,13 @@ def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Findi
     if not known:
         return Finding("references pass", True, "the benchmark publishes none in this file")
     check = judge_task_references(task, known, pool)
-    seen = f"{len(known) - len(check.failures)} of {len(known)}"
+    seen = f"{len(known) - len(check.failures) - len(check.known)} of {len(known)}"
     if check.inside:
         seen += f", {len(check.inside)} of them in the program's own interpreter ({few(check.inside)})"
+    if check.known:
+        seen += (
+            f", {len(check.known)} known to fail with this Python ({few([said.split(':')[0] for said in check.known])})"
+        )
     return Finding("references pass", not check.failures, seen + (f": {few(check.failures)}" if check.failures else ""))
 
 
