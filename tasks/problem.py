@@ -248,7 +248,20 @@ class Task(ABC):
     def training_documents(self, seed: int) -> Iterator[str]:
         """An endless stream of training texts in the form of prompt + reference, none of them a test problem.
 
+        By default the two halves of `training_pairs`.
+
         Raises:
             TaskOptionError: the task makes no training text.
         """
-        raise TaskOptionError(f"task {self.name} makes no training text; generated tasks such as listops do")
+        for prompt, answer in self.training_pairs(seed):
+            yield prompt + answer
+
+    def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
+        """An endless stream of (prompt, answer) pairs, so that a model can be trained on the answers alone.
+
+        Raises:
+            TaskOptionError: the task makes no training text of prompts and answers.
+        """
+        raise TaskOptionError(
+            f"task {self.name} makes no training text of prompts and answers; generated tasks such as listops do"
+        )

@@ -99,7 +99,7 @@ def quick_runs(folder: Path) -> list[Path]:
     """Two small models on the standard library."""
     from mtp_eval.harness.models.tokenizers import ByteTokenizer
     from mtp_eval.harness.training.config_files import make_config
-    from mtp_eval.harness.training.corpus import build_corpus
+    from mtp_eval.harness.training.corpus_writer import build_corpus
     from mtp_eval.harness.training.documents import read_source
     from mtp_eval.harness.training.loop import train
     from mtp_eval.harness.training.presets import preset_values

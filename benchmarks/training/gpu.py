@@ -43,10 +43,10 @@ def measure(
         micro_batch_size=micro,
     )
     run = stepper(config, vocab)
-    tokens, documents = random_batch(config, vocab, n_future)
+    window = random_batch(config, vocab, n_future)
     started = time.perf_counter()
     for step in range(warmup):
-        run.step(step, tokens, documents)
+        run.step(step, window)
     if on_gpu:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -55,7 +55,7 @@ def measure(
     times = []
     for step in range(warmup, warmup + steps):
         started = time.perf_counter()
-        run.step(step, tokens, documents)
+        run.step(step, window)
         if on_gpu:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
@@ -89,8 +89,8 @@ def naive_peak(size: str, n_future: int, *, batch: int, length: int, vocab: int)
     """GiB that one naive graph of all heads peaks at, same batch, not compiled; None where it does not fit."""
     config = configuration(**SIZES[size], length=length, batch=batch, n_future=n_future, compile="off")
     run = stepper(config, vocab)
-    tokens, documents = random_batch(config, vocab, n_future)
-    inputs, targets = run.tensors(tokens, documents)
+    window = random_batch(config, vocab, n_future)
+    inputs, targets = run.tensors(window)
     torch.cuda.reset_peak_memory_stats()
     try:
         with run.runtime.autocast():

@@ -36,12 +36,12 @@ def measure(n_future: int, way: str, vocab_size: int, match: str, precision: str
         loss={"chunk_tokens": chunk},
     )
     run = stepper(config, vocab_size)
-    tokens, documents = random_batch(config, vocab_size, n_future)
+    batch = random_batch(config, vocab_size, n_future)
     for parameter in run.model.parameters():  # AdamW's state and the gradients are resident before the step
         parameter.grad = torch.zeros_like(parameter)
     run.optimizer.step()
     base = peak_kib()
-    inputs, targets = run.tensors(tokens, documents)
+    inputs, targets = run.tensors(batch)
     scale, weights = 1 / config.tokens_per_step, [1.0] * n_future
     if way == "naive":
         with run.runtime.autocast() if precision == "bf16" else nullcontext():

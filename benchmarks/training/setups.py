@@ -15,6 +15,7 @@ from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import make_config
+from mtp_eval.harness.training.corpus import Window
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.first_weights import first_weights
 from mtp_eval.harness.training.matching import matched
@@ -60,11 +61,11 @@ def stepper(config: TrainConfig, vocab_size: int) -> Stepper:
     return Stepper(model, config, runtime, Processes())
 
 
-def random_batch(config: TrainConfig, vocab_size: int, n_future: int) -> tuple[Any, Any]:
-    """Tokens of one document per row, and the documents' numbers."""
+def random_batch(config: TrainConfig, vocab_size: int, n_future: int) -> Window:
+    """Tokens of one document per row."""
     rng = np.random.default_rng(0)
     shape = (config.batch_size, config.model.context_length + n_future)
-    return rng.integers(0, vocab_size, shape), np.broadcast_to(np.arange(shape[0])[:, None], shape).copy()
+    return Window(rng.integers(0, vocab_size, shape), np.broadcast_to(np.arange(shape[0])[:, None], shape).copy())
 
 
 def step_flops(model: ModelConfig, config: TrainConfig) -> float:

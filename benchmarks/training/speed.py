@@ -22,12 +22,12 @@ def ours(n_future: int, precision: str, shape: dict[str, Any], vocab: int) -> tu
     """A step of this trainer, and its FLOPs."""
     config = configuration(n_future=n_future, precision=precision, device="cpu", **shape)
     run = stepper(config, vocab)
-    tokens, documents = random_batch(config, vocab, n_future)
+    batch = random_batch(config, vocab, n_future)
     step = 0
 
     def once() -> None:
         nonlocal step
-        run.step(step, tokens, documents)
+        run.step(step, batch)
         step += 1
 
     return once, step_flops(run.model.config, config)
@@ -53,8 +53,7 @@ def transformers_llama(precision: str, shape: dict[str, Any], vocab: int) -> Cal
         )
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    tokens, _ = random_batch(config, vocab, 1)
-    inputs = torch.from_numpy(tokens)[:, : about.context_length]
+    inputs = torch.from_numpy(random_batch(config, vocab, 1).tokens)[:, : about.context_length]
 
     def once() -> None:
         with reference.runtime.autocast():

@@ -22,6 +22,7 @@ from mtp_eval.harness.models.vocabularies import (
     SentencePieceVocabulary,
     find_vocabulary,
     train_bpe,
+    train_words,
 )
 
 META_FILE = "tokenizer_meta.json"
@@ -220,3 +221,10 @@ def _named(config: dict[str, Any], key: str) -> list[str]:
 def trained_bpe(texts: Iterable[str], size: int) -> Tokenizer:
     """A byte-level BPE of `size` ids learnt from `texts`."""
     return PieceTokenizer(f"bpe-{size}", train_bpe(texts, size), "tokenizer.json", bos_id=0, eos_id=1, vocab_size=size)
+
+
+def trained_words(texts: Iterable[str], size: int) -> Tokenizer:
+    """A vocabulary of at most `size` ids of whole words, each with the white space after it; see `train_words`."""
+    source = train_words(texts, size)
+    vocab_size = len(JsonVocabulary(source).piece_bytes())
+    return PieceTokenizer(f"words-{vocab_size}", source, "tokenizer.json", bos_id=0, eos_id=1)

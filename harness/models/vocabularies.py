@@ -7,6 +7,7 @@ Two alphabets are understood: GPT-2's byte-level one (each character of a piece 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -128,6 +129,37 @@ def train_bpe(texts: Iterable[str], size: int) -> bytes:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_printable(texts), trainer)
+    return tokenizer.to_str(pretty=True).encode()
+
+
+def train_words(texts: Iterable[str], size: int) -> bytes:
+    """A vocabulary of the most frequent words as a tokenizer.json; ids 0 and 1 begin and end a document.
+
+    A word is a run of characters that are no white space, with the one white-space character after it: "a->b\\n" is one
+    token, in every place alike. Other white space, and words beyond the vocabulary, are written as bytes, so that every
+    text comes back as it was.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    if size < 259:
+        raise InputError(f"words:{size} has no room for words beside 256 bytes and two marks: ask for 259 or more")
+    split = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\S+\s?|\s"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    counts: Counter[str] = Counter()
+    for text in _printable(texts):
+        counts.update(piece for piece, _ in split.pre_tokenize_str(text))
+    alphabet = sorted(byte_alphabet())
+    frequent = sorted((piece for piece in counts if len(piece) > 1), key=lambda piece: (-counts[piece], piece))
+    pieces = ["<s>", "</s>", *alphabet, *sorted(frequent[: size - 258])]
+    # a piece of the vocabulary is one id at once; without merges everything else falls apart into bytes
+    tokenizer = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], ignore_merges=True))
+    tokenizer.pre_tokenizer = split
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>", "</s>"])
     return tokenizer.to_str(pretty=True).encode()
 
 

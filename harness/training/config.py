@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from mtp_eval.harness.models.config import HeadKind
 
@@ -54,10 +54,23 @@ class DataConfig(_Section):
         min_length=1, description='"stdlib", "task:NAME", "datasets:NAME[:SPLIT]", a file, a folder or a glob'
     )
     tokenizer: str = Field(
-        default="bytes", description='"bytes", "bpe:SIZE" (trained on the sources), "init", a tokenizer file or folder'
+        default="bytes",
+        description='"bytes", "bpe:SIZE" or "words:SIZE" (made from the sources), "init", a tokenizer file or folder',
     )
     text_field: str | None = Field(
         default=None, description="column of JSONL, Parquet and datasets; None looks for text, content, code"
+    )
+    weights: tuple[PositiveFloat, ...] | None = Field(
+        default=None,
+        description="each source's share of the training tokens, such as [9, 1]; None: as much as each has. A source that "
+        "is read to its end begins again",
+    )
+    mask_prompts: bool = Field(
+        default=False,
+        description="learn answers only: prompts of tasks and of tables are read but are no targets of the loss",
+    )
+    prompt_field: str = Field(
+        default="prompt", description="column of JSONL, Parquet and datasets that holds the prompt"
     )
     align_documents: bool = Field(
         default=False, description="begin every window at a document's beginning: for short documents, met so later on"
@@ -69,6 +82,12 @@ class DataConfig(_Section):
         default=None, description="folder of tokenised shards; None: MTP_EVAL_CACHE or ~/.cache/mtp-eval"
     )
     decontaminate: tuple[str, ...] = Field(default=(), description="tasks whose overlapping documents are dropped")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.sources):
+            raise ValueError(f"weights has {len(self.weights)} entries, sources has {len(self.sources)}")
+        return self
 
 
 class OptimizerConfig(_Section):

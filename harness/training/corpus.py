@@ -1,15 +1,15 @@
-"""Tokenised text on disk, memory-mapped, and the windows that training reads from it.
+"""Tokenised text on disk, memory-mapped; `corpus_writer` makes it, `batches` cuts it into windows.
 
-    1. documents          -> Document(name, text), in the source's order (documents.py)
+    1. documents          -> Document(name, text, prompt), in the source's order (documents.py)
     2. split by name      -> train / validation
-    3. tokenise           -> BOS ids EOS per document, appended to shards of token ids (uint16 or uint32)
+    3. tokenise           -> BOS prompt text EOS per document, appended to shards of token ids (uint16 or uint32)
     4. index              -> index.json: shard names, token and document counts, fingerprint
     5. pack               -> windows of T tokens from the concatenation, which may span documents
     6. shuffle            -> a permutation per epoch from (seed, epoch), windows shifted by a random offset per epoch,
                              and on to the next document's beginning with align_documents
 
 A batch is a pure function of (seed, step), so resuming needs no state, and any number of processes sees the same
-batches.
+batches. A prompt's tokens are read by the model but are no targets of its loss.
 """
 
 from __future__ import annotations
@@ -17,125 +17,46 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import apply_umask
-from mtp_eval.harness.models.tokenizers import Tokenizer
-from mtp_eval.harness.training.documents import Document, held_out
 
 INDEX = "index.json"
-SHARD_TOKENS = 1 << 28
 Array = npt.NDArray[Any]
 
 
-class _SplitWriter:
-    """Appends documents of one split to shards."""
-
-    def __init__(self, folder: Path, dtype: Any, shard_tokens: int):
-        folder.mkdir(parents=True)
-        self.folder, self.dtype, self.shard_tokens = folder, dtype, shard_tokens
-        self.shards: list[dict[str, Any]] = []
-        self.ends: list[int] = []
-        self.n_tokens = self.n_bytes = 0
-        self.digest = hashlib.sha256()
-        self.file: BinaryIO | None = None
-
-    def add(self, ids: list[int], n_bytes: int) -> None:
-        if self.file is None or self.shards[-1]["tokens"] >= self.shard_tokens:
-            self._next_shard()
-        assert self.file is not None
-        data = np.asarray(ids, dtype=self.dtype).tobytes()
-        self.file.write(data)
-        self.digest.update(data)
-        self.shards[-1]["tokens"] += len(ids)
-        self.n_tokens += len(ids)
-        self.n_bytes += n_bytes
-        self.ends.append(self.n_tokens)
-
-    def _next_shard(self) -> None:
-        if self.file is not None:
-            self.file.close()
-        name = f"tokens-{len(self.shards):05d}.bin"
-        self.file = (self.folder / name).open("wb")
-        self.shards.append({"file": name, "tokens": 0})
-
-    def finish(self) -> dict[str, Any]:
-        if self.file is not None:
-            self.file.close()
-        ends = np.asarray(self.ends, dtype=np.int64)
-        np.save(self.folder / "ends.npy", ends)
-        self.digest.update(ends.tobytes())
-        return {
-            "shards": self.shards,
-            "tokens": self.n_tokens,
-            "documents": len(self.ends),
-            "bytes": self.n_bytes,
-            "sha256": self.digest.hexdigest(),
-        }
-
-
-def build_corpus(
-    documents: Iterable[Document | str],
-    tokenizer: Tokenizer,
-    folder: Path,
-    *,
-    holdout: float = 0.05,
-    max_train_tokens: int | None = None,
-    source: str = "documents",
-    shard_tokens: int = SHARD_TOKENS,
-) -> Corpus:
-    """Tokenise documents into `folder` (which appears whole or not at all) and open it.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of tokens `(S,)`, or several of one length `(B, S)`.
 
     Args:
-        max_train_tokens: stop reading after so many training tokens; needed for endless streams.
+        tokens: ids; 0 where there is no text.
+        documents: the number of each token's document, -1 where there is no text.
+        learnt: whether the token is a target; None: all are.
     """
-    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    staging: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        splits = {name: _SplitWriter(staging / name, dtype, shard_tokens) for name in ("train", "validation")}
-        for document in _named(documents):
-            if max_train_tokens is not None and splits["train"].n_tokens >= max_train_tokens:
-                break
-            ids = tokenizer.encode(document.text)
-            split = splits["validation" if held_out(document.name, holdout) else "train"]
-            split.add([tokenizer.bos_id, *ids, tokenizer.eos_id], len(document.text.encode("utf-8", "surrogateescape")))
-        index: dict[str, Any] = {
-            "format": 1,
-            "dtype": np.dtype(dtype).name,
-            "tokenizer": tokenizer.name,
-            "source": source,
-            "splits": {name: writer.finish() for name, writer in splits.items()},
-        }
-        if not index["splits"]["train"]["tokens"]:
-            raise InputError(f"the data source {source} has no text to train on: every document is empty or held out")
-        (staging / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        apply_umask(staging)
-        staging.rename(folder)
-    except OSError as error:
-        raise InputError(f"cannot write tokenised data to {folder}: {error}. Free space or set data.cache") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    return open_corpus(folder)
 
+    tokens: Array
+    documents: Array
+    learnt: Array | None = None
 
-def _named(documents: Iterable[Document | str]) -> Iterator[Document]:
-    for document in documents:
-        yield document if isinstance(document, Document) else Document(document, document)
+    @staticmethod
+    def stack(windows: Sequence[Window]) -> Window:
+        """Several windows of one length as one batch."""
+        learnt = None
+        if any(window.learnt is not None for window in windows):
+            learnt = np.stack([np.ones(len(w.tokens), dtype=bool) if w.learnt is None else w.learnt for w in windows])
+        return Window(np.stack([w.tokens for w in windows]), np.stack([w.documents for w in windows]), learnt)
+
+    def rows(self, rows: slice) -> Window:
+        """Some of the windows of a batch."""
+        return Window(self.tokens[rows], self.documents[rows], None if self.learnt is None else self.learnt[rows])
 
 
 def open_corpus(folder: Path) -> Corpus:
@@ -160,6 +81,8 @@ class Split:
     n_tokens: int
     n_bytes: int
     sha256: str
+    targets_from: Array | None = None
+    """Position of each document's first token that is a target; None: no document has a prompt."""
 
     @staticmethod
     def open(folder: Path, about: dict[str, Any], dtype: str) -> Split:
@@ -172,7 +95,8 @@ class Split:
                 raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {expected}")
             shards.append(np.memmap(path, dtype=dtype, mode="r"))
         ends = np.load(folder / "ends.npy", mmap_mode="r") if about["documents"] else np.zeros(0, dtype=np.int64)
-        return Split(tuple(shards), ends, about["tokens"], about["bytes"], about["sha256"])
+        targets_from = np.load(folder / "targets_from.npy", mmap_mode="r") if about.get("has_prompts") else None
+        return Split(tuple(shards), ends, about["tokens"], about["bytes"], about["sha256"], targets_from)
 
     @cached_property
     def starts(self) -> Array:
@@ -194,10 +118,12 @@ class Split:
             digest.update(shard[:left].tobytes())
             left = max(left - len(shard), 0)
         digest.update(np.asarray(self.ends[:n_documents], dtype=np.int64).tobytes())
+        if self.targets_from is not None:
+            digest.update(np.asarray(self.targets_from[:n_documents], dtype=np.int64).tobytes())
         return digest.hexdigest() == stored["sha256"]
 
-    def read(self, start: int, length: int) -> tuple[Array, Array]:
-        """Tokens and document numbers of `[start, start + length)`; beyond the end, token 0 of document -1."""
+    def read(self, start: int, length: int) -> Window:
+        """The window `[start, start + length)`, which may reach beyond the end."""
         tokens = np.zeros(length, dtype=np.int64)
         stop = min(start + length, self.n_tokens)
         shard = int(np.searchsorted(self.starts, start, side="right")) - 1
@@ -209,9 +135,13 @@ class Split:
                 position - low : position - low + take
             ]
             position, shard = position + take, shard + 1
-        documents = np.searchsorted(self.ends, np.arange(start, start + length), side="right")
+        positions = np.arange(start, start + length)
+        documents = np.searchsorted(self.ends, positions, side="right")
+        learnt = None
+        if self.targets_from is not None:
+            learnt = positions >= self.targets_from[np.minimum(documents, len(self.ends) - 1)]
         documents[max(stop - start, 0) :] = -1
-        return tokens, documents
+        return Window(tokens, documents, learnt)
 
 
 @dataclass(frozen=True)
@@ -241,59 +171,6 @@ class Corpus:
             for name, about in self.index["splits"].items()
         }
         return {"source": self.index["source"], "fingerprint": self.fingerprint, **splits}
-
-
-class Batches:
-    """Batches of packed windows: `(B, T + n)` tokens and document numbers for any step, in any order."""
-
-    def __init__(
-        self, split: Split, *, length: int, n_future: int, batch_size: int, seed: int, align_documents: bool = False
-    ):
-        self.split, self.length, self.n_future, self.batch_size, self.seed = split, length, n_future, batch_size, seed
-        self.align_documents = align_documents
-        if split.n_tokens < length + 1:
-            raise InputError(
-                f"the training text has {split.n_tokens} tokens, fewer than one context of {length + 1}: add text or "
-                "lower model.context_length"
-            )
-        self.windows_per_epoch = max(1, (split.n_tokens - 1) // length - 1)
-        self._epoch: tuple[int, Array, int] | None = None
-
-    def _order(self, epoch: int) -> tuple[Array, int]:
-        """The epoch's permutation of windows, and by how much they are shifted."""
-        if self._epoch is None or self._epoch[0] != epoch:
-            generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-            slack = self.split.n_tokens - 1 - self.windows_per_epoch * self.length
-            shift = int(generator.integers(0, max(1, min(self.length, slack + 1))))
-            self._epoch = (epoch, generator.permutation(self.windows_per_epoch), shift)
-        return self._epoch[1], self._epoch[2]
-
-    def batch(self, step: int, rows: slice = slice(None)) -> tuple[Array, Array]:
-        """Step counts from 0; `rows` picks this process's part."""
-        tokens, documents = [], []
-        for row in range(*rows.indices(self.batch_size)):
-            epoch, place = divmod(step * self.batch_size + row, self.windows_per_epoch)
-            order, shift = self._order(epoch)
-            start = int(order[place]) * self.length + shift
-            if self.align_documents:
-                start = self.split.document_start(start)
-            row_tokens, row_documents = self.split.read(start, self.length + self.n_future)
-            tokens.append(row_tokens)
-            documents.append(row_documents)
-        return np.stack(tokens), np.stack(documents)
-
-
-def validation_batches(
-    split: Split, *, length: int, n_future: int, windows: int, batch_size: int
-) -> list[tuple[Array, Array]]:
-    """Evenly spaced windows of the held-out text, the same ones for every model of this length."""
-    available = max(1, split.n_tokens // length)
-    if split.n_tokens < 2:
-        return []
-    chosen = np.unique(np.linspace(0, available - 1, num=min(windows, available)).astype(int))
-    rows = [split.read(int(window) * length, length + n_future) for window in chosen]
-    parts = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    return [(np.stack([r[0] for r in part]), np.stack([r[1] for r in part])) for part in parts]
 
 
 def cache_folder(configured: str | None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,26 @@ from mtp_eval.harness.models.tokenizers import (
     load_tokenizer,
     read_tokenizer,
     trained_bpe,
+    trained_words,
 )
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import INDEX, Corpus, build_corpus, cache_folder, open_corpus
+from mtp_eval.harness.training.corpus import INDEX, Corpus, cache_folder, open_corpus
+from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
+from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 
-TASK, BPE = "task:", "bpe:"
-BPE_DOCUMENTS = 20_000
-"""Documents that a BPE is learnt from at most."""
+TASK = "task:"
+TRAINED: Mapping[str, Callable[[Iterable[str], int], Tokenizer]] = {"bpe": trained_bpe, "words": trained_words}
+"""Tokenizers that are made from the sources, as data.tokenizer = "KIND:SIZE"."""
+TOKENIZER_DOCUMENTS = 20_000
+"""Documents that such a tokenizer is learnt from at most."""
 
 
-def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> tuple[Corpus, Tokenizer]:
+def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> tuple[Mixture, Tokenizer]:
     """As `resolve_data`, where each machine's first process does the work and the others read what it left."""
     first = processes.local_rank == 0
     if not first:
@@ -43,30 +48,39 @@ def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> t
     return found
 
 
-def resolve_data(config: TrainConfig, out: Path, *, reuse: bool = False) -> tuple[Corpus, Tokenizer]:
-    """The corpus and tokenizer that a config names; files are tokenised once and kept in the cache.
+def resolve_data(config: TrainConfig, out: Path, *, reuse: bool = False) -> tuple[Mixture, Tokenizer]:
+    """The text and tokenizer that a config names; files are tokenised once and kept in the cache.
 
     Args:
         reuse: take a task's text that lies in `out` already, instead of generating it again.
     """
-    tokenizer = resolve_tokenizer(config)
-    source = ", ".join(config.data.sources)
+    tokenizer, weights = resolve_tokenizer(config), config.data.weights
+    if weights is None:
+        return Mixture((_corpus(config, tokenizer, out / "data", share=1.0, reuse=reuse),)), tokenizer
+    parts = tuple(
+        _corpus(
+            _with_source(config, source), tokenizer, out / "data" / str(k), share=weight / sum(weights), reuse=reuse
+        )
+        for k, (source, weight) in enumerate(zip(config.data.sources, weights, strict=True))
+    )
+    return Mixture(parts, weights), tokenizer
+
+
+def _with_source(config: TrainConfig, source: str) -> TrainConfig:
+    return config.model_copy(update={"data": config.data.model_copy(update={"sources": (source,), "weights": None})})
+
+
+def _corpus(config: TrainConfig, tokenizer: Tokenizer, folder: Path, *, share: float, reuse: bool) -> Corpus:
+    """The text of the config's sources: in `folder` where a task makes it, else in the cache."""
+    source, needed = ", ".join(config.data.sources), None
     if any(name.startswith(TASK) for name in config.data.sources):
-        if reuse and (out / "data" / INDEX).is_file():
-            return open_corpus(out / "data"), tokenizer
-        needed = config.total_steps * config.tokens_per_step + 2 * config.model.context_length
-        return build_corpus(
-            documents(config),
-            tokenizer,
-            out / "data",
-            holdout=config.data.holdout,
-            max_train_tokens=needed,
-            source=source,
-        ), tokenizer
-    folder = cache_folder(config.data.cache) / "corpora" / _cache_key(config, fingerprint(tokenizer))
-    if (folder / INDEX).is_file():
-        return open_corpus(folder), tokenizer
-    return build_corpus(documents(config), tokenizer, folder, holdout=config.data.holdout, source=source), tokenizer
+        needed = int(config.total_steps * config.tokens_per_step * share) + 2 * config.model.context_length
+    else:
+        folder, reuse = cache_folder(config.data.cache) / "corpora" / _cache_key(config, fingerprint(tokenizer)), True
+    if reuse and (folder / INDEX).is_file():
+        return open_corpus(folder)
+    holdout = config.data.holdout
+    return build_corpus(documents(config), tokenizer, folder, holdout=holdout, max_train_tokens=needed, source=source)
 
 
 def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
@@ -76,17 +90,17 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
         return ByteTokenizer()
     if config.init is not None and name == "init":
         return load_tokenizer(config.init)
-    if not name.startswith(BPE):
+    kind, _, size = name.partition(":")
+    if kind not in TRAINED:
         return read_tokenizer(name)
-    size = name.removeprefix(BPE)
     if not size.isdigit():
-        raise InputError(f"data.tokenizer = {name!r}: expected bpe:SIZE, such as bpe:8192")
+        raise InputError(f"data.tokenizer = {name!r}: expected {kind}:SIZE, such as {kind}:8192")
     is_stream = any(source.startswith(TASK) for source in config.data.sources)
     folder = cache_folder(config.data.cache) / "tokenizers" / _cache_key(config, name)
     if (folder / META_FILE).is_file() and not is_stream:
         return load_tokenizer(folder)
-    training = (d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
-    tokenizer = trained_bpe(islice(training, BPE_DOCUMENTS), int(size))
+    training = (d.prompt + d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
+    tokenizer = TRAINED[kind](islice(training, TOKENIZER_DOCUMENTS), int(size))
     if not is_stream:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +118,7 @@ def documents(config: TrainConfig) -> Iterator[Document]:
     index, _ = overlap_index(list(config.data.decontaminate))
     dropped = 0
     for document in _all_documents(config):
-        if index.hits(document.name, document.text):
+        if index.hits(document.name, document.prompt + document.text):
             dropped += 1
         else:
             yield document
@@ -132,17 +146,29 @@ def _all_documents(config: TrainConfig) -> Iterator[Document]:
     tasks = [source for source in config.data.sources if source.startswith(TASK)]
     for source in config.data.sources:
         if source not in tasks:
-            yield from read_source(source, config.data.text_field)
-    streams = [_task_documents(source.removeprefix(TASK), config.seed) for source in tasks]
+            yield from read_source(source, config.data.text_field, _prompt_field(config))
+    streams = [
+        _task_documents(source.removeprefix(TASK), config.seed, mask_prompts=config.data.mask_prompts)
+        for source in tasks
+    ]
     while streams:
         for stream in streams:
             yield from islice(stream, 1)
 
 
-def _task_documents(name: str, seed: int) -> Iterator[Document]:
+def _prompt_field(config: TrainConfig) -> str | None:
+    return config.data.prompt_field if config.data.mask_prompts else None
+
+
+def _task_documents(name: str, seed: int, *, mask_prompts: bool) -> Iterator[Document]:
     from mtp_eval.tasks.registry import load_task
 
-    for text in load_task(name).training_documents(seed):
+    task = load_task(name)
+    if mask_prompts:
+        for prompt, answer in task.training_pairs(seed):
+            yield Document(prompt + answer, answer, prompt)
+        return
+    for text in task.training_documents(seed):
         yield Document(text, text)
 
 
@@ -156,7 +182,9 @@ def _cache_key(config: TrainConfig, tokenizer: str) -> str:
         for name, path in source_files(source):
             about = path.stat()
             files.append([name, str(path.resolve()), about.st_size, about.st_mtime_ns])
-    decides = [files, tokenizer, config.data.text_field, config.data.holdout, config.data.decontaminate]
+    decides: list[Any] = [files, tokenizer, config.data.text_field, config.data.holdout, config.data.decontaminate]
+    if config.data.mask_prompts:
+        decides.append(["prompts", config.data.prompt_field])
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
 
 

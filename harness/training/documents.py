@@ -30,10 +30,35 @@ LARGEST_STDLIB_FILE_BYTES = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and the name it is known by."""
+    """One text and the name it is known by; `prompt` stands before the text and is not learnt."""
 
     name: str
     text: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table are a document: the first of `text` that a row has, and `prompt` where it has that."""
+
+    text: tuple[str, ...] = TEXT_FIELDS
+    prompt: str | None = None
+
+    def document(self, row: Any, name: str, where: str) -> Document:
+        """The document of a row.
+
+        Raises:
+            InputError: it has no text column.
+        """
+        if isinstance(row, str):
+            return Document(name, row)
+        values = row if isinstance(row, dict) else {}
+        text = next((values[field] for field in self.text if isinstance(values.get(field), str)), None)
+        if text is None:
+            got = sorted(values) if values else type(row).__name__
+            raise InputError(f"{where} has no text column {' or '.join(self.text)}; it has {got}: set data.text_field")
+        prompt = values.get(self.prompt) if self.prompt else None
+        return Document(name, text, prompt if isinstance(prompt, str) else "")
 
 
 def held_out(name: str, share: float) -> bool:
@@ -80,22 +105,28 @@ def source_files(source: str) -> list[tuple[str, Path]]:
     return found
 
 
-def read_source(source: str, text_field: str | None = None) -> Iterator[Document]:
-    """The documents of a source that is not a task."""
+def read_source(source: str, text_field: str | None = None, prompt_field: str | None = None) -> Iterator[Document]:
+    """The documents of a source that is not a task.
+
+    Args:
+        text_field: the column of a table that is learnt; None looks for `TEXT_FIELDS`.
+        prompt_field: the column that stands before it, where a row has one; None: there are no prompts.
+    """
+    columns = Columns((text_field,) if text_field else TEXT_FIELDS, prompt_field)
     if source.startswith("datasets:"):
-        yield from _read_datasets(source.removeprefix("datasets:"), text_field)
+        yield from _read_datasets(source.removeprefix("datasets:"), columns)
         return
     for name, path in source_files(source):
-        yield from read_file(name, path, text_field)
+        yield from read_file(name, path, columns)
 
 
-def read_file(name: str, path: Path, text_field: str | None = None) -> Iterator[Document]:
+def read_file(name: str, path: Path, columns: Columns) -> Iterator[Document]:
     """The documents of one file: its rows where it is a table, else the whole of it."""
     try:
         if path.name.endswith(".parquet"):
-            yield from _read_parquet(name, path, text_field)
+            yield from _read_parquet(name, path, columns)
         elif path.name.endswith(TABLE_SUFFIXES):
-            yield from _read_jsonl(name, path, text_field)
+            yield from _read_jsonl(name, path, columns)
         else:
             text = path.read_bytes().decode("utf-8", "surrogateescape")
             if text:
@@ -104,7 +135,7 @@ def read_file(name: str, path: Path, text_field: str | None = None) -> Iterator[
         raise InputError(f"cannot read the data file {path}: {error}") from None
 
 
-def _read_jsonl(name: str, path: Path, text_field: str | None) -> Iterator[Document]:
+def _read_jsonl(name: str, path: Path, columns: Columns) -> Iterator[Document]:
     with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -113,27 +144,26 @@ def _read_jsonl(name: str, path: Path, text_field: str | None) -> Iterator[Docum
                 row = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path} line {number} is not JSON ({error}): mend or remove the line") from None
-            yield Document(f"{name}#{number}", _text_of(row, text_field, f"{path} line {number}"))
+            yield columns.document(row, f"{name}#{number}", f"{path} line {number}")
 
 
-def _read_parquet(name: str, path: Path, text_field: str | None) -> Iterator[Document]:
+def _read_parquet(name: str, path: Path, columns: Columns) -> Iterator[Document]:
     from pyarrow import ArrowInvalid
     from pyarrow.parquet import ParquetFile
 
     try:
         table = ParquetFile(path)
-        field = text_field or next((f for f in TEXT_FIELDS if f in table.schema_arrow.names), None)
-        columns = [field] if field in table.schema_arrow.names else None
+        wanted = [field for field in (*columns.text, columns.prompt) if field in table.schema_arrow.names]
         number = 0
-        for batch in table.iter_batches(batch_size=1024, columns=columns):
+        for batch in table.iter_batches(batch_size=1024, columns=wanted or None):
             for row in batch.to_pylist():
                 number += 1
-                yield Document(f"{name}#{number}", _text_of(row, text_field, f"{path} row {number}"))
+                yield columns.document(row, f"{name}#{number}", f"{path} row {number}")
     except ArrowInvalid as error:
         raise InputError(f"{path} is not a whole Parquet file: {error}") from None
 
 
-def _read_datasets(spec: str, text_field: str | None) -> Iterator[Document]:
+def _read_datasets(spec: str, columns: Columns) -> Iterator[Document]:
     import datasets
 
     name, _, split = spec.partition(":")
@@ -145,15 +175,4 @@ def _read_datasets(spec: str, text_field: str | None) -> Iterator[Document]:
             "name a local JSONL or Parquet file instead"
         ) from error
     for number, row in enumerate(rows):
-        yield Document(f"{name}#{number}", _text_of(row, text_field, f"{name} row {number}"))
-
-
-def _text_of(row: Any, text_field: str | None, where: str) -> str:
-    if isinstance(row, str):
-        return row
-    fields = (text_field,) if text_field else TEXT_FIELDS
-    for field in fields:
-        if isinstance(row, dict) and isinstance(row.get(field), str):
-            return row[field]
-    got = sorted(row) if isinstance(row, dict) else type(row).__name__
-    raise InputError(f"{where} has no text column {' or '.join(fields)}; it has {got}: set data.text_field")
+        yield columns.document(row, f"{name}#{number}", f"{name} row {number}")

@@ -20,13 +20,15 @@ from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer
 from mtp_eval.harness.training import state
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import Array, Batches, Corpus, build_corpus, open_corpus
+from mtp_eval.harness.training.corpus import Corpus, Window, open_corpus
+from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.curves import MetricsWriter
 from mtp_eval.harness.training.distributed import Processes, join_processes, shard
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import first_weights, run_config
 from mtp_eval.harness.training.interrupts import interrupts_wait
 from mtp_eval.harness.training.matching import baseline
+from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.optimizer import freeze_trunk
 from mtp_eval.harness.training.runtime import (
     Runtime,
@@ -58,7 +60,7 @@ class TrainResult:
 
 def train(
     config: TrainConfig,
-    data: Corpus | Iterable[Document | str],
+    data: Mixture | Corpus | Iterable[Document | str],
     out: str | Path,
     *,
     tokenizer: Tokenizer | None = None,
@@ -79,8 +81,10 @@ def train(
     state.check_free(out, resume=resume)
     if config.threads:
         torch.set_num_threads(config.threads)
-    if not isinstance(data, Corpus):
-        data = _tokenised(data, config, out, tokenizer, processes)
+    if isinstance(data, Corpus):
+        data = Mixture((data,))
+    elif not isinstance(data, Mixture):
+        data = Mixture((_tokenised(data, config, out, tokenizer, processes),))
     run = _Run(config, data, out, tokenizer, processes, resume=resume, provenance=provenance or {})
     explain_out_of_memory(lambda: run.run(on_progress or (lambda report: None)), config)
     return run.result()
@@ -103,7 +107,7 @@ class _Run:
     def __init__(
         self,
         config: TrainConfig,
-        corpus: Corpus,
+        corpus: Mixture,
         out: Path,
         tokenizer: Tokenizer,
         processes: Processes,
@@ -124,15 +128,8 @@ class _Run:
             self.trainer = state.read_step(steps[-1], self.stepper.model, self.stepper.optimizer)
         self.model_config = self.stepper.model.config
         self.size = model_size(self.model_config)
-        self.batches = Batches(
-            corpus.train,
-            length=config.model.context_length,
-            n_future=self.model_config.n_future,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            align_documents=config.data.align_documents,
-        )
-        self.validator = Validator(corpus.validation, tokenizer, self.stepper)
+        self.batches = corpus.batches(config, self.model_config.n_future)
+        self.validator = Validator(corpus.validation(config, self.model_config.n_future), tokenizer, self.stepper)
         self.validation: Validation | None = None
         self.metrics: MetricsWriter | None = None
         if processes.is_main:
@@ -174,8 +171,8 @@ class _Run:
         )
         try:
             with interrupts_wait() as interrupted:
-                for step, tokens, documents in self._prefetched():
-                    sums, norm = self.stepper.step(step, tokens, documents)
+                for step, batch in self._prefetched():
+                    sums, norm = self.stepper.step(step, batch)
                     self.trainer.step = step + 1
                     self.watch.after_step(step + 1, sums, norm, on_progress)
                     self._periodic()
@@ -191,15 +188,15 @@ class _Run:
         if self.validation is None:
             self.validation = self.validator.scores()
 
-    def _prefetched(self) -> Iterator[tuple[int, Array, Array]]:
+    def _prefetched(self) -> Iterator[tuple[int, Window]]:
         """Remaining steps with their batches, each read while the step before it runs."""
         rows = self.processes.rows(self.config.batch_size)
         with ThreadPoolExecutor(max_workers=1) as pool:
             upcoming = pool.submit(self.batches.batch, self.trainer.step, rows)
             for step in range(self.trainer.step, self.config.total_steps):
-                tokens, documents = upcoming.result()
+                batch = upcoming.result()
                 upcoming = pool.submit(self.batches.batch, step + 1, rows)
-                yield step, tokens, documents
+                yield step, batch
 
     def _periodic(self) -> None:
         """Do what is due after this step: validation, the best checkpoint, a periodic checkpoint."""

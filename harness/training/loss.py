@@ -42,21 +42,21 @@ class HeadSums:
     targets: Tensor
 
 
-def future_targets(tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int) -> Tensor:
-    """`(N, B, T)`: target i at t is token t + i where it belongs to t's own document, else IGNORED.
+def future_targets(
+    tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int, learnt_BS: Tensor | None = None
+) -> Tensor:
+    """`(N, B, T)`: target i at t is token t + i where it belongs to t's own document, and is learnt, else IGNORED.
 
     `tokens_BS` and `documents_BS` (the number of each token's document, -1 for padding) have S = length + n_future
-    columns.
+    columns, and so has `learnt_BS`, which is false for the tokens of prompts; None: all are learnt.
     """
     own_BT = documents_BS[:, :length]
-    rows = [
-        torch.where(
-            (documents_BS[:, i : i + length] == own_BT) & (own_BT >= 0),
-            tokens_BS[:, i : i + length],
-            torch.full_like(tokens_BS[:, :length], IGNORED),
-        )
-        for i in range(1, n_future + 1)
-    ]
+    rows = []
+    for i in range(1, n_future + 1):
+        is_target_BT = (documents_BS[:, i : i + length] == own_BT) & (own_BT >= 0)
+        if learnt_BS is not None:
+            is_target_BT &= learnt_BS[:, i : i + length]
+        rows.append(tokens_BS[:, i : i + length].masked_fill(~is_target_BT, IGNORED))
     return torch.stack(rows)
 
 

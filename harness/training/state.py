@@ -28,7 +28,7 @@ from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, apply_umask, s
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import Tokenizer
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import Corpus
+from mtp_eval.harness.training.mixture import Mixture
 
 OPTIMIZER, TRAINER = "optimizer.safetensors", "trainer.json"
 WATCHING_KEYS = {
@@ -152,7 +152,7 @@ def stored_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def check_same_run(folder: Path, training: TrainConfig, corpus: Corpus) -> dict[str, Any]:
+def check_same_run(folder: Path, training: TrainConfig, corpus: Mixture) -> dict[str, Any]:
     """The stored training record, after checking that `training` would continue the same run on the same data.
 
     A larger budget extends the run: then the data may be longer too, if it begins with what was stored.

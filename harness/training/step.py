@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import Array
+from mtp_eval.harness.training.corpus import Array, Window
 from mtp_eval.harness.training.distributed import Processes, sum_gradients
-from mtp_eval.harness.training.loss import HeadSums, future_targets, head_nats, sequential_backward
+from mtp_eval.harness.training.loss import IGNORED, HeadSums, future_targets, head_nats, sequential_backward
 from mtp_eval.harness.training.optimizer import gradient_norm, make_optimizer
 from mtp_eval.harness.training.runtime import Runtime
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
@@ -30,19 +30,18 @@ class Stepper:
         self.optimizer = make_optimizer(model, config.optimizer)
         self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // processes.world_size)
 
-    def step(self, step: int, tokens: Array, documents: Array) -> tuple[HeadSums, Tensor]:
+    def step(self, step: int, batch: Window) -> tuple[HeadSums, Tensor]:
         """Update the weights on this process's rows of batch `step`; returns their sums and the gradient's norm."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.optimizer, step, config.total_steps)
         weights = head_weights(config.loss, self.model.config.n_future, step, config.total_steps)
-        scale = 1 / config.tokens_per_step
+        scale = 1 / self.processes_targets(batch) if batch.learnt is not None else 1 / config.tokens_per_step
         if self.processes.world_size > 1 and config.parallel == "fsdp":
             scale *= self.processes.world_size  # FSDP averages
         parts = []
-        for start in range(0, len(tokens), self.micro):
-            rows = slice(start, start + self.micro)
-            inputs_BT, targets_NBT = self.tensors(tokens[rows], documents[rows])
+        for start in range(0, len(batch.tokens), self.micro):
+            inputs_BT, targets_NBT = self.tensors(batch.rows(slice(start, start + self.micro)))
             parts.append(self.backward(inputs_BT, targets_NBT, weights, scale))
         if config.parallel == "ddp":
             sum_gradients(self.model, self.processes)
@@ -73,14 +72,26 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def tensors(self, tokens: Array, documents: Array) -> tuple[Tensor, Tensor]:
+    def processes_targets(self, batch: Window) -> int:
+        """Targets of head 1 in the batches of all processes: what a loss with prompts is divided by; at least 1."""
+        length = self.config.model.context_length
+        learnt_BS = None if batch.learnt is None else torch.from_numpy(batch.learnt)
+        targets_1BT = future_targets(
+            torch.from_numpy(batch.tokens), torch.from_numpy(batch.documents), 1, length, learnt_BS
+        )
+        count = (targets_1BT != IGNORED).sum().to(self.runtime.device)
+        return max(int(self.processes.sum(count)), 1)
+
+    def tensors(self, batch: Window) -> tuple[Tensor, Tensor]:
         """Inputs `(B, T)` and targets `(N, B, T)` on the device."""
-        length, device = self.config.model.context_length, self.runtime.device
-        tokens_BS, documents_BS = torch.from_numpy(tokens), torch.from_numpy(documents)
-        if device.startswith("cuda"):
-            tokens_BS = tokens_BS.pin_memory().to(device, non_blocking=True)
-            documents_BS = documents_BS.pin_memory().to(device, non_blocking=True)
-        return tokens_BS[:, :length], future_targets(tokens_BS, documents_BS, self.model.config.n_future, length)
+        length, n_future = self.config.model.context_length, self.model.config.n_future
+        tokens_BS, documents_BS = self._on_device(batch.tokens), self._on_device(batch.documents)
+        learnt_BS = None if batch.learnt is None else self._on_device(batch.learnt)
+        return tokens_BS[:, :length], future_targets(tokens_BS, documents_BS, n_future, length, learnt_BS)
+
+    def _on_device(self, array: Array) -> Tensor:
+        tensor, device = torch.from_numpy(array), self.runtime.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.startswith("cuda") else tensor
 
 
 def add_sums(parts: Sequence[HeadSums]) -> HeadSums:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mtp_eval.harness.models.tokenizers import Tokenizer
-from mtp_eval.harness.training.corpus import Split, validation_batches
+from mtp_eval.harness.training.corpus import Window
 from mtp_eval.harness.training.loss import evaluate
 from mtp_eval.harness.training.step import Stepper
 
@@ -34,16 +34,9 @@ class Validation:
 class Validator:
     """The held-out windows of one run, the same ones each time."""
 
-    def __init__(self, split: Split, tokenizer: Tokenizer, stepper: Stepper):
-        config = stepper.config
-        self.stepper = stepper
-        self.batches = validation_batches(
-            split,
-            length=config.model.context_length,
-            n_future=stepper.model.config.n_future,
-            windows=config.validation_windows,
-            batch_size=stepper.micro,
-        )
+    def __init__(self, windows: Sequence[Window], tokenizer: Tokenizer, stepper: Stepper):
+        self.stepper, size = stepper, stepper.micro
+        self.batches = [Window.stack(windows[i : i + size]) for i in range(0, len(windows), size)]
         self.token_bytes = np.array([tokenizer.n_bytes([i]) for i in range(tokenizer.vocab_size)], dtype=np.int64)
 
     def scores(self) -> Validation | None:
@@ -58,11 +51,11 @@ class Validator:
         processes, runtime, is_ddp = stepper.processes, stepper.runtime, stepper.config.parallel == "ddp"
         totals = torch.zeros(4, stepper.model.config.n_future, dtype=torch.float64, device=runtime.device)
         bytes_V = torch.from_numpy(self.token_bytes).to(runtime.device)
-        for number, (tokens, documents) in enumerate(self.batches):
+        for number, batch in enumerate(self.batches):
             # FSDP gathers weights in step, so that all processes score all windows there
             if is_ddp and number % processes.world_size != processes.rank:
                 continue
-            inputs_BT, targets_NBT = stepper.tensors(tokens, documents)
+            inputs_BT, targets_NBT = stepper.tensors(batch)
             sums = evaluate(
                 stepper.model, inputs_BT, targets_NBT, chunk_tokens=runtime.chunk_tokens, autocast=runtime.autocast
             )

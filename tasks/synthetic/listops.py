@@ -220,14 +220,14 @@ class ListopsTask(Task):
             entry_point=problem.entry_point,
         )
 
-    def training_documents(self, seed: int) -> Iterator[str]:
-        """Prompt + reference, m uniform over the training range, never one of the test problems."""
+    def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
+        """Prompt and reference, m uniform over the training range, never one of the test problems."""
         rng = random.Random(f"{self.name} training {seed}")
         while True:
             steps = draw_steps(rng, rng.randint(*self._train_m), self._family.operations)
             prompt = prompt_of(steps)
             if prompt not in self._test_prompts:
-                yield prompt + reference_of(steps)
+                yield prompt, reference_of(steps)
 
 
 def _draw_unseen(rng: random.Random, m: int, prompts: set[str], family: Family) -> tuple[Steps, list[Value]]:

@@ -138,10 +138,10 @@ class PolyTask(ExactMatchTask):
         found = re.match(rf"\s*(\d{{{self.ring.d}}})\s*(?:\n|$)", text)
         return found.group(1) if found else ""
 
-    def training_documents(self, seed: int) -> Iterator[str]:
-        """Question + answer, m uniform over the training range, never a test question."""
+    def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
+        """Question and answer, m uniform over the training range, never a test question."""
         rng = random.Random(f"poly training {seed}")
         while True:
             question, answer = self._draw(rng, rng.randint(*self._train_m))
             if question not in self._questions:
-                yield question + answer
+                yield question, answer

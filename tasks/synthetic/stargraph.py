@@ -84,10 +84,10 @@ class StarGraphTask(ExactMatchTask):
         rng.shuffle(edges)
         return f"{' '.join(edges)}|{centre}{paths[0][-1]}=", "".join(paths[0]) + "\n"
 
-    def training_documents(self, seed: int) -> Iterator[str]:
-        """Prompt + answer, never one of the test problems."""
+    def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
+        """Prompt and answer, never one of the test problems."""
         rng = random.Random(f"stargraph training {seed}")
         while True:
             prompt, answer = self._draw(rng)
             if prompt not in self._prompts:
-                yield prompt + answer
+                yield prompt, answer

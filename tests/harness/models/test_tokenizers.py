@@ -20,6 +20,7 @@ from mtp_eval.harness.models.tokenizers import (
     load_tokenizer,
     read_tokenizer,
     trained_bpe,
+    trained_words,
 )
 
 TEXTS = [
@@ -176,3 +177,37 @@ def test_sentencepiece_models_keep_spaces_and_bytes(tmp_path: Path) -> None:
     folder.mkdir()
     tokenizer.save(folder)
     assert load_tokenizer(folder).encode(text) == ids
+
+
+EDGES = ["3->7\n9->1\n7->9\ngoal 1\n7->9\n", "9->1\n3->7\ngoal 9\n3->7\n"]
+
+
+def test_a_word_is_one_token_in_every_place() -> None:
+    words = trained_words(EDGES, 300)
+    edge, *_ = words.encode("3->7\n")
+    assert words.encode("3->7\n") == [edge]
+    assert [words.encode(text).count(edge) for text in EDGES] == [1, 2]
+    assert len(words.encode(EDGES[0])) == 6  # four edges, "goal ", "1\n"
+    assert words.vocab_size == 258 + 6  # 3->7, 9->1, 7->9, goal, 1, 9
+    assert words.encode(EDGES[0] + EDGES[1]) == words.encode(EDGES[0]) + words.encode(EDGES[1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60, alphabet=st.characters(codec="utf-8")))
+def test_words_beyond_the_vocabulary_come_back_as_they_were(text: str) -> None:
+    words = _words()
+    assert words.decode(words.encode(text)) == text
+    assert words.n_bytes(words.encode(text)) == len(text.encode())
+
+
+@cache
+def _words() -> Tokenizer:
+    return trained_words(EDGES, 300)
+
+
+def test_rare_words_give_way_and_sizes_without_room_are_refused() -> None:
+    texts = ["often often often seldom "] * 3
+    assert len(trained_words(texts, 259).encode("often ")) == 1
+    assert len(trained_words(texts, 259).encode("seldom ")) == 7
+    with pytest.raises(InputError, match="no room for words"):
+        trained_words(texts, 258)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
-from mtp_eval.harness.training.corpus import Batches, Corpus, build_corpus, open_corpus
+from mtp_eval.harness.training.batches import Batches, Windows
+from mtp_eval.harness.training.corpus import Corpus, open_corpus
+from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.documents import Document, held_out, read_source, stdlib_files
 
 TOKENIZER = ByteTokenizer()
@@ -26,14 +28,22 @@ def corpus(folder: Path, texts: list[str] = TEXTS, **options: object) -> Corpus:
     return build_corpus(texts, TOKENIZER, folder / "corpus", holdout=0, **options)  # type: ignore[arg-type]
 
 
+def batches_of(
+    built: Corpus, *, length: int, n_future: int, batch_size: int, seed: int, align: bool = False
+) -> Batches:
+    windows = Windows(built.train, length=length, n_future=n_future, seed=seed, align_documents=align)
+    return Batches([windows], [1.0], batch_size=batch_size, seed=seed)
+
+
 def test_shards_hold_every_document_between_its_marks(tmp_path: Path) -> None:
     built = corpus(tmp_path, shard_tokens=100)
     assert len(built.train.shards) > 3
     expected = [id for text in TEXTS for id in (256, *text.encode(), 257)]
-    tokens, documents = built.train.read(0, built.train.n_tokens)
-    assert tokens.tolist() == expected
+    window = built.train.read(0, built.train.n_tokens)
+    assert window.tokens.tolist() == expected
+    assert window.learnt is None
     lengths = [len(text) + 2 for text in TEXTS]
-    assert documents.tolist() == np.repeat(np.arange(40), lengths).tolist()
+    assert window.documents.tolist() == np.repeat(np.arange(40), lengths).tolist()
     assert built.train.n_bytes == sum(map(len, TEXTS))
 
 
@@ -46,20 +56,20 @@ def test_any_span_reads_the_same_as_from_one_array(
     built = open_corpus(folder / "corpus") if folder.exists() else corpus(folder, shard_tokens=64)
     start = min(start, built.train.n_tokens - 1)
     whole = [id for text in TEXTS for id in (256, *text.encode(), 257)]
-    tokens, documents = built.train.read(start, length)
+    window = built.train.read(start, length)
     inside = whole[start : start + length]
-    assert tokens.tolist() == inside + [0] * (length - len(inside))
-    assert (documents[len(inside) :] == -1).all()
+    assert window.tokens.tolist() == inside + [0] * (length - len(inside))
+    assert (window.documents[len(inside) :] == -1).all()
 
 
 def test_an_epoch_visits_every_window_once_in_an_order_of_its_seed(tmp_path: Path) -> None:
     built = corpus(tmp_path)
 
     def starts(seed: int, steps: range) -> list[bytes]:
-        batches = Batches(built.train, length=16, n_future=2, batch_size=1, seed=seed)
-        return [batches.batch(step)[0].tobytes() for step in steps]
+        batches = batches_of(built, length=16, n_future=2, batch_size=1, seed=seed)
+        return [batches.batch(step).tokens.tobytes() for step in steps]
 
-    n_windows = Batches(built.train, length=16, n_future=2, batch_size=1, seed=0).windows_per_epoch
+    n_windows = Windows(built.train, length=16, n_future=2, seed=0).per_epoch
     first = starts(0, range(n_windows))
     assert len(set(first)) == n_windows
     assert starts(0, range(n_windows)) == first
@@ -69,18 +79,18 @@ def test_an_epoch_visits_every_window_once_in_an_order_of_its_seed(tmp_path: Pat
 
 def test_processes_split_the_batch_that_one_would_see(tmp_path: Path) -> None:
     built = corpus(tmp_path)
-    batches = Batches(built.train, length=16, n_future=3, batch_size=6, seed=0)
-    tokens, _ = batches.batch(5)
-    halves = [batches.batch(5, slice(start, start + 3))[0] for start in (0, 3)]
+    batches = batches_of(built, length=16, n_future=3, batch_size=6, seed=0)
+    tokens = batches.batch(5).tokens
+    halves = [batches.batch(5, slice(start, start + 3)).tokens for start in (0, 3)]
     assert np.array_equal(np.concatenate(halves), tokens)
     assert tokens.shape == (6, 19)
 
 
 def test_aligned_windows_begin_with_a_document(tmp_path: Path) -> None:
     built = corpus(tmp_path)
-    batches = Batches(built.train, length=16, n_future=1, batch_size=8, seed=0, align_documents=True)
+    batches = batches_of(built, length=16, n_future=1, batch_size=8, seed=0, align=True)
     for step in range(20):
-        assert (batches.batch(step)[0][:, 0] == TOKENIZER.bos_id).all()
+        assert (batches.batch(step).tokens[:, 0] == TOKENIZER.bos_id).all()
 
 
 def test_the_fingerprint_follows_the_text(tmp_path: Path) -> None:
@@ -164,4 +174,4 @@ def test_damaged_shards_are_refused(tmp_path: Path) -> None:
 
 def test_empty_documents_cost_two_marks(tmp_path: Path) -> None:
     built = build_corpus([Document("a", ""), Document("b", "x")], TOKENIZER, tmp_path / "c", holdout=0)
-    assert built.train.read(0, 5)[0].tolist() == [256, 257, 256, 120, 257]
+    assert built.train.read(0, 5).tokens.tolist() == [256, 257, 256, 120, 257]

@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
-from mtp_eval.harness.training.corpus import Corpus, build_corpus
+from mtp_eval.harness.training.corpus import Corpus
+from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import NotFiniteError, Report, train
 from mtp_eval.harness.training.runtime import explain_out_of_memory
