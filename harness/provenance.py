@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.results.header import NOT_IDENTITY
 from mtp_eval.results.record import SCHEMA_VERSION
 
 RECORDED_PACKAGES = (
@@ -25,6 +26,13 @@ RECORDED_PACKAGES = (
     "tokenizers",
     "transformers",
     "multiprocess",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "evaluate",
+    "openai",
+    "ray",
 )
 
 IDENTIFIES_TASK = ("protocol", "data_sha256", "n_problems")
@@ -57,8 +65,13 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """The machine, without its name."""
-    return {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()}
+    """The machine, without its name, and its GPUs where torch is in use."""
+    facts = {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        facts |= {"gpus": ", ".join(names), "cuda": torch.version.cuda}
+    return facts
 
 
 def run_header(
@@ -82,7 +95,7 @@ def run_header(
     return {
         "schema_version": SCHEMA_VERSION,
         "config": config,
-        "config_sha256": sha256_json(config),
+        "config_sha256": sha256_json({name: value for name, value in config.items() if name not in NOT_IDENTITY}),
         "models": {label: dict(model) for label, model in models.items()},
         "tasks": {name: dict(task) for name, task in tasks.items()},
         "isolation": dict(isolation),

@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all, and the last line of those that grow."""
+"""Files that are either wholly there or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from mtp_eval.results.errors import OptionError
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -56,17 +58,24 @@ def append_all(descriptor: int, data: bytes) -> None:
         raise
 
 
-def last_line(file: BinaryIO, window: int = 1 << 20) -> tuple[int, bytes]:
-    """Where the last line of an open file starts, and the line with its line break, if it has one."""
-    size = file.seek(0, os.SEEK_END)
-    while True:
-        start = max(0, size - window)
-        file.seek(start)
-        tail = file.read(size - start)
-        cut = tail.rfind(b"\n", 0, len(tail) - 1)
-        if cut >= 0 or start == 0:
-            return start + cut + 1, tail[cut + 1 :]
-        window *= 8
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """A name for each folder: its last part, or as many of its last parts as tell it from the others.
+
+    >>> distinct_names([Path("/a/monday/mbpp"), Path("/a/tuesday/mbpp"), Path("/b/humaneval")])
+    ['monday/mbpp', 'tuesday/mbpp', 'humaneval']
+
+    Raises:
+        OptionError: a folder is given twice.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    names = []
+    for folder, own in zip(folders, parts, strict=True):
+        others = [other for other in parts if other is not own]
+        if own in others:
+            raise OptionError(f"{folder} is given twice")
+        n = next(n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in others))
+        names.append("/".join(own[-n:]).replace("//", "/"))
+    return names
 
 
 def without_nan(value: Any) -> Any:

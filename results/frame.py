@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtp_eval.results.files import distinct_names
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import Cell, read_cells
+from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import mean_interval
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COMPLETION_COLUMNS: Mapping[str, str] = {
-    "run": "the run folder's name",
+    "run": "the folder's name, with as much before it as tells it from the others",
     "model": "label of the model within its run",
     "n_future": "future tokens the model predicts, where known",
     "parameters": "of the model, where known",
@@ -48,13 +51,14 @@ COMPLETION_COLUMNS: Mapping[str, str] = {
     "n_retries": "how often the program was run again",
     "timeout_sensitive": "a timeout that turned when run alone",
     "same_interpreter": "judged in the program's own interpreter",
+    "run_complete": "False where the run lacks completions that it asked for, or a line of its journal is damaged",
 }
 TEXT_COLUMNS: Mapping[str, str] = {
     "completion": "raw text (with texts=True)",
     "program": "executed source (with texts=True)",
 }
 SCORE_COLUMNS: Mapping[str, str] = {
-    "run": "the run folder's name",
+    "run": "the folder's name, with as much before it as tells it from the others",
     "config_sha256": "of the run",
     "created": "when the run was started (UTC)",
     "model": "label",
@@ -76,6 +80,8 @@ SCORE_COLUMNS: Mapping[str, str] = {
     "reason": "why the score is undefined, or empty",
     "tokens_per_forward": "tokens per forward pass",
     "infrastructure_errors": "completions that could not be judged",
+    "missing": "completions of this model and task that the run asked for and does not have",
+    "run_complete": "False where the run lacks completions that it asked for, or a line of its journal is damaged",
 }
 Folder = str | os.PathLike[str]
 
@@ -86,28 +92,29 @@ def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) ->
     Raises:
         RunError: a folder that holds no run, or none that can be read.
     """
-    stores = _stores(folders)
-    return completions_frame([(store.folder, store.header, store.records()) for store in stores], texts)
+    return completions_frame([(run, store.records()) for run, store in _runs(folders)], texts)
 
 
-def completions_frame(runs: Iterable[tuple[Path, RunHeader, Iterable[Record]]], texts: bool = False) -> pd.DataFrame:
-    """One row per record; for each run its folder, its header and its records."""
+def completions_frame(runs: Iterable[tuple[ScoredRun, Iterable[Record]]], texts: bool = False) -> pd.DataFrame:
+    """One row per record of each run."""
     import pandas as pd
 
     rows = []
-    for folder, header, records in runs:
+    for run, records in runs:
+        header = run.header
         facts = {label: _model_facts(header, label) for label in header.models}
         protocols = {name: header.task(name).protocol for name in header.tasks}
+        of_run = {"run": run.name, "top_p": header.top_p, "run_complete": run.is_complete}
         for record in records:
-            row: dict[str, Any] = {"run": folder.name, "model": record.model, **facts.get(record.model, {})}
-            row |= {"protocol": protocols.get(record.task), "top_p": header.top_p}
+            row: dict[str, Any] = {**of_run, "model": record.model, **facts.get(record.model, {})}
             row |= {name: value for name, value in record.to_row().items() if name in COMPLETION_COLUMNS}
-            row |= {"passed": record.passed, "judged": record.judged}
+            row |= {"error": readable(record.outcome.error), "problem_id": readable(record.problem_id)}
+            row |= {"passed": record.passed, "judged": record.judged, "protocol": protocols.get(record.task)}
             given = record.completion.stop_reason == "given"  # read from a file: how it was sampled is not known
             heat = header.temperature if record.temperature is None else record.temperature
             row["temperature"] = float("nan") if given else _number(heat)
             if texts:
-                row |= {"completion": record.completion.text, "program": record.program}
+                row |= {"completion": readable(record.completion.text), "program": readable(record.program)}
             row |= {f"tag_{name}": value for name, value in record.tags.items()}
             rows.append(row)
     known = [*COMPLETION_COLUMNS, *(TEXT_COLUMNS if texts else ())]
@@ -121,22 +128,19 @@ def load_scores(folders: Folder | Iterable[Folder], ks: Sequence[int] | None = N
     Raises:
         RunError: a folder that holds no run, or none that can be read.
     """
-    stores = _stores(folders)
-    return scores_frame([(store.folder, store.header, read_cells(store)) for store in stores], ks)
+    return scores_frame([run for run, _ in _runs(folders)], ks)
 
 
-def scores_frame(
-    runs: Iterable[tuple[Path, RunHeader, Sequence[Cell]]], ks: Sequence[int] | None = None
-) -> pd.DataFrame:
-    """One row per cell and k; for each run its folder, its header and its cells."""
+def scores_frame(runs: Iterable[ScoredRun], ks: Sequence[int] | None = None) -> pd.DataFrame:
+    """One row per cell and k of each run."""
     import pandas as pd
 
-    rows = [
-        {"run": folder.name, **_score_row(header, cell, k)}
-        for folder, header, cells in runs
-        for cell in cells
-        for k in (ks or header.ks)
-    ]
+    rows = []
+    for run in runs:
+        missing = run.missing()
+        for cell in run.cells:
+            of_cell = {"missing": missing.get((cell.model, cell.task), 0), "run_complete": run.is_complete}
+            rows += [{"run": run.name, **_score_row(run.header, cell, k), **of_cell} for k in (ks or run.ks)]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
@@ -166,9 +170,16 @@ def _score_row(header: RunHeader, cell: Cell, k: int) -> dict[str, Any]:
     }
 
 
-def _stores(folders: Folder | Iterable[Folder]) -> list[RunStore]:
+def _runs(folders: Folder | Iterable[Folder]) -> list[tuple[ScoredRun, RunStore]]:
     given = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
-    return [RunStore.read(Path(folder)) for folder in given]
+    stores = [RunStore.read(Path(folder)) for folder in given]
+    names = distinct_names([store.folder for store in stores])
+    return [(replace(ScoredRun.of(store), name=name), store) for store, name in zip(stores, names, strict=True)]
+
+
+def readable(text: str) -> str:
+    """Lone surrogates as escapes: neither Arrow nor a page can hold them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _model_facts(header: RunHeader, label: str) -> dict[str, float]:

@@ -17,6 +17,8 @@ from mtp_eval.results.files import dump_json
 from mtp_eval.results.record import SCHEMA_VERSION
 
 RUN_FILE = "run.json"
+NOT_IDENTITY = ("k",)
+"""Options that are computed from the records, whatever they were when the run was started."""
 
 MODEL_FACTS: Mapping[str, tuple[str, ...]] = {
     "n_future": ("n_future",),
@@ -119,6 +121,15 @@ class RunHeader:
         wanted = self.config.get("n_samples")
         return wanted if isinstance(wanted, int) else None
 
+    def n_completions(self, model: str, task: str) -> int:
+        """How many completions of a model for a task the run asked for; where a file gave them and its run does not say
+        how many it held, one for each problem, which is the least.
+        """
+        given = self.model(model).get("n_completions")
+        if isinstance(given, Mapping):
+            return int(given.get(task, 0))
+        return self.task(task).n_problems * (self.n_samples or 1) * max(1, len(self.temperatures))
+
     @property
     def temperatures(self) -> tuple[float, ...]:
         """The sampling temperatures; empty where they are not known."""
@@ -205,30 +216,33 @@ def read_header(folder: Path) -> RunHeader:
 
 
 def refuse_other_config(folder: Path, stored: RunHeader, wanted: Mapping[str, Any]) -> None:
-    """Raise unless the stored run was asked for with the same configuration.
+    """Raise unless the stored run was asked for with the same configuration; another k of pass@k is no difference.
 
     Raises:
         RunMismatch: naming each key that differs, with both values.
     """
-    if stored.data["config_sha256"] == wanted["config_sha256"]:
-        return
-    was, now = _identity(stored), _identity(RunHeader(json.loads(dump_json(wanted))))
+    lines = differences(stored, RunHeader(json.loads(dump_json(wanted))))
+    if lines:
+        raise RunMismatch(
+            f"{folder} holds a run of another configuration ({'; '.join(lines)}). "
+            "Give another --out, or the same options to continue that run"
+        )
+
+
+def differences(there: RunHeader, here: RunHeader) -> list[str]:
+    """Each option, model or benchmark in which two runs differ, with both values; empty where one would repeat the other."""
+    was, now = _identity(there), _identity(here)
     missing = object()
-    lines = [
+    return [
         f"{key}: {was.get(key, '(not set)')!r} there, {now.get(key, '(not set)')!r} now"
         for key in sorted(was.keys() | now.keys())
         if was.get(key, missing) != now.get(key, missing)
     ]
-    differences = "; ".join(lines) or "the hash of its configuration differs"
-    raise RunMismatch(
-        f"{folder} holds a run of another configuration ({differences}). "
-        "Give another --out, or the same options to continue that run"
-    )
 
 
 def _identity(header: RunHeader) -> dict[str, Any]:
     """What tells one configuration from another: options, weights of each model, protocol and data of each task."""
-    facts = flat(header.config)
+    facts = flat({name: value for name, value in header.config.items() if name not in NOT_IDENTITY})
     facts |= {f"models.{label}.sha256": header.model(label).get("sha256") for label in header.models}
     for task in map(header.task, header.tasks):
         facts[f"tasks.{task.name}.protocol"] = task.protocol

@@ -17,6 +17,7 @@ from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.tasks.problem import Completion
 
 SCHEMA_VERSION = 1
+MOST_SAMPLES = 1 << 24
 COMPLETION_KEYS = {
     "text": "completion",
     "wall_seconds": "generation_wall_seconds",
@@ -121,6 +122,8 @@ class Record:
             ValueError: a key is missing, or its value has the wrong type.
         """
         own, completion, outcome = (_values(row, owned) for owned in PARTS)
+        if not 0 <= completion.get("sample", 0) < MOST_SAMPLES:
+            raise ValueError(f"sample is {completion['sample']}, expected 0 to {MOST_SAMPLES - 1}")
         if "verdict" in outcome:
             outcome["verdict"] = Verdict(outcome["verdict"])
         try:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mtp_eval.results.errors import OptionError, RunError
+from mtp_eval.results.files import distinct_names
 from mtp_eval.results.frame import completions_frame, scores_frame
 from mtp_eval.results.header import RunHeader as RunHeader
 from mtp_eval.results.notes import notes
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import read_cells
 from mtp_eval.results.scores.scored import ScoredRun, with_distinct_labels
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import Table
@@ -41,12 +41,7 @@ class Run(ScoredRun):
     @classmethod
     def of(cls, store: RunStore) -> Self:
         """The run in a store, as far as it has been written."""
-        return cls(store.header, read_cells(store), store.folder)
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.folder.resolve().name
+        return replace(super().of(store), folder=store.folder)
 
     def records(self) -> Iterator[Record]:
         """Every completion with its verdict, in the order of the journal."""
@@ -66,11 +61,11 @@ class Run(ScoredRun):
 
     def to_frame(self, ks: Sequence[int] | None = None) -> pd.DataFrame:
         """One row per score with its 95 % interval; columns are documented in `results.frame.SCORE_COLUMNS`."""
-        return scores_frame([(self.folder, self.header, self.cells)], ks)
+        return scores_frame([self], ks)
 
     def completions(self, texts: bool = False) -> pd.DataFrame:
         """One row per completion; columns are documented in `results.frame.COMPLETION_COLUMNS`."""
-        return completions_frame([(self.folder, self.header, self.records())], texts)
+        return completions_frame([(self, self.records())], texts)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -96,13 +91,16 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
 
 
 def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """Several runs; where their models share a label, the folder's name is put in front of it.
+    """Several runs; where their models share a label, the run's name is put in front of it.
 
     Raises:
         RunError: a folder that holds no run, or none that can be read.
+        OptionError: a folder is given twice.
     """
-    runs = [read_run(folder) for folder in folders]
-    return with_distinct_labels([run.name for run in runs], runs)
+    names = distinct_names([Path(folder) for folder in folders])
+    return with_distinct_labels(
+        [replace(read_run(folder), name=name) for folder, name in zip(folders, names, strict=True)]
+    )
 
 
 def wanted_ks(runs: Sequence[ScoredRun], text: str | None) -> list[int]:

@@ -21,13 +21,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mtp_eval.results.errors import RunError, RunLocked
-from mtp_eval.results.files import append_all, dump_json, last_line, sync_folder, write_atomically
+from mtp_eval.results.files import append_all, dump_json, sync_folder, write_atomically
 from mtp_eval.results.header import RUN_FILE, RunHeader, read_header, refuse_other_config
+from mtp_eval.results.journal import JOURNAL_FILE, Fault, Keys, line_of, mend, read_lines
 from mtp_eval.results.record import Record
 
-JOURNAL_FILE = "records.jsonl"
 LOCK_FILE = ".lock"
-Key = tuple[str, str, str, int]
 
 
 class RunStore:
@@ -56,11 +55,17 @@ class RunStore:
         self.header = header
         self._journal = journal
         self._lock = lock
-        self._keys: set[Key] | None = None
+        self._keys: Keys | None = None
+        self.faults: list[Fault] = []
+        self.n_set_aside = 0
+        """Lines that `open` has moved out of the journal, since they could not be believed or say nothing."""
 
     @classmethod
     def open(cls, folder: Path, header: Mapping[str, Any]) -> RunStore:
         """Create the run, or resume it when the stored configuration is the same.
+
+        A resumed journal is mended first: a torn last line is cut, and lines that cannot be believed, doubled ones and
+        infrastructure errors are set aside, so that their keys are missing and are made again.
 
         Raises:
             RunMismatch: the folder holds a run of another configuration.
@@ -74,13 +79,15 @@ class RunStore:
         lock = _take_lock(folder)
         try:
             stored = _header_for(folder, header)
-            _repair_tail(folder / JOURNAL_FILE)
+            keys, n_aside = mend(folder / JOURNAL_FILE)
             journal = os.open(folder / JOURNAL_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             sync_folder(folder)
         except BaseException:
             lock.release()
             raise
-        return cls(folder, stored, journal, lock)
+        store = cls(folder, stored, journal, lock)
+        store._keys, store.n_set_aside = keys, n_aside
+        return store
 
     @classmethod
     def read(cls, folder: Path) -> RunStore:
@@ -107,12 +114,12 @@ class RunStore:
             raise RunError(f"{self.folder} was opened for reading")
         if not records:
             return
-        fresh = [record.key for record in records]
-        if len(set(fresh)) < len(fresh) or not self.keys().isdisjoint(fresh):
-            twice = next(key for key in fresh if key in self.keys() or fresh.count(key) > 1)
-            raise RunError(f"record {twice} (model, task, problem, sample) is in the journal already")
+        keys, fresh = self.keys(), Keys()
+        for record in records:
+            if record.key in keys or not fresh.add(record.key):
+                raise RunError(f"record {record.key} (model, task, problem, sample) is in the journal already")
         try:
-            append_all(self._journal, "".join(record.to_json() + "\n" for record in records).encode("ascii"))
+            append_all(self._journal, b"".join(map(line_of, records)))
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -120,33 +127,23 @@ class RunStore:
                 "Make room and give the same command again to go on",
                 str(self.folder / JOURNAL_FILE),
             ) from error
-        self.keys().update(fresh)
+        for key in fresh:
+            keys.add(key)
 
     def records(self) -> Iterator[Record]:
-        """Every record in the order of the journal; a last line that is still being written is left out.
+        """Every record in the order of the journal; what is wrong with lines that are passed over is in `faults` then.
 
-        Raises:
-            RunError: a line other than the last is not a record.
+        A last line that is still being written is left out.
         """
+        self.faults = []
         path = self.folder / JOURNAL_FILE
-        if not path.exists():
-            return
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    if not line.endswith(b"\n"):
-                        return
-                    record = Record.from_json(line.decode("ascii"))
-                except ValueError as error:
-                    if file.read(1) == b"":
-                        return
-                    raise RunError(f"{path}, line {number} is not a record ({error}); delete that line") from None
-                yield record
+        if path.exists():
+            yield from (record for _, _, record in read_lines(path, self.faults))
 
-    def keys(self) -> set[Key]:
+    def keys(self) -> Keys:
         """The keys of all records in the journal."""
         if self._keys is None:
-            self._keys = {record.key for record in self.records()}
+            self._keys = Keys(record.key for record in self.records())
         return self._keys
 
     def sidecar(self, name: str) -> Sidecar:
@@ -219,23 +216,6 @@ def _take_lock(folder: Path) -> FileLock:
         ) from None
     path.write_text(f"{os.getpid()}\n", "ascii")
     return lock
-
-
-def _repair_tail(path: Path) -> None:
-    """Cut the last line where a killed process left it torn; everything before it is kept, never more than one line."""
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    with open(path, "r+b") as file:
-        start, line = last_line(file)
-        try:
-            if line.endswith(b"\n"):
-                Record.from_json(line.decode("ascii"))
-                return
-        except ValueError:
-            pass
-        file.truncate(start)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _header_for(folder: Path, wanted: Mapping[str, Any]) -> RunHeader:

@@ -33,14 +33,29 @@ def run(
             metavar="PATH", help="TOML file with the same keys; options given here win.", rich_help_panel="Files"
         ),
     ] = None,
+    repeat: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Run folder or run.json to repeat; options given here win.",
+            rich_help_panel="Files",
+        ),
+    ] = None,
 ) -> None:
     """Generate completions, execute them, score them; print the table and write a run folder.
 
     The same command continues a run that was interrupted, and prints the table again when it is complete.
     """
+    from mtp_eval.harness.evaluation.repeat import folder_of, options_of_run
     from mtp_eval.harness.evaluation.run import run as run_all
     from mtp_eval.harness.progress import say
+    from mtp_eval.results.header import differences, read_header
 
-    result = run_all(config_class().given(given, config))
+    again = options_of_run(repeat) if repeat else {}
+    result = run_all(config_class().given(again | {k: v for k, v in given.items() if v is not None}, config))
+    if repeat:
+        for line in differences(read_header(folder_of(repeat)), read_header(result.folder)):
+            say(f"not as in {repeat}: {line}")
     say(result.remarks())
     print(result.table)

@@ -94,7 +94,14 @@ def score(config: ScoreConfig) -> ScoreResult:
     with config.open() as pool:
         header = run_header(
             config.result_relevant(),
-            models={label: {"spec": f"samples:{config.samples}", "form": file.form, "sha256": file.sha256}},
+            models={
+                label: {
+                    "spec": f"samples:{config.samples}",
+                    "form": file.form,
+                    "sha256": file.sha256,
+                    "n_completions": {task.name: len(file.samples)},
+                }
+            },
             tasks={task.name: task.facts()},
             isolation={"name": pool.isolation, "layers": dict(pool.layers)},
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.progress import say
 from mtp_eval.results.store import RunStore
 
 
@@ -19,7 +20,12 @@ def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:
         InputError: it cannot be written.
     """
     try:
-        return RunStore.open(folder, header)
+        store = RunStore.open(folder, header)
+        if store.n_set_aside:
+            say(
+                f"{store.n_set_aside:,} lines of {folder}'s journal were set aside (damaged, doubled or infrastructure errors)"
+            )
+        return store
     except OSError as error:
         raise InputError(f"the run folder {folder} cannot be written: {error}; give another --out") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,7 +114,7 @@ def request_seed(seed: int, protocol: str, problem_id: str, sample: int) -> int:
 
 
 def missing_shards(
-    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str], done: set[tuple[str, str, str, int]]
+    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str], done: Container[tuple[str, str, str, int]]
 ) -> list[Shard]:
     """The shards of which a record is missing, model by model."""
     shards = []

@@ -8,7 +8,6 @@ covered: scheduling, which is cron's or the CI's (docs/nightly.md).
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import time
@@ -19,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.nightly.config import NightlyConfig, newest, overrides
@@ -205,7 +206,7 @@ def baseline_run(config: NightlyConfig, night: Night, evaluation: Evaluation, ea
     if model is None and len(found.models) > 1:
         raise InputError(f"baseline {folder} has several models ({', '.join(found.models)}); name one as FOLDER::MODEL")
     label = model or found.models[0]
-    return renamed(replace(found, cells=found.cells_of(label)), f"{folder.name}/{label}")
+    return renamed(replace(found, cells=found.cells_of(label)), f"{found.name}/{label}")
 
 
 def renamed(run: Run, name: str) -> Run:
@@ -244,12 +245,11 @@ def only_one(out: Path) -> Iterator[None]:
         InputError: another process holds the folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None
-        yield
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from mtp_eval.results.errors import OptionError, RegressionFound
 from mtp_eval.results.files import without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
 from mtp_eval.results.tables.render import render
+from mtp_eval.results.tables.standard import unfinished
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,14 @@ class Compared:
             OptionError: an unknown format.
         """
         if style == "json":
-            return json.dumps(without_nan([as_json(c) for c in self.comparisons]), indent=2) + "\n"
+            notes = unfinished(self.runs)
+            rows = [{**as_json(c), "unfinished": notes} for c in self.comparisons]
+            return json.dumps(without_nan(rows), indent=2) + "\n"
         table = render(comparison_table(self.comparisons, self.runs, alpha), style)
         if style != "markdown":
             return table
-        said = "\n".join(f"- {sentence(c, alpha)}" for c in self.comparisons)
+        lines = [*unfinished(self.runs), *(sentence(c, alpha) for c in self.comparisons)]
+        said = "\n".join(f"- {line}" for line in lines)
         changed = "\n".join(filter(None, (flips_text(c, flips) for c in self.comparisons)))
         return f"{said}\n\n{table}\n{changed}\n"
 

@@ -10,7 +10,7 @@ import numpy as np
 from mtp_eval.results.compare.comparison import Comparison, Flip
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import percent, provenance
+from mtp_eval.results.tables.standard import percent, provenance, unfinished
 
 
 def sentence(c: Comparison, alpha: float = 0.05) -> str:
@@ -63,7 +63,7 @@ def comparison_table(comparisons: Sequence[Comparison], runs: Sequence[ScoredRun
                 text_entry(c.test),
             )
         )
-    notes = list(dict.fromkeys(f"{c.where}: {note}." for c in comparisons for note in c.notes))
+    notes = [*unfinished(runs), *dict.fromkeys(f"{c.where}: {note}." for c in comparisons for note in c.notes)]
     notes.append(
         f"Bold: significant at {alpha:g} after Holm's correction over {len(comparisons)} comparison"
         f"{'s' if len(comparisons) != 1 else ''}; differences are paired by problem, candidate minus baseline."

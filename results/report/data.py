@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mtp_eval.results.frame import readable
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import natural_key
 from mtp_eval.sandbox.outcome import Verdict
@@ -101,14 +102,14 @@ def problem_facts(records: Iterable[Record]) -> list[ProblemFacts]:
         verdicts = Counter(record.verdict for record in of_problem)
         facts.append(
             ProblemFacts(
-                task,
-                name,
-                len(of_problem),
-                verdicts[Verdict.PASSED],
-                max(seconds),
-                sum(seconds) / len(seconds),
-                verdicts[Verdict.TIMEOUT],
-                _signs(of_problem, verdicts),
+                task=task,
+                problem_id=name,
+                n=len(of_problem),
+                passed=verdicts[Verdict.PASSED],
+                slowest_seconds=max(seconds),
+                mean_seconds=sum(seconds) / len(seconds),
+                timeouts=verdicts[Verdict.TIMEOUT],
+                signs=_signs(of_problem, verdicts),
             )
         )
     return facts
@@ -139,9 +140,9 @@ def _signs(records: Sequence[Record], verdicts: Mapping[Verdict, int]) -> tuple[
 def _texts(record: Record) -> dict[str, Any]:
     completion, outcome = record.completion, record.outcome
     return {
-        "completion": _clean(completion.text),
-        "program": _clean(record.program),
-        "error": _clean(outcome.error),
+        "completion": readable(completion.text),
+        "program": readable(record.program),
+        "error": readable(outcome.error),
         "tokens": completion.n_tokens,
         "forwards": completion.n_forwards,
         "stop": completion.stop_reason,
@@ -153,11 +154,6 @@ def _texts(record: Record) -> dict[str, Any]:
         "same_interpreter": outcome.same_interpreter,
         "sha": record.prompt_sha256[:12],
     }
-
-
-def _clean(text: str) -> str:
-    """Lone surrogates as escapes: JSON could carry them, a page could not show them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _capped(rows: list[Record], most: int) -> tuple[list[Record], int]:

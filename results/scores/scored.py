@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 from mtp_eval.results.header import RunHeader, TaskFacts
+from mtp_eval.results.journal import faults_sentence
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import Cell, count_cells
+from mtp_eval.results.scores.cells import Cell, count_cells, read_cells
+from mtp_eval.results.store import RunStore
 
 SomeRun = TypeVar("SomeRun", bound="ScoredRun")
 
@@ -23,6 +25,16 @@ class ScoredRun:
 
     header: RunHeader
     cells: tuple[Cell, ...]
+    damage: str = ""
+    """A sentence on the lines of the journal that are not counted, or empty."""
+    name: str = ""
+    """What the run is called where there are several: its folder's name, with as much before it as tells it apart."""
+
+    @classmethod
+    def of(cls, store: RunStore) -> Self:
+        """The run in a store, as far as it has been written."""
+        cells = read_cells(store)  # which finds the faults
+        return cls(store.header, cells, faults_sentence(store.faults), store.folder.resolve().name)
 
     @classmethod
     def of_records(cls, header: RunHeader, records: Iterable[Record]) -> Self:
@@ -53,21 +65,17 @@ class ScoredRun:
         return tuple(cell for cell in self.cells if cell.model == model)
 
     def missing(self) -> dict[tuple[str, str], int]:
-        """By (model, task), how many completions the run asked for and does not have; only what is known is checked."""
-        n_samples = self.header.n_samples
-        if n_samples is None:
-            return {}
-        each = n_samples * max(1, len(self.header.temperatures))
+        """By (model, task), how many completions the run asked for and does not have; at least so many."""
         there: Counter[tuple[str, str]] = Counter()
         for cell in self.cells:
             there[cell.model, cell.task] += cell.n_completions
-        wanted = {(m, t): self.task(t).n_problems * each for m in self.header.models for t in self.header.tasks}
+        wanted = {(m, t): self.header.n_completions(m, t) for m in self.header.models for t in self.header.tasks}
         return {place: n - there[place] for place, n in wanted.items() if there[place] < n}
 
     @property
     def is_complete(self) -> bool:
-        """Whether every completion that the run asked for is there."""
-        return not self.missing()
+        """Whether every completion that the run asked for is there, and no line of its journal is damaged."""
+        return not self.missing() and not self.damage
 
     def relabelled(self, labels: Mapping[str, str]) -> Self:
         """The run with models renamed, in the header as in the cells; labels that are not named stay."""
@@ -80,10 +88,8 @@ def cells_of(runs: Sequence[ScoredRun]) -> Iterator[tuple[RunHeader, Cell]]:
     return ((run.header, cell) for run in runs for cell in run.cells)
 
 
-def with_distinct_labels(names: Sequence[str], runs: Sequence[SomeRun]) -> list[SomeRun]:
+def with_distinct_labels(runs: Sequence[SomeRun]) -> list[SomeRun]:
     """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
     seen = Counter(cell.name for _, cell in cells_of(runs))
     ambiguous = {name[0] for name, count in seen.items() if count > 1}
-    return [
-        run.relabelled({label: f"{name}/{label}" for label in ambiguous}) for name, run in zip(names, runs, strict=True)
-    ]
+    return [run.relabelled({label: f"{run.name}/{label}" for label in ambiguous}) for run in runs]

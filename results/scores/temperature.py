@@ -81,15 +81,15 @@ def read_temperatures(cells: Sequence[Cell], k: int, fixed: float | None = None,
     near = int(np.argmin([abs(heat - wanted) for heat in heats]))
     values, share = cross_validated(values_TP)
     return Reading(
-        cells[0].model,
-        cells[0].task,
-        cells[0].group,
-        k,
-        values_TP.shape[1],
-        dict(zip(heats, means.tolist(), strict=True)),
-        _read(values_TP[best], {heats[best]: 1.0}, level),
-        _read(values_TP[near], {heats[near]: 1.0}, level),
-        _read(values, {heat: part for heat, part in zip(heats, share, strict=True) if part}, level),
+        model=cells[0].model,
+        task=cells[0].task,
+        group=cells[0].group,
+        k=k,
+        n_problems=values_TP.shape[1],
+        by_temperature=dict(zip(heats, means.tolist(), strict=True)),
+        oracle=_read(values_TP[best], {heats[best]: 1.0}, level),
+        fixed=_read(values_TP[near], {heats[near]: 1.0}, level),
+        cross_validated=_read(values, {heat: part for heat, part in zip(heats, share, strict=True) if part}, level),
     )
 
 

@@ -108,25 +108,33 @@ def _speed_up(cell: Cell) -> Entry:
     return Entry(f"{rate:.2f} ({n_completions})", values=(rate, n_completions))
 
 
-def warnings(runs: Sequence[ScoredRun]) -> list[str]:
-    """What a reader must know before believing the numbers, loudest first."""
+def unfinished(runs: Sequence[ScoredRun]) -> list[str]:
+    """What is missing of the runs, and which of their lines are not counted."""
     notes = []
     for run in runs:
-        for (model, task), count in run.missing().items():
+        if run.damage:
+            notes.append(f"DAMAGED: {run.damage}. The command that made the run makes them again.")
+        notes += [
+            f"INCOMPLETE: {model} on {task} lacks {count:,} completions; the same command continues the run."
+            for (model, task), count in run.missing().items()
+        ]
+    return list(dict.fromkeys(notes))
+
+
+def warnings(runs: Sequence[ScoredRun]) -> list[str]:
+    """What a reader must know before believing the numbers, loudest first."""
+    notes = unfinished(runs)
+    for _, cell in cells_of(runs):
+        if cell.n_broken:
             notes.append(
-                f"INCOMPLETE: {model} on {task} lacks {count:,} completions; the same command continues the run."
+                f"INFRASTRUCTURE ERRORS: {cell.n_broken:,} of {cell.n_completions:,} completions of {cell.model} on "
+                f"{cell.where} could not be judged; they are left out, not counted as wrong."
             )
-        for cell in run.cells:
-            if cell.n_broken:
-                notes.append(
-                    f"INFRASTRUCTURE ERRORS: {cell.n_broken:,} of {cell.n_completions:,} completions of {cell.model} on "
-                    f"{cell.where} could not be judged; they are left out, not counted as wrong."
-                )
-            if cell.same_interpreter:
-                notes.append(
-                    f"{cell.same_interpreter:,} of {cell.n_completions:,} completions of {cell.model} on "
-                    f"{cell.where} were judged in the program's own interpreter, where a pass can be forged."
-                )
+        if cell.same_interpreter:
+            notes.append(
+                f"{cell.same_interpreter:,} of {cell.n_completions:,} completions of {cell.model} on "
+                f"{cell.where} were judged in the program's own interpreter, where a pass can be forged."
+            )
     return notes
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mtp_eval.results.errors import OptionError, RunError
 from mtp_eval.results.finish import finish
+from mtp_eval.results.frame import load_completions, load_scores
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.run import read_run, read_runs, wanted_ks
@@ -69,6 +70,23 @@ def test_new_labels_reach_cells_header_table_and_records(make_run: MakeRun) -> N
 def test_runs_of_one_label_are_told_apart(make_run: MakeRun) -> None:
     runs = read_runs([make_run("a", HALF), make_run("b", HALF)])
     assert [run.models for run in runs] == [("a/n1", "a/n4"), ("b/n1", "b/n4")]
+
+
+def test_runs_of_one_folder_name_are_told_apart_by_the_path_before_it(write_run: MakeRun, tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / night / "mbpp", HALF) for night in ("monday", "tuesday")]
+    assert [run.name for run in read_runs(folders)] == ["monday/mbpp", "tuesday/mbpp"]
+    assert set(load_scores(folders)["run"]) == set(load_completions(folders)["run"]) == {"monday/mbpp", "tuesday/mbpp"}
+    with pytest.raises(OptionError, match="given twice"):
+        read_runs([folders[0], folders[0] / ".." / "mbpp"])
+
+
+def test_texts_with_lone_surrogates_fit_into_a_frame(
+    tmp_path: Path, new_header: Callable[..., dict[str, Any]], new_record: NewRecord
+) -> None:
+    with RunStore.open(tmp_path / "run", new_header(["m"], {"toy": {"n_problems": 1}})) as store:
+        store.append([new_record("m", "toy", "toy/\udc80", 0, completion="x\udc80", error="\udc80")])
+    frame = load_completions(tmp_path / "run", texts=True)
+    assert frame["completion"].iloc[0] == "x\\udc80"
 
 
 def test_what_finish_returns_is_what_is_read(make_run: MakeRun, new_record: NewRecord) -> None:

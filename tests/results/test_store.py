@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import pytest
 
 from mtp_eval.results.errors import RunError, RunLocked, RunMismatch
 from mtp_eval.results.finish import finish
+from mtp_eval.results.frame import load_scores
+from mtp_eval.results.journal import Keys, line_of
 from mtp_eval.results.record import Record
+from mtp_eval.results.run import read_run
 from mtp_eval.results.store import RunStore
 
 NewHeader = Callable[..., dict[str, Any]]
@@ -66,15 +70,122 @@ def test_zeros_after_a_power_cut_are_cut(tmp_path: Path, new_header: NewHeader, 
         assert list(store.records()) == records
 
 
-def test_damage_in_the_middle_names_the_line(tmp_path: Path, new_header: NewHeader, new_record: NewRecord) -> None:
-    header = new_header(["a"], {"toy": {"n_problems": 4}}, 3)
+def lines_of(folder: Path) -> list[bytes]:
+    return (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def damaged(lines: list[bytes]) -> list[tuple[str, list[bytes]]]:
+    """The same journal with something wrong in it: the fault's words, and the lines."""
+    flipped = lines[2].replace(b'"verdict": "failed"', b'"verdict": "passed"')
+    assert flipped != lines[2]
+    other = lines[4].replace(b'"sample": 1', b'"sample": 0')
+    assert other != lines[4]
+    return [
+        ("line 3 does not match its checksum", [*lines[:2], flipped, *lines[3:]]),
+        ("line 5 does not match its checksum", [*lines[:4], other, *lines[5:]]),
+        ("line 2 is not a record", [lines[0], b'{"model": "a"}\n', *lines[2:]]),
+        ("line 2 is not a record", [lines[0], b"\0" * 300 + b"\n", *lines[2:]]),
+        ("line 2 is not a record", [lines[0], b"[" * 100_000 + b"\n", *lines[2:]]),
+        ("line 2 is not a record", [lines[0], b'{"model": "a", "sample": ' + b"9" * 5000 + b"}\n", *lines[2:]]),
+        ("line 2 is not a record", [lines[0], b"\xff\xfe\n", *lines[2:]]),
+        ("line 13 is a second record of toy/0 sample 2", [*lines, lines[2]]),
+    ]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_line_that_cannot_be_believed_is_named_left_out_and_made_again(
+    tmp_path: Path, new_header: NewHeader, new_record: NewRecord, number: int
+) -> None:
+    header, records = new_header(["a"], {"toy": {"n_problems": 4}}, 3), some_records(new_record)
     with RunStore.open(tmp_path / "run", header) as store:
+        store.append(records)
+        whole = finish(store, [1], {})
+    said, lines = damaged(lines_of(tmp_path / "run"))[number]
+    (tmp_path / "run" / "records.jsonl").write_bytes(b"".join(lines))
+    read = read_run(tmp_path / "run")
+    assert said in read.damage
+    assert said in str(read.table())
+    assert not read.is_complete
+    assert list(load_scores(tmp_path / "run")["run_complete"]) == [False]
+    assert {record.key for record in read.records()} <= {record.key for record in records}
+    with RunStore.open(tmp_path / "run", header) as store:
+        assert store.n_set_aside >= 1
+        done = store.keys()
+        store.append([record for record in records if record.key not in done])
+        assert finish(store, [1], {}).cells[0].c.tolist() == whole.cells[0].c.tolist()
+    assert not read_run(tmp_path / "run").damage
+    assert read_run(tmp_path / "run").is_complete
+    assert len(lines_of(tmp_path / "run")) == len(records)
+    assert (tmp_path / "run" / "records.set_aside.jsonl").stat().st_size > 0
+
+
+def test_two_lines_of_one_key_that_differ_are_both_made_again(
+    tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
+    header, records = new_header(["a"], {"toy": {"n_problems": 4}}, 3), some_records(new_record)
+    with RunStore.open(tmp_path / "run", header) as store:
+        store.append(records)
+    with open(tmp_path / "run" / "records.jsonl", "ab") as file:
+        file.write(line_of(new_record("a", "toy", "toy/0", 2, "passed")))
+    with RunStore.open(tmp_path / "run", header) as store:
+        assert {record.key for record in records} - set(store.keys()) == {("a", "toy", "toy/0", 2)}
+
+
+def test_programs_that_the_sandbox_broke_on_are_judged_again(
+    tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
+    header = new_header(["a"], {"toy": {"n_problems": 1}}, 2)
+    with RunStore.open(tmp_path / "run", header) as store:
+        store.append([new_record("a", "toy", "toy/0", s, v) for s, v in enumerate(("passed", "infrastructure_error"))])
+    with RunStore.open(tmp_path / "run", header) as store:
+        assert set(store.keys()) == {("a", "toy", "toy/0", 0)}
+
+
+def test_lines_without_a_checksum_are_read(tmp_path: Path, new_header: NewHeader, new_record: NewRecord) -> None:
+    header, records = new_header(["a"], {"toy": {"n_problems": 4}}, 3), some_records(new_record)
+    RunStore.open(tmp_path / "run", header).close()
+    (tmp_path / "run" / "records.jsonl").write_text("".join(record.to_json() + "\n" for record in records))
+    with RunStore.open(tmp_path / "run", header) as store:
+        assert list(store.records()) == records
+        assert store.n_set_aside == 0
+
+
+def test_more_k_than_a_run_was_made_for_is_computed(
+    tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
+    tasks = {"toy": {"n_problems": 4}}
+    with RunStore.open(tmp_path / "run", new_header(["a"], tasks, 3, k=[1])) as store:
         store.append(some_records(new_record))
-    journal = tmp_path / "run" / "records.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([lines[0], b'{"model": "a"}\n', *lines[1:]]))
-    with pytest.raises(ValueError, match="line 2 is not a record"):
-        list(RunStore.read(tmp_path / "run").records())
+        finish(store, [1], {})
+    with RunStore.open(tmp_path / "run", new_header(["a"], tasks, 3, k=[1, 3])) as store:
+        assert len(store.keys()) == 12
+        assert "pass@3" in str(finish(store, [1, 3], {}).table([1, 3]))
+
+
+def test_a_scored_file_says_how_many_of_its_samples_are_missing(
+    tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
+    header = new_header(["s.jsonl"], {"toy": {"n_problems": 4}})
+    del header["config"]["n_samples"]
+    given = {"stop_reason": "given"}
+    for facts, lacks in ((({"n_completions": {"toy": 6}}), 3), ({}, 1)):  # older versions did not say
+        header["models"]["s.jsonl"] = facts
+        folder = tmp_path / f"lacks{lacks}"
+        with RunStore.open(folder, header) as store:
+            store.append([new_record("s.jsonl", "toy", f"toy/{p}", 0, **given) for p in range(3)])
+        assert f"INCOMPLETE: s.jsonl on toy lacks {lacks} completions" in str(read_run(folder).table())
+        assert list(load_scores(folder)["missing"]) == [lacks]
+
+
+def test_keys_take_a_few_bytes_each() -> None:
+    tracemalloc.start()
+    keys = Keys(("model", "task", f"HumanEval/{p}", s) for p in range(164) for s in range(200))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(keys) == 164 * 200
+    assert used < 40 * len(keys)
+    assert ("model", "task", "HumanEval/3", 199) in keys
+    assert ("model", "task", "HumanEval/3", 200) not in keys
 
 
 def test_killed_between_appends_and_resumed_gives_the_same_metrics(

@@ -130,7 +130,7 @@ def test_unknown_format_lists_the_known(folder: Path) -> None:
 
 def test_models_of_one_name_in_two_runs_are_told_apart(make_run: MakeRun) -> None:
     stores = [RunStore.read(make_run(name, {"m": {"toy/1": [True]}, name: {"toy/1": [True]}})) for name in ("x", "y")]
-    runs = with_distinct_labels(["x", "y"], [Run.of(store) for store in stores])
+    runs = with_distinct_labels([Run.of(store) for store in stores])
     assert [cell.model for run in runs for cell in run.cells] == ["x/m", "x", "y/m", "y"]
 
 
