@@ -42,6 +42,20 @@ class Config(BaseModel):
 
 
 ConfigClass = TypeVar("ConfigClass", bound=BaseModel)
+Given = TypeVar("Given", bound=Config)
+
+
+def given_config(cls: type[Given], config: Given | None, options: Mapping[str, Any]) -> Given:
+    """The config of a Python call: an object of the class, or its fields as keywords.
+
+    Raises:
+        InputError: both, or wrong values.
+    """
+    if config is None:
+        return cls.given(options)
+    if options:
+        raise InputError(f"give a {cls.__name__} or its fields, not both; got also {', '.join(options)}")
+    return config
 
 
 def checked(
@@ -118,6 +132,12 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("there is no such folder")
+    return path
+
+
 def _limit(value: Any) -> Any:
     """A whole number stays one, whichever way it was written."""
     try:
@@ -143,5 +163,7 @@ Temperatures = Annotated[
     tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], ...], BeforeValidator(split_commas)
 ]
 """Numbers of 0 and more."""
+Folder = Annotated[Path, AfterValidator(_existing_folder)]
+"""A folder that is there."""
 Limit = Annotated[int | float, BeforeValidator(_limit), AfterValidator(_share_or_count)]
 """So many items, or a share of them."""

@@ -69,8 +69,10 @@ class Run(ScoredRun):
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what was unusual in this run."""
-        return tuple(notes(self.records()))
+        """Sentences on what was unusual in this run, and on what `--verify-decoding` found."""
+        verified = RunStore.read(self.folder).sidecar("verification").read(default=[])
+        said = (f"{one['model']} on {one['task']}: {text}" for one in verified for text in one.get("summary", ()))
+        return (*notes(self.records()), *said)
 
     @property
     def timing(self) -> tuple[Mapping[str, Any], ...]:

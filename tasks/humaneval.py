@@ -131,6 +131,8 @@ def load_problem_file(path: Path) -> Loaded:
     if not path.is_file():
         raise DataError(f"there is no problem file {path}")
     loaded = read_checked(path)
+    if not loaded.rows:
+        raise DataError(f"the problem file {path} is empty")
     for number, row in enumerate(loaded.rows, start=1):
         absent = [name for name in ("task_id", "prompt", "entry_point", "test") if not isinstance(row.get(name), str)]
         if absent:

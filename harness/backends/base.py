@@ -79,6 +79,14 @@ class Backend(ABC):
     def facts(self) -> Mapping[str, Any]:
         """JSON-serialisable facts for run.json: at least `spec` and `sha256` (of the weights, or None where unknown)."""
 
+    def check(self, settings: DecodingSettings) -> None:
+        """Refuse settings that this backend cannot follow; called with a run's settings before any work starts.
+
+        Raises:
+            InputError: such settings; by default all are followed.
+        """
+        return
+
     @abstractmethod
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, in any order, each as soon as it is finished.
@@ -86,9 +94,6 @@ class Backend(ABC):
         A text ends before its stop string. The result for a request may depend on the other requests of this call through
         floating-point rounding only; the run loop makes each call's list a pure function of the run's config, so that a
         resumed run repeats it exactly.
-
-        Raises:
-            InputError: settings that this backend cannot follow.
         """
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:

@@ -79,10 +79,14 @@ class HuggingFaceBackend(Backend):
             "dtype": str(weight.dtype).removeprefix("torch."),
         }
 
-    def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
-        """Complete every request once, batch by batch."""
+    def check(self, settings: DecodingSettings) -> None:
+        """Refuse drafts: there is one head."""
         if settings.decode == "self-speculative":
             raise InputError(f"{self.name} predicts one token: use --decode auto or autoregressive")
+
+    def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
+        """Complete every request once, batch by batch."""
+        self.check(settings)
         sampler = Sampler.of(settings)
         jobs, cuts = [], []
         for index, request in enumerate(requests):

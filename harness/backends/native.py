@@ -99,6 +99,17 @@ class NativeBackend(Backend):
         """What "auto" measured so far, with the expected speed-up over plain decoding; JSON-serialisable."""
         return {"plans": [plan.as_dict() for plan in self.plans.values()]}
 
+    def check(self, settings: DecodingSettings) -> None:
+        """Refuse more heads than the model has."""
+        n, asked = self.config.n_future, settings.draft_heads
+        if settings.decode == "self-speculative" and asked is None and n == 1:
+            raise InputError(f"{self.name} predicts one token and cannot draft: use --decode auto or autoregressive")
+        if settings.decode != "autoregressive" and asked is not None and not 1 <= asked <= n:
+            raise InputError(
+                f"draft_heads={asked}, but {self.name} predicts {n} tokens: "
+                f"give 1 (plain decoding) to {n}, or leave it out"
+            )
+
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, each as soon as it is finished."""
         settings = self.choose_decoding(requests, settings)
@@ -120,11 +131,7 @@ class NativeBackend(Backend):
             return replace(settings, draft_heads=1)
         n = self.config.n_future
         if settings.draft_heads is not None:
-            if not 1 <= settings.draft_heads <= n:
-                raise InputError(
-                    f"draft_heads={settings.draft_heads}, but {self.name} predicts {n} tokens: "
-                    f"give 1 (plain decoding) to {n}, or leave it out"
-                )
+            self.check(settings)
             return replace(settings, decode="self-speculative")
         heads = n if settings.decode == "self-speculative" or n == 1 else self._planned_heads(requests, settings)
         return replace(settings, decode="self-speculative", draft_heads=heads)

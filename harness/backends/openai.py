@@ -55,6 +55,13 @@ class OpenAIBackend(Backend):
         """The server and the model's name there; its weights have no hash that we could know."""
         return {"spec": f"openai:{self.url}#{self.name}", "sha256": None}
 
+    def check(self, settings: DecodingSettings) -> None:
+        """Refuse what the protocol does not have."""
+        if settings.top_k:
+            raise InputError("--top-k is not part of the OpenAI protocol: leave it out for openai: models")
+        if settings.decode == "self-speculative":
+            raise InputError("--decode self-speculative is the server's own business for openai: models: leave it out")
+
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request, `batch_size` at a time.
 
@@ -62,10 +69,7 @@ class OpenAIBackend(Backend):
             InputError: settings that the protocol does not have.
             MtpEvalError: the server cannot be reached or refuses; what came before is kept.
         """
-        if settings.top_k:
-            raise InputError("--top-k is not part of the OpenAI protocol: leave it out for openai: models")
-        if settings.decode == "self-speculative":
-            raise InputError("--decode self-speculative is the server's own business for openai: models: leave it out")
+        self.check(settings)
         with ThreadPoolExecutor(settings.batch_size) as threads:
             waiting = [threads.submit(self._complete, request, settings) for request in requests]
             try:

@@ -91,6 +91,12 @@ def read_rows(path: Path, problems: Sequence[Problem] = ()) -> tuple[str, list[R
         raise InputError(f"there is no samples file {path}")
     if not rows:
         raise InputError(f"{path} holds no sample")
+    wholes = [whole for _, _, whole, _ in rows]
+    if len(set(wholes)) > 1:
+        raise InputError(
+            f"{path} mixes completions, which continue the prompt, with solutions, which are whole programs "
+            f"(sample {wholes.index(not wholes[0]) + 1} is the first that differs): give a file of each kind"
+        )
     return form, rows, digest
 
 

@@ -65,6 +65,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="X",
+            min=0.0,
+            max=1.0,
             help="--power: correlation of two models' chances per problem.",
             show_default="0.8",
             rich_help_panel="Before a run",

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.progress import say
 
 if TYPE_CHECKING:
+    from mtp_eval.results.run import Run
     from mtp_eval.results.scores.cells import Cell
 
 PRESETS = ("listops-n1", "listops-n4")
@@ -44,44 +45,46 @@ def demo(
     say(f"    {check_sandbox()}")
     say(f"2/4 training {' and '.join(PRESETS)} side by side (the same number of parameters)")
     checkpoints = train_presets(out, seed)
-    folders = evaluate_both(out, checkpoints, seed)
-    print_comparison(folders, seed)
+    print_comparison(evaluate_both(out, checkpoints, seed), seed)
 
 
-def evaluate_both(folder: Path, checkpoints: tuple[str, ...], seed: int) -> list[Path]:
+def evaluate_both(folder: Path, checkpoints: tuple[str, ...], seed: int) -> list[Run]:
     """Evaluate on listops and HumanEval; what an earlier demo in the same folder finished is not done again."""
-    from mtp_eval.harness.evaluation.config import RunConfig
-    from mtp_eval.harness.evaluation.run import run
-
     say(f"3/4 listops: {N_SAMPLES} samples per problem at temperature {TEMPERATURE}, in and out of domain")
-    listops = RunConfig(
+    listops = evaluated(
         model=checkpoints,
-        task=("listops",),
+        task="listops",
         n_samples=N_SAMPLES,
         k=KS,
-        temperature=(TEMPERATURE,),
+        temperature=TEMPERATURE,
         seed=seed,
         out=folder / f"listops-seed{seed}",
     )
-    say(f"    {run(listops).timing}")
     say(f"4/4 HumanEval: greedy, {HUMANEVAL_TOKENS} new tokens")
-    humaneval = RunConfig(
+    humaneval = evaluated(
         model=checkpoints,
-        task=("humaneval",),
+        task="humaneval",
         max_new_tokens=HUMANEVAL_TOKENS,
         seed=seed,
         out=folder / f"humaneval-seed{seed}",
     )
-    say(f"    {run(humaneval).timing}")
-    return [config.out for config in (listops, humaneval) if config.out]
+    return [listops, humaneval]
 
 
-def print_comparison(folders: Sequence[Path], seed: int) -> None:
+def evaluated(**options: Any) -> Run:
+    """A run, having said where its time went."""
+    from mtp_eval.harness.evaluation.run import run
+    from mtp_eval.harness.evaluation.timing import Timing
+
+    done = run(**options)
+    say(f"    {Timing.of(done.timing[-1])}")
+    return done
+
+
+def print_comparison(runs: Sequence[Run], seed: int) -> None:
     """One table of both runs, and what it means."""
-    from mtp_eval.results.run import read_run
     from mtp_eval.results.tables.standard import results_table
 
-    runs = [read_run(folder) for folder in folders]
     print(results_table(runs, KS))
     print(meaning([cell for run in runs for cell in run.cells], seed))
 

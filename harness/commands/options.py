@@ -29,7 +29,13 @@ Given = dict[str, Any]
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(metavar="PATH", help="Folder of benchmark files.", show_default="$MTP_EVAL_DATA"),
+    typer.Option(
+        metavar="PATH",
+        help="Folder of benchmark files.",
+        show_default="$MTP_EVAL_DATA",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 """`--data-dir` of the commands that have no config class."""
 

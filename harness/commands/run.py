@@ -47,15 +47,17 @@ def run(
 
     The same command continues a run that was interrupted, and prints the table again when it is complete.
     """
+    from mtp_eval.harness.evaluation.evaluate import remarks
     from mtp_eval.harness.evaluation.repeat import folder_of, options_of_run
     from mtp_eval.harness.evaluation.run import run as run_all
     from mtp_eval.harness.progress import say
     from mtp_eval.results.header import differences, read_header
 
     again = options_of_run(repeat) if repeat else {}
-    result = run_all(config_class().given(again | {k: v for k, v in given.items() if v is not None}, config))
+    settings = config_class().given(again | given, config)
+    result = run_all(settings)
     if repeat:
         for line in differences(read_header(folder_of(repeat)), read_header(result.folder)):
             say(f"not as in {repeat}: {line}")
-    say(result.remarks())
-    print(result.table)
+    say(remarks(result))
+    print(result.table(settings.k))

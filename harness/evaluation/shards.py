@@ -9,49 +9,13 @@ import hashlib
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from mtp_eval.harness.evaluation.config import RunConfig
-from mtp_eval.tasks.problem import Problem, Request, Task
+from mtp_eval.harness.evaluation.plan import LoadedTask
+from mtp_eval.tasks.problem import Problem, Request
 from mtp_eval.tasks.registry import load_task
 
 DEFAULT_MAX_NEW_TOKENS = 512
-
-
-@dataclass(frozen=True)
-class LoadedTask:
-    """A task under the name that records carry, with the problems of this run."""
-
-    name: str
-    task: Task
-    problems: tuple[Problem, ...]
-
-    def problem(self, problem_id: str) -> Problem:
-        """The problem of this id."""
-        return self._by_id[problem_id]
-
-    @cached_property
-    def _by_id(self) -> dict[str, Problem]:
-        return {problem.problem_id: problem for problem in self.problems}
-
-    def facts(self) -> dict[str, Any]:
-        """The task's entry in run.json."""
-        return {
-            "protocol": self.task.protocol,
-            "data_sha256": self.task.data_sha256,
-            "n_problems": len(self.problems),
-            "report_by": self.task.report_by,
-            "kind": kind_of(self.task),
-        }
-
-
-def kind_of(task: Task) -> str:
-    """How readers of a run folder count the task's records: samples of "exact_match" vote."""
-    if task.needs == "likelihood":
-        return "likelihood"
-    return "exact_match" if task.votes else "execution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +94,3 @@ def missing_shards(
                     if missing:
                         shards.append(Shard(label, task, temperature, part, missing))
     return shards
-
-
-def default_folder(labels: Sequence[str], tasks: Sequence[LoadedTask], config_sha256: str) -> Path:
-    """A folder named after what is run, the same for the same config, so that repeating a command continues it."""
-    name = "+".join([*labels, *(task.name for task in tasks)]).replace("/", "_").replace(":", "_")
-    return Path("runs") / f"{name[:80]}-{config_sha256[:8]}"

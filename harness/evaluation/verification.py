@@ -12,24 +12,27 @@ from typing import Any
 from mtp_eval.harness.backends.base import Backend
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution
-from mtp_eval.harness.evaluation.shards import LoadedTask, requests_of
+from mtp_eval.harness.evaluation.plan import LoadedTask
+from mtp_eval.harness.evaluation.shards import requests_of
 from mtp_eval.results.store import RunStore
 
 
 def verify_decoding(
     config: RunConfig, backends: Mapping[str, Backend], tasks: Sequence[LoadedTask], store: RunStore
-) -> list[str]:
-    """Compare the first N completions of every model and task; returns one sentence each, and writes the details."""
+) -> None:
+    """Compare the first N completions of every model and task; what was found is in the run's notes from then on."""
     if not config.verify_decoding:
-        return []
+        return
     temperature, resolution = config.temperature[0], Resolution(store)
-    sentences, details = [], list[dict[str, Any]]()
+    details: list[dict[str, Any]] = []
     by_name = {task.name: task for task in tasks}
     records = sorted(store.records(), key=lambda record: record.key)
     for (model, task_name), group in groupby(records, key=lambda record: (record.model, record.task)):
         backend = backends[model]
+        entry: dict[str, Any] = {"model": model, "task": task_name, "temperature": temperature}
+        details.append(entry)
         if by_name[task_name].task.needs == "likelihood":
-            sentences.append(f"{model} on {task_name}: likelihoods are compared, nothing is decoded")
+            entry["summary"] = ["likelihoods are compared, nothing is decoded"]
             continue
         given = {(record.problem_id, record.sample): record.completion for record in group}
         requests = [
@@ -41,13 +44,11 @@ def verify_decoding(
         settings = resolution.made(model, task_name, config, temperature)
         found = backend.verify(requests, completions, settings)
         if found is None:
-            sentences.append(f"{model} on {task_name}: there is no plain decoder to compare with")
+            entry["summary"] = ["there is no plain decoder to compare with"]
             continue
-        sentences.append(f"{model} on {task_name}: {found.summary()}")
-        details.append({"model": model, "task": task_name, "temperature": temperature, **found.as_dict()})
+        entry |= {**found.as_dict(), "summary": [found.summary()]}
         speed_up = backend.speed_up(requests, settings)
         if speed_up is not None:
-            sentences.append(f"{model} on {task_name}: {speed_up.summary()}")
-            details[-1]["speed_up"] = speed_up.as_dict()
+            entry["summary"].append(speed_up.summary())
+            entry["speed_up"] = speed_up.as_dict()
     store.sidecar("verification").write(details)
-    return sentences

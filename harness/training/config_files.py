@@ -18,6 +18,8 @@ from mtp_eval.harness.training.presets import preset_values
 def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "config") -> TrainConfig:
     """A config from nested values and `--set section.key=value` overrides."""
     merged = _copy(values)
+    if {"steps", "tokens"} <= {override.partition("=")[0].strip() for override in overrides}:
+        raise InputError("--set gives both steps and tokens: a run has one budget, so give one of them")
     for override in overrides:
         key, found, text = override.partition("=")
         if not found:

@@ -20,6 +20,7 @@ from mtp_eval.harness.models.tokenizers import (
     trained_bpe,
     trained_words,
 )
+from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
@@ -33,6 +34,7 @@ from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 TASK = "task:"
 TRAINED: Mapping[str, Callable[[Iterable[str], int], Tokenizer]] = {"bpe": trained_bpe, "words": trained_words}
 """Tokenizers that are made from the sources, as data.tokenizer = "KIND:SIZE"."""
+CACHE_OPTION = "the cache (data.cache or MTP_EVAL_CACHE)"
 TOKENIZER_DOCUMENTS = 20_000
 """Documents that such a tokenizer is learnt from at most."""
 
@@ -79,6 +81,7 @@ def _corpus(config: TrainConfig, tokenizer: Tokenizer, folder: Path, *, share: f
         folder, reuse = cache_folder(config.data.cache) / "corpora" / _cache_key(config, fingerprint(tokenizer)), True
     if reuse and (folder / INDEX).is_file():
         return open_corpus(folder)
+    try_folder(folder, CACHE_OPTION)
     holdout = config.data.holdout
     return build_corpus(documents(config), tokenizer, folder, holdout=holdout, max_train_tokens=needed, source=source)
 
@@ -99,6 +102,8 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
     folder = cache_folder(config.data.cache) / "tokenizers" / _cache_key(config, name)
     if (folder / META_FILE).is_file() and not is_stream:
         return load_tokenizer(folder)
+    if not is_stream:
+        try_folder(folder, CACHE_OPTION)
     training = (d.prompt + d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
     tokenizer = TRAINED[kind](islice(training, TOKENIZER_DOCUMENTS), int(size))
     if not is_stream:

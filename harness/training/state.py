@@ -101,7 +101,9 @@ def last_step(out: Path) -> int:
 
 
 def check_free(out: Path, *, resume: bool) -> None:
-    """Refuse to start a new run over another one."""
+    """Refuse to start a new run over another one, and to continue where there is none."""
+    if resume and not step_folders(out):
+        raise InputError(f"--resume: {out} holds no training run; leave --resume out to start one")
     if not resume and ((out / MANIFEST).exists() or step_folders(out)):
         raise InputError(
             f"{out} holds a training run already: --resume continues it, another --out starts a new one, or remove the "

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.direct import completions_of
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
 from mtp_eval.harness.evaluation.references import judge_task_references
+from mtp_eval.harness.evaluation.run import choice_likelihoods
 from mtp_eval.tasks.problem import Request
 from mtp_eval.tasks.registry import load_task
 
@@ -44,10 +43,7 @@ def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path,
     (tmp_path / "piqa.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = load_task("piqa", data_dir=tmp_path)
     problems = {p.problem_id: p for p in task.problems()}
-    found = {
-        c.problem_id: json.loads(c.text)
-        for c in completions_of(task, problems, requests_for(task), backend, DecodingSettings())
-    }
+    found = {c.problem_id: json.loads(c.text) for c in choice_likelihoods(problems, requests_for(task), backend)}
     for problem in task.problems():
         for choice, nats in zip(problem.choices, found[problem.problem_id], strict=True):
             tokens = [256, *(problem.prompt + choice).encode()]
@@ -70,7 +66,7 @@ def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
     backend = SamplesBackend(tmp_path / "samples.jsonl")
     problems = {problem.problem_id: problem for problem in task.problems()}
     with pytest.raises(InputError, match="gives no likelihoods, by which this task compares choices"):
-        list(completions_of(task, problems, requests_for(task), backend, DecodingSettings()))
+        list(choice_likelihoods(problems, requests_for(task), backend))
 
 
 def test_exact_answers_are_judged_without_a_sandbox():

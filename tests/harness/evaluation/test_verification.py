@@ -39,7 +39,7 @@ def finished(checkpoint: str, out: Path, decode: Decode, verify: int) -> tuple[s
             out=out,
         )
     )
-    return result.table, result.notes
+    return str(result.table()), list(result.notes)
 
 
 @pytest.mark.slow

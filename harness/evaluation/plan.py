@@ -1,0 +1,83 @@
+"""What is evaluated: tasks with their problems, models with their facts, and the options that decide the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.provenance import run_header
+from mtp_eval.sandbox import Executor
+from mtp_eval.tasks.problem import Problem, Task
+
+RUNS = Path("runs")
+"""Where run folders go that were given no place."""
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A task under the name that records carry, with the problems of this run."""
+
+    name: str
+    task: Task
+    problems: tuple[Problem, ...]
+
+    def problem(self, problem_id: str) -> Problem:
+        """The problem of this id."""
+        return self._by_id[problem_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Problem]:
+        return {problem.problem_id: problem for problem in self.problems}
+
+    def facts(self) -> dict[str, Any]:
+        """The task's entry in run.json."""
+        return {
+            "protocol": self.task.protocol,
+            "data_sha256": self.task.data_sha256,
+            "n_problems": len(self.problems),
+            "report_by": self.task.report_by,
+            "kind": kind_of(self.task),
+        }
+
+
+def kind_of(task: Task) -> str:
+    """How readers of a run folder count the task's records: samples of "exact_match" vote."""
+    if task.needs == "likelihood":
+        return "likelihood"
+    return "exact_match" if task.votes else "execution"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: what is in its run.json, and where it is written.
+
+    Args:
+        tasks: with the problems that count.
+        models: facts of each model by the label that records carry.
+        options: those that decide the numbers; a folder is resumed only where they are the same.
+        ks: of pass@k.
+        out: the run's folder; None names it after what is run.
+    """
+
+    tasks: Sequence[LoadedTask]
+    models: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Any]
+    ks: tuple[int, ...]
+    out: Path | None = None
+
+    def header(self, executor: Executor) -> dict[str, Any]:
+        """The contents of run.json."""
+        return run_header(
+            self.options,
+            models=self.models,
+            tasks={task.name: task.facts() for task in self.tasks},
+            isolation={"name": executor.isolation, "layers": dict(executor.layers)},
+        )
+
+    def folder(self, header: Mapping[str, Any]) -> Path:
+        """`out`, or a folder named after what is run: the same for the same config, so that a repeated command continues it."""
+        name = "+".join([*self.models, *(task.name for task in self.tasks)]).replace("/", "_").replace(":", "_")
+        return self.out or RUNS / f"{name[:80]}-{str(header['config_sha256'])[:8]}"
