@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from made_runs import MakeRun
-from test_cli import all_commands
 
 from mtp_eval.harness import cli
 from mtp_eval.harness.models.checkpoint import save_checkpoint
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
+from tests.made_runs import MakeRun
+from tests.test_cli import all_commands
 
 COMMANDS = {
     "run": "run --model ckpt --task listops --limit 1 --max-new-tokens 2",
