@@ -60,7 +60,7 @@ def test_a_limit_that_is_neither_is_refused(limit: object) -> None:
 def test_a_typo_in_the_config_file_names_the_nearest_key(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("temprature = 0.8\n")
-    with pytest.raises(InputError, match="unknown key 'temprature'; did you mean temperature"):
+    with pytest.raises(InputError, match="unknown key 'temprature': did you mean temperature"):
         RunConfig.given(OPTIONS, file)
 
 
