@@ -89,7 +89,9 @@ def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:
     except OSError as error:
         raise InputError(f"the run folder {folder} cannot be written: {error}; give another --out") from error
     if store.n_set_aside:
-        say(f"{store.n_set_aside:,} lines of {folder}'s journal were set aside (damaged, doubled or infrastructure errors)")
+        say(
+            f"{store.n_set_aside:,} lines of {folder}'s journal were set aside (damaged, doubled or infrastructure errors)"
+        )
     return store
 
 
