@@ -27,7 +27,7 @@ from mtp_eval.harness.evaluation.timing import Clock, Timing
 from mtp_eval.harness.outputs import try_file, try_folder
 from mtp_eval.results.record import Record
 from mtp_eval.results.run import Run
-from mtp_eval.results.store import Key, RunStore
+from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 from mtp_eval.tasks.registry import load_task
@@ -126,7 +126,7 @@ class FileCandidates(Candidates):
             "n_completions": {self.task.name: len(self.file.samples)},
         }
 
-    def key(self, sample: Sample) -> Key:
+    def key(self, sample: Sample) -> tuple[str, str, str, int]:
         """The key of a sample's record."""
         return (self.label, self.task.name, sample.problem_id, sample.sample)
 
