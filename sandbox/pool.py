@@ -26,7 +26,7 @@ from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.dispatch import Dispatcher
 from mtp_eval.sandbox.trusted.jail import JailConfig
-from mtp_eval.sandbox.trusted.processes import Job
+from mtp_eval.sandbox.trusted.processes import Job, check_open_files
 
 ISOLATIONS = ("full", "process")
 MAX_WAITING_PER_WORKER = 64
@@ -68,6 +68,7 @@ class Pool(Executor):
             )
         if isolation not in ISOLATIONS:
             raise SandboxOptionError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
+        check_open_files(n_workers)
         self.isolation = isolation
         self._changed = threading.Condition()
         self._jobs: dict[bytes, Job] = {}

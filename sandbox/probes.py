@@ -78,9 +78,27 @@ def probe():
         "host files cannot be read",
         _TRY
         + """
+def look(place):
+    \"\"\"Read a file, or list a folder in which there is more than the way to this Python.\"\"\"
+    own = {path[len(place):].strip("/").split("/")[0] for path in sys.path if path.startswith(place + "/")}
+    if os.path.isdir(place) and set(os.listdir(place)) <= own and own: raise OSError("only Python")
+    os.close(os.open(place, os.O_RDONLY))
 def probe():
-    places = ["/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/self/environ", "/root/.ssh", "/home"]
-    return attempts(**{place: lambda place=place: os.stat(place) and os.open(place, os.O_RDONLY) for place in places})
+    places = ["/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/self/environ", "/root/.ssh", "/root", "/home", "/var/log"]
+    return attempts(**{place: lambda place=place: look(place) for place in places})
+""",
+    ),
+    Probe(
+        "change_files",
+        "the mode, owner and times of host files and devices cannot be changed",
+        _TRY
+        + """
+def probe():
+    places = [os.__file__, os.path.dirname(os.__file__), "/usr/lib", "/dev/null", "/dev/zero", "/dev/urandom"]
+    places = [place for place in places if os.path.exists(place)]
+    done = attempts(**{"chmod " + place: lambda place=place: os.chmod(place, 0o777) for place in places})
+    done += attempts(**{"utime " + place: lambda place=place: os.utime(place) for place in places})
+    return done + attempts(**{"chown " + place: lambda place=place: os.chown(place, -1, -1) for place in places})
 """,
     ),
     Probe(
@@ -121,6 +139,42 @@ def probe():
         "signals",
         "no other process can be signalled",
         _TRY + "\ndef probe(): return attempts(parent=lambda: os.kill(os.getppid(), 0), all=lambda: os.kill(-1, 0))",
+    ),
+    Probe(
+        "signal_owners",
+        "no signal goes out by way of a descriptor's owner, a lease or a notice",
+        _TRY
+        + """
+import fcntl
+def probe():
+    pair, own = os.pipe(), os.open(os.__file__, os.O_RDONLY)
+    try:
+        return attempts(owner=lambda: fcntl.fcntl(pair[0], fcntl.F_SETOWN, os.getppid()),
+                        signal=lambda: fcntl.fcntl(pair[0], 10, 9), lease=lambda: fcntl.fcntl(own, 1024, 0),
+                        notice=lambda: fcntl.fcntl(os.open(".", os.O_RDONLY), 1026, 1))
+    finally:
+        for fd in (*pair, own): os.close(fd)
+""",
+    ),
+    Probe(
+        "threads",
+        "the number of threads is limited",
+        """
+import threading
+def probe():
+    end, n = threading.Event(), 0
+    threading.stack_size(65536)
+    try:
+        for n in range(500): threading.Thread(target=end.wait, daemon=True).start()
+    except RuntimeError: pass
+    end.set()
+    return [] if n < 100 else [n]
+""",
+    ),
+    Probe(
+        "arguments",
+        "a program sees the arguments of a script that was given none",
+        "import sys\ndef probe(): return [a for a in (*sys.argv, *sys.orig_argv, sys.executable) if a]",
     ),
     Probe(
         "kernel",

@@ -11,6 +11,7 @@ import ctypes
 import os
 import re
 import stat
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ NAMESPACES = {
 }
 JAIL_UID = 64321
 """The user that programs run as, by what they see; outside it is the harness's, or nobody's where that is root."""
+SCRATCH = "/tmp"
+_MOVED = "/moved"
 PACKAGES = "/packages"
 """Where the allowed third-party packages appear inside."""
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
@@ -97,7 +100,7 @@ def _try_unshare(flags: int) -> str:
 
 
 def build_root(stdlib: str, library: str, packages: Mapping[str, str], tmp_bytes: int, tmp_inodes: int) -> None:
-    """Replace this process's root by a read-only one.
+    """Replace this process's root by a read-only one, in which every path is the host's; `moved` names the exceptions.
 
     Args:
         stdlib: the folder of Python's standard library.
@@ -105,7 +108,7 @@ def build_root(stdlib: str, library: str, packages: Mapping[str, str], tmp_bytes
         packages: name -> folder or file on the host of each package that programs may import.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    wanted = {path: path for path in (*_LIBRARIES, stdlib, library, *_DEVICES)}
+    wanted = {moved(path): path for path in (*_LIBRARIES, stdlib, library, *_DEVICES)}
     wanted |= {f"{PACKAGES}/{os.path.basename(path)}": path for path in packages.values()}
     links = {path: os.readlink(path) for path in _LIBRARIES if os.path.islink(path)}
     wanted = _without_nested({inside: host for inside, host in wanted.items() if host not in links})
@@ -120,24 +123,50 @@ def build_root(stdlib: str, library: str, packages: Mapping[str, str], tmp_bytes
         os.symlink(target, root + inside)
     _hide_other_packages(root, [inside for inside in sources if inside not in _DEVICES])
     os.makedirs(root + PACKAGES, exist_ok=True)
-    os.makedirs(root + "/tmp")
+    os.makedirs(root + SCRATCH)
     scratch = f"mode=777,size={tmp_bytes},nr_inodes={tmp_inodes}"
-    linux.mount("scratch", root + "/tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, scratch)
+    linux.mount("scratch", root + SCRATCH, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, scratch)
 
     os.chdir(root)
     linux.pivot_root(".", ".")
     linux.umount_detached(".")
     linux.mount(None, "/", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
-    os.chdir("/tmp")
+    os.chdir(SCRATCH)
     ctypes.CDLL(None).sethostname(b"sandbox", 7)
+
+
+def moved(path: str) -> str:
+    """Where a path of the host is inside: below a folder of its own if the programs' scratch folder would hide it."""
+    return f"{_MOVED}{path}" if path.startswith(f"{SCRATCH}/") else path
+
+
+def move_imports() -> None:
+    """Let the import system look where this Python's library is now, if it has been moved."""
+    sys.path[:] = map(moved, sys.path)
+    sys.path_importer_cache.clear()
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        for holder, names in ((module, ("__file__", "__cached__")), (spec, ("origin", "cached"))):
+            for name in names:
+                path = getattr(holder, name, None)
+                if isinstance(path, str) and path != moved(path):
+                    setattr(holder, name, moved(path))
+        for folders in (getattr(module, "__path__", None), getattr(spec, "submodule_search_locations", None)):
+            if isinstance(folders, list):
+                folders[:] = map(moved, folders)
 
 
 def _without_nested(wanted: dict[str, str]) -> dict[str, str]:
     """Without the paths that another one already contains."""
+
+    def contains(other: tuple[str, str], inside: str, host: str) -> bool:
+        rest = inside.removeprefix(f"{other[0]}/")
+        return rest != inside and host == f"{other[1]}/{rest}"
+
     return {
         inside: host
         for inside, host in wanted.items()
-        if not any(host.startswith(other + "/") and inside == host for other in wanted.values())
+        if not any(contains(other, inside, host) for other in wanted.items())
     }
 
 

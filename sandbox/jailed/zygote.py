@@ -154,6 +154,7 @@ def _enter_namespaces(config: dict[str, Any], commands: socket, layers: dict[str
     for name in ("user_namespace", *namespaces.NAMESPACES, "read_only_root", "limited_tmpfs", "no_capabilities"):
         layers[name] = "on"
     sys.path[:] = [path for path in sys.path if "packages" not in path] + [namespaces.PACKAGES]
+    namespaces.move_imports()
 
 
 def _attempt(layers: dict[str, str], name: str, layer: Any, *, required: bool) -> Any:

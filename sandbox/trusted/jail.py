@@ -24,6 +24,8 @@ from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
 from mtp_eval.sandbox.wire.frames import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
 
 START_TIMEOUT_SECONDS = 60.0
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""What keeps numpy to one thread, and to the address space of one."""
 _BOOT = """\
 import sys, types
 for name, path in (("mtp_eval", []), ("mtp_eval.sandbox", [sys.argv.pop(1)])):
@@ -239,7 +241,7 @@ def _environment() -> dict[str, str]:
     """All that a program sees of the environment. The hash seed is fixed so that a verdict does not change by the day."""
     environment = {
         "HOME": "/nonexistent", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0",
-        "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1",
+        **ONE_THREAD, "MALLOC_ARENA_MAX": "1",
         "LD_BIND_NOW": "1",  # the zygote forgets it; without it every child resolves its first calls itself
     }  # fmt: skip
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):  # some Pythons do not start without; the zygote forgets it

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
+import resource
 import signal
 import sys
 import time
@@ -16,6 +18,7 @@ from typing import Any
 
 import multiprocess
 
+from mtp_eval.sandbox.errors import SandboxOptionError
 from mtp_eval.sandbox.outcome import Outcome
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import JailConfig
@@ -84,6 +87,29 @@ class Worker:
             self.process.kill()
             self.process.join()
         self.process.close()
+
+
+_FILES_OF_A_START, _FILES_PER_WORKER, _FILES_IN_A_WORKER = 16, 2, 24
+
+
+def check_open_files(n_workers: int) -> None:
+    """Make sure that so many workers can be started, and a zygote in each.
+
+    Raises:
+        SandboxOptionError: the limit on open files is too low.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    n_open = len(os.listdir(folder)) if os.path.isdir(folder) else 3
+    needed = max(_FILES_IN_A_WORKER, n_open + _FILES_OF_A_START + _FILES_PER_WORKER * n_workers)
+    if limit == resource.RLIM_INFINITY or needed <= limit:
+        return
+    fewer = (limit - n_open - _FILES_OF_A_START) // _FILES_PER_WORKER
+    way_out = f", or use {fewer} worker{'s'[: fewer > 1]}" if fewer >= 1 and limit >= _FILES_IN_A_WORKER else ""
+    raise SandboxOptionError(
+        f"expected a limit of at least {needed} open files for {n_workers} worker{'s'[: n_workers > 1]}, got {limit}. "
+        f"Raise it (ulimit -n {max(256, needed)}){way_out}"
+    )
 
 
 def size(program: Program) -> int:

@@ -2,6 +2,8 @@
 
 If trusted tests choke on what a program returned (a set of a million colliding hashes, say), the process-time alarm
 ends the whole worker; the pool sees that signal and counts a timeout. Every other death says nothing about a program.
+What the tests build out of a program's values counts against it, too: this process has the program's own limit on address
+space and `EXTRA_ADDRESS_SPACE` more, and running out of it is the program's `memory_limit`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from mtp_eval.sandbox import linux
 from mtp_eval.sandbox.errors import BadTests, IsolationUnavailable, JailDied
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.trusted.jail import Jail, JailConfig
+from mtp_eval.sandbox.trusted.jail import ONE_THREAD, Jail, JailConfig
 from mtp_eval.sandbox.trusted.judge import judge
 from mtp_eval.sandbox.wire.codec import register_collections
 from mtp_eval.sandbox.wire.rare import register_rare_types
@@ -28,7 +30,9 @@ MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 """Trusted text that the pool need not send again; both sides keep the same."""
 CHOKED = signal.SIGPROF
 """What a worker dies from when its own process time is used up."""
-_EXTRA_ADDRESS_SPACE = 4 << 30
+EXTRA_ADDRESS_SPACE = 1 << 30
+"""Bytes that a worker may have beyond the limit of a program; it begins with some 150 MiB, numpy included."""
+_MAX_KEPT_ADDRESS_SPACE = 256 << 20
 
 
 class Texts:
@@ -59,7 +63,8 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     Messages in: (program without its tests, key of the tests, tests or None, their length). Out: ("layers", ...), ("refused", why),
     ("broken", why), then one Outcome for each program, in order.
     """
-    _detach()
+    termination = _Termination()
+    _detach(termination)
     register_collections()
     register_rare_types()
     jail = None
@@ -74,8 +79,10 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
                 program = replace(program, tests=texts.use(key, tests, n_chars))
                 outcome, jail = _judge_with_retries(program, jail, program.timeout_seconds or timeout_seconds)
                 connection.send_bytes(pickle.dumps(outcome))
+                if outcome.verdict is Verdict.MEMORY_LIMIT and _has_grown():
+                    break
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told to end once is enough
+            termination.begun = True
     except (EOFError, OSError, SystemExit):
         pass  # the pool is gone
     finally:
@@ -84,10 +91,24 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
         os._exit(0)
 
 
-def _detach() -> None:
+class _Termination:
+    """What SIGTERM does: end this process, once. The handler stays the same to the end, since Python complains about a
+    signal that has arrived but was ignored before it was handled.
+    """
+
+    begun = False
+
+    def __call__(self, *_: object) -> None:
+        if not self.begun:
+            self.begun = True
+            sys.exit(0)
+
+
+def _detach(termination: _Termination) -> None:
     """Nothing of a terminal's or the harness's: quiet, deaf to Ctrl-C, and dead when the harness is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, termination)
+    os.environ.update(ONE_THREAD)  # numpy in tests: its threads take address space, more the more CPUs there are
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
@@ -101,6 +122,16 @@ def _detach() -> None:
             os._exit(0)
 
 
+def _has_grown() -> bool:
+    """Whether this process kept so much of what the tests built that later programs could suffer; a new one is better."""
+    gc.collect()
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize() > _MAX_KEPT_ADDRESS_SPACE
+    except (OSError, ValueError):
+        return False
+
+
 def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
     try:
         jail = Jail(config)
@@ -110,10 +141,13 @@ def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
         connection.send_bytes(pickle.dumps(("broken", f"{type(error).__name__}: {error}")))
     else:
         connection.send_bytes(pickle.dumps(("layers", jail.layers)))
-        limit = config.memory_bytes + _EXTRA_ADDRESS_SPACE
+        limit = config.memory_bytes + EXTRA_ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
         return jail
     return None
+
+
+_OUT_OF_MEMORY = "MemoryError: the tests ran out of memory on what the program returned"
 
 
 def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
@@ -126,6 +160,10 @@ def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) ->
             return replace(outcome, n_retries=outcome.n_retries + n_retries), jail
         except BadTests as error:
             return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail
+        except MemoryError:
+            jail.close()
+            outcome = Outcome(Verdict.MEMORY_LIMIT, _OUT_OF_MEMORY, isolation=jail.config.isolation)
+            return replace(outcome, n_retries=n_retries), Jail(jail.config)
         except (JailDied, OSError) as error:
             reason = f"{type(error).__name__}: {error}"
         finally:
