@@ -184,6 +184,7 @@ def _limit_for_good(config: dict[str, Any]) -> None:
     _lower(resource.RLIMIT_NOFILE, config["open_files"])
     _lower(resource.RLIMIT_FSIZE, config["output_bytes"])
     if sys.platform == "linux":
+        _lower(resource.RLIMIT_MEMLOCK, 0)
         _lower(resource.RLIMIT_SIGPENDING, config["pending_signals"])
     if config["isolation"] == "full":
         _lower(resource.RLIMIT_NPROC, config["processes"])

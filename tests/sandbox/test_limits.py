@@ -15,6 +15,7 @@ import pytest
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.trusted.jail import JailConfig
+from mtp_eval.sandbox.trusted.worker import EXTRA_ADDRESS_SPACE
 from mtp_eval.tasks.problem import Program
 
 FILL = """
@@ -105,3 +106,19 @@ def test_numpy_under_a_memory_limit_works_or_ends_at_once(preload: tuple[str, ..
         assert outcome.passed, outcome
     assert outcome.verdict not in (Verdict.TIMEOUT, Verdict.INFRASTRUCTURE_ERROR)
     assert outcome.wall_seconds < 8
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.5, Verdict.PASSED), (1.2, Verdict.MEMORY_LIMIT)])
+def test_what_tests_build_from_a_value_counts_against_the_program(share: float, verdict: Verdict) -> None:
+    """A worker has the program's limit and `EXTRA_ADDRESS_SPACE` more, and goes on after running out of it."""
+    limit = 256 << 20
+    n_bytes = int(share * (limit + EXTRA_ADDRESS_SPACE))
+    building = Program("building", f"def f(): return {n_bytes}", "assert len(bytearray(f())) == f()")
+    sorting = Program("sorting", f"def f(): return range({n_bytes})", "assert sorted(f())[0] == 0")
+    small = [Program(f"small {n}", f"def f(): return {n}", f"assert f() == {n}") for n in range(4)]
+    with Pool(workers=1, timeout_seconds=20.0, memory_bytes=limit) as pool:
+        first, *others = pool.run([building, *small])
+        assert first.verdict is verdict, first
+        assert [outcome.verdict for outcome in others] == [Verdict.PASSED] * 4
+        if verdict is Verdict.MEMORY_LIMIT:
+            assert [outcome.verdict for outcome in pool.run([sorting])] == [verdict]

@@ -1,0 +1,106 @@
+"""No attempt at the kernel, files, processes, devices or limits gets anywhere, in either isolation and as any user.
+
+The attempts are in system_attacks.txt, a prelude first; `probe()` returns what it managed, or something false.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtp_eval.sandbox import linux
+from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.trusted.session import children_of
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="system call numbers of x86-64"
+)
+ROOT = Path(__file__).parents[2]
+GOT_SOMEWHERE = (Verdict.FAILED, Verdict.INFRASTRUCTURE_ERROR)
+USERS = {
+    "root without CAP_SYS_ADMIN": ["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"],
+    "an ordinary user": ["--reuid", "64000", "--regid", "64000", "--clear-groups"],
+}
+
+
+def attacks() -> list[Program]:
+    prelude, *blocks = Path(__file__).with_name("system_attacks.txt").read_text().split("### ")[1:]
+    setup = prelude.partition("\n")[2]
+    named = [block.partition("\n")[::2] for block in blocks]
+    return [Program(name, setup + source, "result = probe()\nassert not result, result") for name, source in named]
+
+
+def breaches(isolation: str) -> list[str]:
+    programs = attacks()
+    assert len(programs) >= 40
+    with Pool(workers=2, timeout_seconds=3.0, isolation=isolation) as pool:
+        outcomes = zip(programs, pool.run(programs), strict=True)
+        return [f"{program.problem_id}: {o}" for program, o in outcomes if o.verdict in GOT_SOMEWHERE]
+
+
+@pytest.mark.parametrize("isolation", ["full", "process"])
+def test_no_attack_gets_anywhere_and_no_process_survives(isolation: str) -> None:
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # what the workers leave behind would become a child of this process
+    try:
+        before = set(children_of(os.getpid()))
+        assert breaches(isolation) == []
+        left = set(children_of(os.getpid())) - before
+        assert [pid for pid in left if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()] == []
+    finally:
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 0)
+
+
+@pytest.mark.parametrize("isolation", ["full", "process"])
+@pytest.mark.parametrize("user", USERS)
+def test_no_attack_gets_anywhere_as_another_user(user: str, isolation: str) -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root and util-linux's setpriv")
+    become = ["setpriv", *USERS[user]]
+    paths = [str(ROOT), str(ROOT / "build/types"), *(path for path in sys.path if path)]
+    options: dict[str, Any] = {
+        "cwd": ROOT,
+        "env": {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+        "capture_output": True,
+        "text": True,
+        "timeout": 120,
+    }
+    again = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import tests, mtp_eval.sandbox.pool, numpy'], check=True)"
+    for python in (sys.executable, "/usr/bin/python3"):  # the first may lie in a home folder
+        if os.path.exists(python) and subprocess.run([*become, python, "-c", again], **options).returncode == 0:
+            break
+    else:
+        pytest.skip(f"no Python here for {user}")
+    code = f"from tests.sandbox.test_system_attacks import breaches; print(breaches({isolation!r}))"
+    done = subprocess.run([*become, python, "-c", code], **options)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done
+
+
+def test_threads_are_counted_per_program_and_may_come_one_after_another() -> None:
+    source = """
+import threading
+def started(n):
+    threading.stack_size(1 << 16)
+    end, threads = threading.Event(), []
+    try:
+        while len(threads) < n:
+            threads.append(threading.Thread(target=end.wait, daemon=True)); threads[-1].start()
+    except RuntimeError:
+        threads.pop()
+    end.set()
+    for thread in threads: thread.join()
+    return len(threads)
+"""
+    tests = "assert all(started(30) == 30 for _ in range(5))\nassert 30 < started(300) < 130"
+    programs = [Program(f"threads {n}", f"{source}# {n}\n", tests) for n in range(4)]
+    with Pool(workers=2, timeout_seconds=5.0, isolation="process") as pool:
+        assert pool.layers["thread_limit"] == "on"
+        assert [outcome.verdict for outcome in pool.run(programs)] == [Verdict.PASSED] * 4
