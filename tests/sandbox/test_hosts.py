@@ -40,6 +40,7 @@ def run(code: str, *arguments: str, python: Path = Path(sys.executable), **optio
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o077, 0o027, 0o777])
 def test_every_probe_holds_under_any_umask(umask: int) -> None:
     code, out, err = run(CHECK, "sandbox", "check", umask=umask)
@@ -106,6 +107,7 @@ def _copy_of_python(place: Path) -> Path:
     return python
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["full", "process"])
 def test_a_python_under_tmp_or_home_is_no_breach_and_finds_its_library(python_elsewhere: Path, isolation: str) -> None:
     code, out, err = run(CHECK, "sandbox", "check", "--isolation", isolation, python=python_elsewhere)
