@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks.study import save, study_parser
 
 COMMANDS = (("--help",), ("run", "--help"), ("tasks",), ("presets",))
 
@@ -23,10 +23,8 @@ def cost(command: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three rounds")
+    parser = study_parser(__doc__, "three rounds")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
     program = str(Path(sys.executable).with_name("mtp-eval"))
     commands = {"python -c pass": [sys.executable, "-c", "pass"]}
@@ -41,8 +39,7 @@ def main() -> None:
         print(
             f"| `{name}` | {statistics.median(cpu):.2f} ({min(cpu):.2f}) | {statistics.median(wall):.2f} ({min(wall):.2f}) |"
         )
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    save(options.json, figures)
 
 
 if __name__ == "__main__":

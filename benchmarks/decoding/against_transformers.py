@@ -9,8 +9,6 @@ over the rounds; the ratio is taken within a round. Needs transformers.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -23,6 +21,7 @@ from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
 from benchmarks.decoding.speculative import floor
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
 from mtp_eval.harness.decoding.engine import Engine, Job
@@ -98,7 +97,7 @@ def compare(
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__)
     parser.add_argument("--model", help="checkpoint folder")
     parser.add_argument("--hf", help="the same weights as a Llama folder; default: export them")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
@@ -106,8 +105,6 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     from transformers import AutoModelForCausalLM
 
@@ -134,10 +131,7 @@ def main() -> None:
             f"{row['identical']} | {row['floor']['tokens_per_second']:.0f} |",
             flush=True,
         )
-    if args.json:
-        args.json.write_text(
-            json.dumps({"machine": about, "limits": bounds, "rows": results}, indent=1) + "\n", encoding="utf-8"
-        )
+    save(args.json, {"machine": about, "limits": bounds, "rows": results})
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@ median over the rounds of ratios within a round. The promise: never below 0.95.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +17,7 @@ import torch
 from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.draft_heads import candidates
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -63,7 +61,7 @@ def compare(backend: NativeBackend, wanted: list[Request], batch: int, rounds: i
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__)
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--completions", type=int, nargs="+", default=[8, 32])
@@ -72,8 +70,6 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.quick:
         args.batch, args.completions, args.new_tokens, args.rounds = [4], [4, 8], [48], 1
@@ -100,8 +96,7 @@ def main() -> None:
                             f"{row['worst_round']:.2f} | {chosen} | {fixed} |",
                             flush=True,
                         )
-    if args.json:
-        args.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    save(args.json, {"machine": about, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ forward without a cache, token by token.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.config import HeadKind
@@ -131,7 +129,7 @@ def same(found: Completion, text: str, n_tokens: int, reason: str) -> bool:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__)
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
@@ -139,8 +137,6 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--grid", action="store_true", help="the float64 grid instead")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.quick:
         args.tokens, args.new_tokens, args.dtype = 600, 48, ["float32"]
@@ -154,8 +150,7 @@ def main() -> None:
                 f"| {row['n']} | {row['kind']} | {row['compared']} | {row['differ']} | {ends} | "
                 f"{row['tokens_per_forward']:.2f} |"
             )
-        if args.json:
-            args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        save(args.json, found)
         raise SystemExit(any(row["differ"] for row in found))
     results = []
     print("| model | dtype | decoding | tokens | completions | diverged | largest logit gap | tokens per forward |")
@@ -170,8 +165,7 @@ def main() -> None:
                     f"{row['diverged']} | {row['largest_gap']:.1e} | {row['tokens_per_forward']:.2f} |",
                     flush=True,
                 )
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    save(args.json, results)
 
 
 if __name__ == "__main__":

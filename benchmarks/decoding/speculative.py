@@ -25,6 +25,7 @@ from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
 from benchmarks.decoding.speculative_report import markdown, plot
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
 from mtp_eval.harness.decoding.draft_heads import measure
@@ -147,7 +148,7 @@ def limit(backend: NativeBackend, batch: int, heads: int, bounds: dict[str, floa
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__)
     parser.add_argument("--model", action="append", default=[], help="checkpoint folder; repeat for several")
     parser.add_argument("--baseline", help="checkpoint of the matched n = 1 model")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
@@ -162,8 +163,6 @@ def main() -> None:
     parser.add_argument("--acceptance", default="coupled", choices=["coupled", "rejection"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument(
@@ -213,8 +212,7 @@ def main() -> None:
                 }
                 study["blocks"].append(block)
                 print(markdown({**study, "blocks": [block]}), flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(study, indent=1) + "\n", encoding="utf-8")
+    save(args.json, study)
     if args.markdown:
         args.markdown.write_text(markdown(study), encoding="utf-8")
     if args.plot:

@@ -8,11 +8,9 @@ is timed on a few of the same requests. Resident memory is read at every tenth o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ import torch
 from benchmarks.decoding import machine
 from benchmarks.decoding.prompts import requests
 from benchmarks.decoding.quick_model import quick_model
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.tasks.problem import Request
@@ -52,7 +51,7 @@ def resident_mib(device: torch.device) -> float:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__)
     parser.add_argument("--model")
     parser.add_argument("--task", default="mbpp", help='a task, or "code" for held-out standard library files')
     parser.add_argument("--limit", type=int, default=500)
@@ -63,8 +62,6 @@ def main() -> None:
     parser.add_argument("--one-by-one", type=int, default=10, help="requests timed one by one")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.quick:
         args.task, args.limit, args.samples, args.new_tokens, args.one_by_one = "code", 4, 4, 32, 4
@@ -98,8 +95,7 @@ def main() -> None:
         "memory_mib_by_tenth": memory,
     }
     print(json.dumps(result, indent=1))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    save(args.json, result)
 
 
 if __name__ == "__main__":

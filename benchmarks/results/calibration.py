@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.study import save, study_parser
 from mtp_eval.results.scores.estimators import pass_at_k
 from mtp_eval.results.scores.intervals import mean_interval, nested_interval, resampled_means
 from mtp_eval.results.scores.significance import difference_interval, holm, nested_difference, paired_p
@@ -182,9 +180,7 @@ def studies(quick: bool) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Print every figure as it comes; --json writes them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
-    parser.add_argument("--json", type=Path)
+    parser = study_parser(__doc__, "a tenth of the data sets")
     options = parser.parse_args()
     found = []
     for row in studies(options.quick):
@@ -195,8 +191,7 @@ def main() -> None:
         )
         print(f"{row['study']} ({row['setting']}): {facts}", flush=True)
         found.append(row)
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        save(options.json, found)
 
 
 if __name__ == "__main__":

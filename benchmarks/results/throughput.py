@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import tempfile
 import time
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.study import save, study_parser
 from mtp_eval.results.compare.comparison import compare_runs
 from mtp_eval.results.finish import finish
 from mtp_eval.results.record import Record
@@ -86,13 +85,10 @@ def measure(n_problems: int, n_samples: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print every step; --json writes them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100 samples instead of 1,000")
-    parser.add_argument("--json", type=Path)
+    parser = study_parser(__doc__, "100 samples instead of 1,000")
     options = parser.parse_args()
     rows = measure(500, 100 if options.quick else 1_000)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import gzip
 import json
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import save, study_parser
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.problem import Program
 
@@ -86,11 +86,9 @@ def mbpp(folder: Path, *, imports: bool = False, own_tests: bool = False) -> Ite
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__doc__, "the first 300 programs of each")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with tasks/ and verdicts/")
     parser.add_argument("--only", default="", help="only the runs whose name contains this")
-    parser.add_argument("--quick", action="store_true", help="the first 300 programs of each")
-    parser.add_argument("--json", type=Path, help="write all disagreements here")
     options = parser.parse_args()
     report = {}
     runs: tuple[tuple[str, Callable[[Path], Iterable[tuple[Program, bool, str]]]], ...] = (
@@ -119,8 +117,7 @@ def main() -> None:
                 f"  {row['problem']}: published {row['published']} {row['said']!r:.60}; {row['verdict']} {row['error']}"
             )
         report[name] = {"distinct": len(chosen), "agree": same, "differing": differing}
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1))
+    save(options.json, report)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
 import time
@@ -11,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.sandbox.agreement import human_eval
+from benchmarks.study import save, study_parser
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.problem import Program
 
@@ -29,11 +28,9 @@ def _cpu_seconds() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__doc__, "the first 600 rows, one round")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with verdicts/")
-    parser.add_argument("--quick", action="store_true", help="the first 600 rows, one round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
     rows = [program for program, _, _ in human_eval(options.data)][: 600 if options.quick else None]
     distinct = len({(program.source, program.tests) for program in rows})
@@ -47,8 +44,7 @@ def main() -> None:
     for name, runs in measured.items():
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         print(f"{name}: {middle['wall']:.1f} s, CPU {middle['cpu']:.1f} s, {middle['passed']:.0f} passed")
-    if options.json:
-        options.json.write_text(json.dumps({"rows": len(rows), "distinct": distinct, "measured": measured}, indent=1))
+    save(options.json, {"rows": len(rows), "distinct": distinct, "measured": measured})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import tempfile
@@ -11,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.study import save, study_parser
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.problem import Program
 
@@ -56,10 +56,8 @@ def measure(done: int, started: float) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2,000 programs")
+    parser = study_parser(__doc__, "2,000 programs")
     parser.add_argument("--programs", type=int, default=100_000)
-    parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
     total = 2_000 if options.quick else options.programs
     marks = sorted({total // 10, total // 4, total // 2, 3 * total // 4, total})
@@ -77,8 +75,7 @@ def main() -> None:
                 figures.append(measure(n, started))
                 print(json.dumps(figures[-1]), flush=True)
     print(f"verdicts {dict(counts)}; wrong {wrong}; lost {total - counts.total()}")
-    if options.json:
-        options.json.write_text(json.dumps({"figures": figures, "verdicts": counts, "wrong": wrong}, indent=1))
+    save(options.json, {"figures": figures, "verdicts": counts, "wrong": wrong})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
@@ -13,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import study_parser
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.trusted.session import children_of
@@ -124,13 +124,11 @@ def _command(pid: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="every sixth program")
+    parser = study_parser(__doc__, "every sixth program")
     parser.add_argument("--limit", type=float, default=2.0, help="seconds that a program may take")
     parser.add_argument("--isolation", default="full", help="full or process")
     parser.add_argument("--as-uid", type=int, help="become this user first (root only)")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with hostile/")
-    parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
     report_file = open(options.json, "w") if options.json else None  # noqa: SIM115 -- opened while still allowed to
     if options.as_uid is not None:

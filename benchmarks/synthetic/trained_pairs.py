@@ -7,13 +7,13 @@ side, each with a file of its own: --study poly --batch-factor 8 --steps-factor 
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import study_parser
 from benchmarks.synthetic.studies import STUDIES, Study
 
 Row = dict[str, Any]
@@ -154,9 +154,7 @@ def plot(rows: list[Row], file: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed and a twentieth of the steps")
-    parser.add_argument("--json", type=Path, help="JSON lines to write or continue")
+    parser = study_parser(__doc__, "one seed and a twentieth of the steps")
     parser.add_argument(
         "--more", type=Path, action="append", default=[], help="other such files, for --table and --plot"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -12,6 +10,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.models import transformer
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.models.convert.convert import convert
@@ -69,18 +68,15 @@ def measure(folder: Path, work: Path, characters: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the figures; --json writes them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__doc__, "a fifth of the text")
     parser.add_argument("--hf", type=Path, help="a Llama-family folder; default: SmolLM2-135M from PyPI")
-    parser.add_argument("--quick", action="store_true", help="a fifth of the text")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         found = measure(options.hf or dequantized(work), work, 400 if options.quick else 2000)
     for key, value in found.items():
         print(f"{key}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    save(options.json, found)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from benchmarks.study import save, study_parser
 
 Rows = list[dict[str, str]]
 
@@ -65,11 +65,9 @@ def draw(runs: list[Path], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = study_parser(__doc__, "train two runs of 30 steps and draw those")
     parser.add_argument("runs", nargs="*", type=Path, help="checkpoint folders or metrics.csv files")
     parser.add_argument("--out", type=Path, default=Path("curves.png"))
-    parser.add_argument("--quick", action="store_true", help="train two runs of 30 steps and draw those")
-    parser.add_argument("--json")
     arguments = parser.parse_args()
     runs = arguments.runs
     if not runs:
@@ -91,8 +89,7 @@ def main() -> None:
         print("  bits per byte by head: " + " ".join(f"{value:.3f}" for value in row["bits_per_byte"]))
         print("  accuracy by head:      " + " ".join(f"{value:.3f}" for value in row["accuracy"]))
     print(arguments.out)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(table, indent=1), encoding="utf-8")
+    save(arguments.json, table)
 
 
 def quick_runs(folder: Path) -> list[Path]:

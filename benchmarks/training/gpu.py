@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from typing import Any
 
 import torch
 
+from benchmarks.study import save, study_parser
 from benchmarks.training.setups import configuration, machine, random_batch, step_flops, stepper
 from mtp_eval.harness.training.loss import naive_backward
 from mtp_eval.harness.training.runtime import peak_flops
@@ -102,9 +102,7 @@ def naive_peak(size: str, n_future: int, *, batch: int, length: int, vocab: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer steps")
-    parser.add_argument("--json")
+    parser = study_parser(__doc__, "fewer steps")
     parser.add_argument("--sizes", nargs="*", choices=tuple(SIZES))
     parser.add_argument("--n-future", nargs="*", type=int, default=[1, 4])
     parser.add_argument("--batch", type=int, help="sequences per step")
@@ -149,9 +147,7 @@ def main() -> None:
                 f"{row['tokens_per_second']:,.0f} tokens/s, {mfu}, {memory}, warm-up {row['warmup_seconds']:.0f} s",
                 flush=True,
             )
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+    save(arguments.json, {"machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

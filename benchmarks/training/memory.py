@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import torch
 
+from benchmarks.study import save, study_parser
 from benchmarks.training.setups import configuration, in_a_fresh_process, machine, random_batch, stepper
 from mtp_eval.harness.training.loss import naive_backward
 
@@ -53,9 +54,7 @@ def measure(n_future: int, way: str, vocab_size: int, match: str, precision: str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json")
+    parser = study_parser(__doc__)
     parser.add_argument("--one", nargs=5, metavar=("N", "WAY", "V", "MATCH", "PRECISION"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -78,9 +77,7 @@ def main() -> None:
             f"n={n} {way:<10} {match:<7} {found['parameters'] / 1e6:6.2f}M  {found['step_mib']:7.0f} MiB  {ratio}",
             flush=True,
         )
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+    save(arguments.json, {"machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

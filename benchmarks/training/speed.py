@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.study import save, study_parser
 from benchmarks.training.setups import configuration, machine, random_batch, step_flops, stepper
 from mtp_eval.harness.training.runtime import measured_matmul_flops
 
@@ -67,9 +66,7 @@ def transformers_llama(precision: str, shape: dict[str, Any], vocab: int) -> Cal
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json")
+    parser = study_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--vocab", type=int, default=4096, help="ids; default %(default)s")
     parser.add_argument("--length", type=int, default=256, help="tokens a row; default %(default)s")
@@ -123,9 +120,7 @@ def main() -> None:
                 f"  {name:<17} {best_cpu * 1000:7.0f} ms CPU ({best * 1000:.0f} wall)  {row['time_over_n1']:.2f} x the time of n=1 for "
                 f"{row['flops_over_n1']:.2f} x its FLOPs  {row['share_of_matmul']:.0%} of matmul"
             )
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "rows": results}, file, indent=1)
+    save(arguments.json, {"machine": machine(), "rows": results})
 
 
 if __name__ == "__main__":
