@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,20 @@ def test_imports_are_absolute() -> None:
 @pytest.mark.parametrize("path", [p for p in source_files() if ">>> " in p.read_text("utf-8")], ids=module_name)
 def test_doctests(path: Path) -> None:
     assert doctest.testmod(importlib.import_module("mtp_eval." + module_name(path))).failed == 0
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """Underscored names of other modules that a file uses: imported, or as an attribute of anything but self and cls."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names if node.module != "__future__"]
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls", "os"):
+            names = [node.attr]
+        else:
+            continue
+        yield from (f"{path.name}:{node.lineno}: {name}" for name in names if re.match(r"_(?!_)", name))
+
+
+def test_tests_and_benchmarks_use_public_names_only() -> None:
+    files = [file for folder in ("tests", "benchmarks") for file in sorted((ROOT / folder).rglob("*.py"))]
+    assert [found for file in files for found in private_names(file)] == []

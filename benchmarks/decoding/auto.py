@@ -47,8 +47,7 @@ def compare(backend: NativeBackend, wanted: list[Request], batch: int, rounds: i
     for turn in range(rounds + 1):
         rates = {}
         for k, setting in settings.items():
-            backend.plans.clear()
-            backend._unplanned.clear()
+            backend.forget_plans()
             rates[k] = rate(backend, wanted if turn else wanted[:batch], setting)
             if k == "auto" and turn:
                 chosen.append(next((plan.draft_heads for plan in backend.plans.values()), 0))

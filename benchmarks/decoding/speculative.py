@@ -125,8 +125,8 @@ def floor(backend: NativeBackend, batch: int, bounds: dict[str, float]) -> dict[
 
 def break_even(backend: NativeBackend, wanted: list[Request], batch: int, heads: list[int]) -> dict[int, float]:
     """Cost of a forward with so many heads in plain ones, timed in turns at the same places."""
-    networks = {k: backend._network(k) for k in sorted({1, *heads})}
-    jobs = backend._jobs(wanted[:batch])[0]
+    networks = {k: backend.network(k) for k in sorted({1, *heads})}
+    jobs = backend.jobs(wanted[:batch])[0]
     plans = [measure(networks, Coupled(Sampler()), jobs, forwards=1e6)[0] for _ in range(3)]
     return {k: statistics.median(plan.cost[k] for plan in plans) for k in networks}
 

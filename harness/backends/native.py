@@ -113,7 +113,7 @@ class NativeBackend(Backend):
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, each as soon as it is finished."""
         settings = self.choose_decoding(requests, settings)
-        jobs, cuts = self._jobs(requests)
+        jobs, cuts = self.jobs(requests)
         warn_of_cuts(cuts, self.config.context_length, self.name)
         engine, prefixes = self._engine_for(settings), self._prefixes
         self._prefixes = {}
@@ -136,6 +136,11 @@ class NativeBackend(Backend):
         heads = n if settings.decode == "self-speculative" or n == 1 else self._planned_heads(requests, settings)
         return replace(settings, decode="self-speculative", draft_heads=heads)
 
+    def forget_plans(self) -> None:
+        """Forget what `auto` measured, so that it measures again."""
+        self.plans.clear()
+        self._unplanned.clear()
+
     def _planned_heads(self, requests: Sequence[Request], settings: DecodingSettings) -> int:
         batch = max(1, min(len(requests), settings.batch_size))
         bucket = 1 << (batch - 1).bit_length()
@@ -145,8 +150,8 @@ class NativeBackend(Backend):
             forwards = self._unplanned[key]
             if not worth_measuring(forwards, batch, self.config.n_future, self._device):
                 return 1
-            jobs = self._jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
-            networks = {k: self._network(k) for k in candidates(self.config.n_future)}
+            jobs = self.jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
+            networks = {k: self.network(k) for k in candidates(self.config.n_future)}
             plan, self._prefixes = measure(networks, _rule(settings), jobs, forwards)
             self.plans[key] = plan
             log.info(
@@ -157,9 +162,9 @@ class NativeBackend(Backend):
 
     def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
         """Decode one request alone and without drafts, as the reference for every other way."""
-        jobs, _ = self._jobs([request])
+        jobs, _ = self.jobs([request])
         rule = Coupled(_rule(settings).sampler)
-        return next(Engine(self._network(1), rule, 1, self._cache_bytes()).run(jobs))
+        return next(Engine(self.network(1), rule, 1, self._cache_bytes()).run(jobs))
 
     def verify(
         self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
@@ -172,15 +177,15 @@ class NativeBackend(Backend):
         settings = self.choose_decoding(requests, settings)
         if settings.draft_heads == 1 or not requests:
             return None
-        rule, jobs = _rule(settings), self._jobs(requests)[0]
+        rule, jobs = _rule(settings), self.jobs(requests)[0]
         heads = settings.draft_heads or self.config.n_future
         room = self._cache_bytes() // 2  # there are two of them
-        drafting, plain = (Engine(self._network(k), rule, settings.batch_size, room) for k in (heads, 1))
+        drafting, plain = (Engine(self.network(k), rule, settings.batch_size, room) for k in (heads, 1))
         return measure_speed_up(drafting, plain, jobs, settings.batch_size)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely each (context, continuation) pair's continuation is, in order."""
-        results = score(self._network(1), self.tokenizer, pairs)
+        results = score(self.network(1), self.tokenizer, pairs)
         if n_cut := sum(result.n_cut > 0 for result in results):
             log.warning(
                 "%d of %d pairs exceed the context of %s: only their last tokens count", n_cut, len(pairs), self.name
@@ -199,14 +204,15 @@ class NativeBackend(Backend):
         key = replace(settings, decode="auto")  # by now draft_heads says it all
         if self._engine is None or self._engine[0] != key:
             self._engine = None  # frees a GPU's caches before the new engine asks how much memory there is
-            network = self._network(settings.draft_heads or 1)
+            network = self.network(settings.draft_heads or 1)
             self._engine = key, Engine(network, _rule(settings), settings.batch_size, self._cache_bytes())
         return self._engine[1]
 
-    def _network(self, draft_heads: int) -> Network:
+    def network(self, draft_heads: int) -> Network:
+        """The model as a decoder with so many heads asks it; weights are packed once for all of them."""
         return self._networks.with_heads(draft_heads)
 
-    def _jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
+    def jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
         """Jobs, and how many tokens were cut from each prompt."""
         encoded: dict[str, list[int]] = {}
         jobs, cuts = [], []

@@ -27,12 +27,13 @@ class OpenAIBackend(Backend):
 
     Args:
         spec: URL#MODEL, such as http://localhost:8000/v1#code-llama.
+        max_retries: tries of a request after the first, with growing waits between.
 
     Raises:
         InputError: the spec has no model name, or the `api` extra is not installed.
     """
 
-    def __init__(self, spec: str):
+    def __init__(self, spec: str, max_retries: int = 5):
         url, _, model = spec.rpartition("#")
         if not url or not model:
             raise InputError(
@@ -44,7 +45,9 @@ class OpenAIBackend(Backend):
             raise InputError("openai: models need the openai package: pip install 'mtp-eval[api]'") from None
         self.url, self.name = url, model
         self._error: type[Exception] = openai.OpenAIError
-        self._client = openai.OpenAI(base_url=url, api_key=os.environ.get(KEY_VARIABLE, "none"), max_retries=5)
+        self._client = openai.OpenAI(
+            base_url=url, api_key=os.environ.get(KEY_VARIABLE, "none"), max_retries=max_retries
+        )
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:

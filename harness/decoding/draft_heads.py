@@ -84,7 +84,7 @@ def measure(
     Returns the plan, and the prompts' prefixes with all heads, so that nobody has to run them again.
     """
     most, batch = max(networks), len(jobs)
-    stage = _Stage(networks, rule, jobs)
+    stage = SideBySide(networks, rule, jobs)
     seconds: dict[int, list[float]] = {k: [] for k in networks}
     costs: dict[int, list[float]] = {k: [] for k in networks}
     steps, kept = _counted_steps(batch, most, forwards), []
@@ -155,7 +155,7 @@ def _confirmed(kept: torch.Tensor, networks: Mapping[int, Network]) -> dict[int,
     return {k: 1 + sum((kept >= j).double().mean().item() for j in range(1, k)) for k in networks}
 
 
-class _Stage:
+class SideBySide:
     """A batch that is decoded with all heads, beside which forwards with fewer are timed at the same places."""
 
     def __init__(self, networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]):

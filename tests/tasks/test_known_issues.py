@@ -37,7 +37,7 @@ def test_a_failing_reference_ends_the_benchmark():
 
 def test_one_that_is_known_to_fail_with_this_python_is_reported(monkeypatch, capsys):
     issue = KnownIssue("sums differ", reference_fails_from=(3, 0))
-    monkeypatch.setitem(KNOWN_ISSUES, "roman", {"roman/value_of": issue})  # type: ignore[arg-type]
+    monkeypatch.setitem(KNOWN_ISSUES, "roman", {"roman/value_of": issue})
     with Pool(workers=1) as pool:
         check_references([loaded()], pool)
         said = capsys.readouterr().err
@@ -49,7 +49,7 @@ def test_one_that_is_known_to_fail_with_this_python_is_reported(monkeypatch, cap
 
 
 def test_another_python_than_the_known_one_excuses_nothing(monkeypatch):
-    monkeypatch.setitem(KNOWN_ISSUES, "roman", {"roman/value_of": KnownIssue("later", (99, 0))})  # type: ignore[arg-type]
+    monkeypatch.setitem(KNOWN_ISSUES, "roman", {"roman/value_of": KnownIssue("later", (99, 0))})
     with Pool(workers=1) as pool, pytest.raises(MtpEvalError):
         check_references([loaded()], pool)
 

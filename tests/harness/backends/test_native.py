@@ -12,7 +12,7 @@ import torch
 
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
-from mtp_eval.harness.decoding.draft_heads import _Stage
+from mtp_eval.harness.decoding.draft_heads import SideBySide
 from mtp_eval.harness.decoding.engine import Engine
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.sampling import Sampler
@@ -116,11 +116,11 @@ def test_memory_for_keys_and_values_bounds_the_batch(backend: NativeBackend, mon
         sizes.append(self.cache_bytes(batch, slots))
         return original(self, batch, slots)
 
-    network = Network(backend._network(4).packed, 4)
+    network = Network(backend.network(4).packed, 4)
     room = network.cache_bytes(3, 128)
     monkeypatch.setattr(Network, "new_cache", noting)
     engine = Engine(network, Coupled(Sampler()), 16, room)
-    jobs, _ = backend._jobs(requests())
+    jobs, _ = backend.jobs(requests())
     assert len(list(engine.run(jobs))) == len(jobs)
     assert max(sizes) <= room
 
@@ -174,12 +174,12 @@ def test_auto_measures_once_where_it_is_worth_it(backend: NativeBackend) -> None
 
 
 def test_timing_other_numbers_of_heads_beside_a_batch_leaves_it_alone(backend: NativeBackend) -> None:
-    jobs, _ = backend._jobs(requests(1))
-    networks = {k: backend._network(k) for k in (1, 2, 4)}
+    jobs, _ = backend.jobs(requests(1))
+    networks = {k: backend.network(k) for k in (1, 2, 4)}
     rule = Coupled(Sampler(0.9))
 
     def kept(beside: Sequence[int]) -> list[list[int]]:
-        stage = _Stage(networks, rule, jobs)
+        stage = SideBySide(networks, rule, jobs)
         for _ in range(6):
             for k in beside:
                 stage.time_only(k)

@@ -48,7 +48,6 @@ def test_settings_that_the_protocol_lacks_are_refused(server: tuple[str, list[di
 
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = OpenAIBackend("http://127.0.0.1:9/v1#m")
-    backend._client = backend._client.with_options(max_retries=0)
+    backend = OpenAIBackend("http://127.0.0.1:9/v1#m", max_retries=0)
     with pytest.raises(MtpEvalError, match=r"the server at http://127.0.0.1:9/v1 did not complete p/0"):
         next(backend.generate([Request("p/0", 0, "x", seed=0)], DecodingSettings()))
