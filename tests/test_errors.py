@@ -123,7 +123,7 @@ def here(
 def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     """What the command says as it refuses; what it starts to work on is an error of this test."""
     monkeypatch.setattr("sys.argv", ["mtp-eval", *arguments])
-    for work in ("evaluation.evaluate.check_references", "training.command.train"):
+    for work in ("evaluation.evaluate.check_references", "training.command.train_model"):
         module, _, function = work.rpartition(".")
         monkeypatch.setattr(f"mtp_eval.harness.{module}.{function}", working)
     with pytest.raises(SystemExit) as ended:

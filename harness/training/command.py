@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import progress, say
 from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.config_files import named_config
 from mtp_eval.harness.training.data import resolve_data_once, training_provenance
 from mtp_eval.harness.training.distributed import join_processes
-from mtp_eval.harness.training.loop import Report, TrainResult, train
+from mtp_eval.harness.training.loop import Report, TrainResult
+from mtp_eval.harness.training.loop import train as train_model
 from mtp_eval.harness.training.state import check_free, last_step, step_folders, stored_record
+
+
+def train(
+    config: TrainConfig | str,
+    out: str | Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    resume: bool = False,
+) -> TrainResult:
+    """Train a model into the checkpoint folder `out`.
+
+    Args:
+        config: a whole config, a preset's name, or a TOML file.
+        changes: keys of a preset or file that are to be other, such as {"model.n_future": 4, "steps": 500}.
+        resume: continue the run in `out`.
+
+    Raises:
+        InputError: an unknown preset or key, a value outside its range, or a source or folder that cannot be used.
+    """
+    if isinstance(config, str):
+        label, config = (
+            config,
+            named_config(config, [f"{key}={as_toml(value)}" for key, value in (changes or {}).items()]),
+        )
+    elif changes:
+        raise InputError("changes go with a preset or a file; a whole config has its values already")
+    else:
+        label = Path(out).name
+    try_folder(Path(out), "out")
+    return train_checkpoint(config, Path(out), label, resume=resume)
+
+
+def as_toml(value: Any) -> str:
+    """A Python value as --set takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool = False) -> TrainResult:
@@ -22,7 +64,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
     check_free(out, resume=resume)
     data, tokenizer = resolve_data_once(config, out, processes)
     if not processes.is_main:
-        return train(config, data, out, tokenizer=tokenizer, resume=resume)
+        return train_model(config, data, out, tokenizer=tokenizer, resume=resume)
     say(describe_model(config, tokenizer.vocab_size))
     done = last_step(out) if resume else 0
     if done:
@@ -34,7 +76,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
             bar.advance(now.step - done, now.note)
             done = now.step
 
-        result = train(
+        result = train_model(
             config,
             data,
             out,

@@ -56,6 +56,9 @@ class Table:
     def __str__(self) -> str:
         return render(self, "markdown")
 
+    def _repr_markdown_(self) -> str:  # what a notebook shows
+        return str(self)
+
 
 def text_entry(value: object) -> Entry:
     """A plain cell."""
