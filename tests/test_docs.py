@@ -41,7 +41,7 @@ def test_the_readme_lists_every_folder_and_module_with_its_purpose() -> None:
 
 def commands_in(text: str) -> list[list[str]]:
     """The words of each `mtp-eval ...` in shell blocks and inline code, up to a pipe or a comment; `...` is left out."""
-    blocks = re.findall(r"```(?:sh|bash|console|yaml)\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```(?:sh|bash|console|yaml|cron)?\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines += [code.replace("\n", " ") for code in re.findall(r"`(mtp-eval [^`]+)`", text)]
     matches = [re.search(r"(?:^|[/\s])mtp-eval\s+(\S.*)", line) for line in lines]

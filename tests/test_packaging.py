@@ -69,6 +69,12 @@ def test_every_folder_with_python_files_is_packaged() -> None:
     assert listed == found, "pyproject.toml's packages and the folders differ; an unlisted one vanishes from wheels"
 
 
+def test_tests_mirror_the_folders() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")} - {Path(".")}
+    strange = [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()]
+    assert not strange, "tests lie in a folder of the same name as what they test"
+
+
 def row_of(name: str) -> str:
     """The row of `MAY_IMPORT` that a module falls under."""
     return max((row for row in MAY_IMPORT if name == row or name.startswith(row + ".")), key=len)
