@@ -60,6 +60,7 @@ def test_the_page_s_snippets_run_one_after_the_other(tmp_path: Path, benchmark_d
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        encoding="utf-8",
         timeout=250,
         check=False,
     )

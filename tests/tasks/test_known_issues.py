@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.evaluation.plan import LoadedTask
 from mtp_eval.harness.evaluation.references import check_references
-from mtp_eval.harness.evaluation.shards import LoadedTask
 from mtp_eval.harness.evaluation.task_check import check_task
 from mtp_eval.sandbox import Pool
 from mtp_eval.tasks.catalogue import TASKS
