@@ -13,7 +13,7 @@ from mtp_eval.harness.evaluation.execution import ExecutionOptions
 Decode = Literal["auto", "autoregressive", "self-speculative"]
 Acceptance = Literal["coupled", "rejection"]
 
-DOES_NOT_CHANGE_RESULTS = frozenset({"out", "workers", "data_dir", "verify_decoding"})
+DOES_NOT_CHANGE_RESULTS = frozenset({"out", "workers", "data_dir", "verify_decoding", "max_infrastructure_errors"})
 """Options that may differ between a run and its resumption."""
 
 

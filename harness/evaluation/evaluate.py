@@ -14,7 +14,7 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
-from mtp_eval.harness.evaluation.judging import Candidate, Judge
+from mtp_eval.harness.evaluation.judging import Candidate, Judge, refuse_unjudged
 from mtp_eval.harness.evaluation.plan import Plan
 from mtp_eval.harness.evaluation.references import check_references
 from mtp_eval.harness.evaluation.timing import Clock, Timing
@@ -48,7 +48,8 @@ def evaluate(plan: Plan, candidates: Candidates, options: ExecutionOptions, cloc
         clock: started before what the plan needed was loaded, so that the run's wall time includes it.
 
     Raises:
-        MtpEvalError: a benchmark's own references do not pass here, or the journal cannot be written.
+        MtpEvalError: a benchmark's own references do not pass here, or the journal cannot be written, or
+            the sandbox broke on too many programs.
         ResultsError: the folder holds another run, or another process writes it.
         IsolationUnavailable: the sandbox cannot give the isolation asked for.
     """
@@ -62,7 +63,9 @@ def evaluate(plan: Plan, candidates: Candidates, options: ExecutionOptions, cloc
                 judge_all_of(candidates, n_missing, executor, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             candidates.verify(store)
-            return finish(store, plan.ks, timing.as_dict())
+            run = finish(store, plan.ks, timing.as_dict())
+    refuse_unjudged(run, options.max_infrastructure_errors)
+    return run
 
 
 def judge_all_of(candidates: Candidates, n_missing: int, executor: Executor, store: RunStore, timing: Timing) -> None:

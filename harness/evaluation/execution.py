@@ -29,9 +29,14 @@ class ExecutionOptions(Config):
         description="Where tests run: auto decides by a problem's reference, or else by the text of its tests; "
         "program runs them in the program's own interpreter, where a pass could be forged; outside never does.",
     )
+    max_infrastructure_errors: float = Field(
+        default=0.01, ge=0.0, le=1.0, description="Share of programs that the sandbox may break on before a run fails."
+    )
 
     def open(self) -> Executor:
-        """The executor of a run: the local pool, each problem judged as its reference can be. The one place in harness/ that chooses.
+        """The executor of a run: the local pool, with problems judged as their references can be.
+
+        The one place in harness/ that chooses one.
 
         Raises:
             IsolationUnavailable: a layer of the isolation asked for is missing here.

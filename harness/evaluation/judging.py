@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.progress import Progress
 from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.run import Run
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
@@ -135,6 +136,23 @@ class Judge:
         self.n_journalled += len(records)
         self.execution_cpu_seconds += sum(record.outcome.cpu_seconds for record in records)
         self.progress.advance(len(records))
+
+
+def refuse_unjudged(run: Run, most: float) -> None:
+    """A run in which the sandbox broke on too many programs has no score.
+
+    Args:
+        most: the share of programs that may be left without a verdict of their own.
+
+    Raises:
+        MtpEvalError: there are more.
+    """
+    broken, n = sum(cell.n_broken for cell in run.cells), sum(cell.n_completions for cell in run.cells)
+    if broken > most * n:
+        raise MtpEvalError(
+            f"the sandbox broke on {broken:,} of {n:,} programs ({broken / n:.1%}, of which --max-infrastructure-errors allows "
+            f"{most:.1%}), so there is no score. The same command judges them again; the others are safe in {run.folder}"
+        )
 
 
 def journal_error(error: OSError, store: RunStore) -> MtpEvalError:

@@ -69,7 +69,9 @@ class ScoreConfig(ExecutionOptions, FileOptions):
 
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers; the sampling temperature of a file is not known."""
-        options = self.model_dump(mode="json", exclude={"workers", "out", "data_dir", "human_eval_output"})
+        options = self.model_dump(
+            mode="json", exclude={"workers", "out", "data_dir", "human_eval_output", "max_infrastructure_errors"}
+        )
         return {**options, "temperature": None, "top_p": None}
 
 

@@ -22,11 +22,12 @@ from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job, Worker, describe, size
 from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
-from mtp_eval.sandbox.trusted.worker import CHOKED
+from mtp_eval.sandbox.trusted.worker import OUT_OF_TIME
 
-MAX_DEATHS = 3
-"""Workers that may die over one program before it is called an infrastructure error."""
-MAX_FAILED_STARTS = 3
+MAX_DEATHS, MAX_KILLS = 3, 10
+"""Workers that may die over one program before that is its outcome: by themselves, or killed from outside."""
+MAX_FAILED_STARTS, MAX_KILLED_STARTS = 3, 100
+"""Workers that may end, one after the other, before they are ready."""
 ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
 """Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
 _PREFETCH_BYTES, _PREFETCH_JOBS = 16 << 10, 4
@@ -54,7 +55,7 @@ class Dispatcher:
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()
         self._running_alone = False
-        self._hungry = True
+        self._wants_jobs = True
         self._workers: list[Worker] = []
         self._n_failed_starts = 0
         self._refused, self._broken = "", ""
@@ -94,7 +95,7 @@ class Dispatcher:
     def add(self, job: Job) -> None:
         """Queue a job; the caller holds the condition."""
         self._waiting.append(job)
-        if self._hungry:  # else every worker has enough, and the next outcome will make the thread look here
+        if self._wants_jobs:  # else every worker has enough, and the next outcome will make the thread look here
             self._wake()
 
     def forget_waiting(self) -> None:
@@ -141,11 +142,11 @@ class Dispatcher:
 
     def _hand_out(self) -> None:
         """Give every worker something to do; the condition is held."""
-        self._hungry = True
+        self._wants_jobs = True
         if self._broken:
             self._give_up()
             return
-        ready = [worker for worker in self._workers if worker.greeted]
+        ready = [worker for worker in self._workers if worker.is_ready]
         busy = any(worker.jobs for worker in self._workers)
         if self._running_alone:
             if busy:
@@ -170,7 +171,7 @@ class Dispatcher:
                 small = depth == 1 or size(self._waiting[0].program) < _PREFETCH_BYTES
                 if len(worker.jobs) < depth and small:
                     worker.give(self._waiting.popleft())
-        self._hungry = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
+        self._wants_jobs = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
         self._changed.notify_all()
 
     def _wait_for_something(self) -> None:
@@ -183,7 +184,7 @@ class Dispatcher:
                     worker, is_end = key.data, key.fileobj == key.data.process.sentinel
                     self._collect(worker, all_of_it=is_end)
                     if is_end:
-                        self._bury(worker)
+                        self._replace_dead(worker)
             for worker in self._workers:
                 if worker.jobs and time.monotonic() - worker.since > self._longest(worker.jobs[0]):
                     worker.process.kill()
@@ -207,17 +208,17 @@ class Dispatcher:
                 if not all_of_it:
                     return
         except (EOFError, OSError):
-            self._forget(worker, but_its_end=True)
+            self._stop_watching(worker, except_its_end=True)
 
-    def _forget(self, worker: Worker, *, but_its_end: bool = False) -> None:
+    def _stop_watching(self, worker: Worker, *, except_its_end: bool = False) -> None:
         """Watch a worker no more; a closed connection would be readable for ever."""
-        for watched in (worker.connection,) if but_its_end else (worker.connection, worker.process.sentinel):
+        for watched in (worker.connection,) if except_its_end else (worker.connection, worker.process.sentinel):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(watched)
 
     def _greeting(self, worker: Worker, kind: str, detail: Any) -> None:
         if kind == "layers":
-            worker.greeted, self._layers, self._n_failed_starts = True, detail, 0
+            worker.is_ready, self._layers, self._n_failed_starts = True, detail, 0
             self._started.set()
         elif kind == "refused":
             self._refused = self._broken = detail
@@ -240,40 +241,52 @@ class Dispatcher:
 
     _last_failure = "it ended without a word"
 
-    def _bury(self, worker: Worker) -> None:
-        """A worker is dead: put its jobs back, count the one it was at, start another."""
+    def _replace_dead(self, worker: Worker) -> None:
+        """Put the jobs of a dead worker back, count the one it was at, start another."""
         worker.process.join()
         exit_code = worker.process.exitcode
-        self._forget(worker)
+        self._stop_watching(worker)
         worker.connection.close()
         self._workers.remove(worker)
         if worker.jobs:
             job = worker.jobs.popleft()
             self._waiting.extendleft(reversed(worker.jobs))
-            if exit_code == -CHOKED:
+            if exit_code == -OUT_OF_TIME:
                 limit = job.program.timeout_seconds or self._timeout_seconds
                 error = "the tests did not come to an end on what the program returned"
                 self._judged(job, Outcome(Verdict.TIMEOUT, error, limit, isolation=self._config.isolation))
             else:
-                self._again(job, f"a worker ended with {describe(exit_code)}")
-        if self._stopping or self._broken:
+                self._retry(job, exit_code)
+        if self._stopping or self._broken or (not worker.is_ready and self._too_many_failed_starts(exit_code)):
             return
-        if not worker.greeted:
-            self._n_failed_starts += 1
-            if self._n_failed_starts >= MAX_FAILED_STARTS:
-                if not any(other.greeted for other in self._workers):
-                    self._broken = f"{self._last_failure} ({describe(exit_code)})"
-                    self._started.set()
-                return
         self._workers.append(self._start_worker())
 
-    def _again(self, job: Job, reason: str) -> None:
+    def _too_many_failed_starts(self, exit_code: int | None) -> bool:
+        """Count a worker that ended before it was ready; without any that is ready, too many of them end the pool."""
+        self._n_failed_starts += 1
+        if self._n_failed_starts < (MAX_KILLED_STARTS if _was_killed(exit_code) else MAX_FAILED_STARTS):
+            return False
+        if not any(other.is_ready for other in self._workers):
+            self._broken = f"{self._last_failure} ({describe(exit_code)})"
+            self._started.set()
+        return True
+
+    def _retry(self, job: Job, exit_code: int | None) -> None:
+        """Run a job again whose worker has died; after too many deaths it is over.
+
+        Killed from outside, for want of memory, say: nothing is known about the program. Any other death came from what
+        the tests did with the program's values, and is the program's fault.
+        """
         job.n_deaths += 1
-        if job.n_deaths < MAX_DEATHS:
+        was_killed = _was_killed(exit_code)
+        if job.n_deaths < (MAX_KILLS if was_killed else MAX_DEATHS):
             (self._alone if job.first_timeout is not None else self._waiting).appendleft(job)
             return
-        outcome = Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, isolation=self._config.isolation)
-        self._finish(job, replace(outcome, n_retries=job.n_deaths - 1))
+        verdict = Verdict.INFRASTRUCTURE_ERROR if was_killed else Verdict.ERROR
+        error = f"a worker ended with {describe(exit_code)}"
+        if not was_killed:
+            error = f"the tests broke the interpreter on what the program returned: {error}"
+        self._finish(job, Outcome(verdict, error, n_retries=job.n_deaths - 1, isolation=self._config.isolation))
 
     def _give_up(self) -> None:
         """No worker is left or will be: every job ends as an infrastructure error, none is lost."""
@@ -293,3 +306,8 @@ def _empty(fd: int) -> None:
             pass
     except BlockingIOError:
         pass
+
+
+def _was_killed(exit_code: int | None) -> bool:
+    """Whether a worker was ended from outside; one that is told to end, or that makes room for a new one, exits with 0."""
+    return exit_code in (-signal.SIGKILL, -signal.SIGTERM, 0)

@@ -33,19 +33,25 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
         BadTests: the trusted tests do not compile.
     """
     if program.stdin_cases:
-        return _twice_if_killed(lambda: judge_output(program, jail, timeout_seconds))
+        return _again_if_killed(lambda: judge_output(program, jail, timeout_seconds))
     tests = compile_trusted(program.prelude, program.tests, program.entry_point)
     inside = bool(tests.inside) if program.same_interpreter is None else program.same_interpreter
     if inside:
-        return _twice_if_killed(lambda: _judge_inside(program, tests, None, jail, timeout_seconds))
-    return _twice_if_killed(lambda: _judge_split(program, tests, jail, timeout_seconds))
+        return _again_if_killed(lambda: _judge_inside(program, tests, None, jail, timeout_seconds))
+    return _again_if_killed(lambda: _judge_split(program, tests, jail, timeout_seconds))
 
 
-def _twice_if_killed(run: Callable[[], Outcome]) -> Outcome:
-    """A program killed by a signal that nobody can trace may have been killed from outside, for want of memory, say."""
+MAX_KILLED = 4
+"""Runs of a program that may end by SIGKILL before it is called crashed."""
+
+
+def _again_if_killed(run: Callable[[], Outcome]) -> Outcome:
+    """A program that ended by SIGKILL may have been killed from outside, for want of memory, say: run it again."""
     outcome = run()
-    if outcome.verdict is Verdict.CRASHED and signal.SIGKILL.name in outcome.error:
-        outcome = replace(run(), n_retries=1)
+    for n_retries in range(1, MAX_KILLED):
+        if outcome.verdict is not Verdict.CRASHED or signal.SIGKILL.name not in outcome.error:
+            break
+        outcome = replace(run(), n_retries=n_retries)
     return outcome
 
 

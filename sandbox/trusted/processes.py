@@ -39,11 +39,11 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A worker process; `greeted` once it has a jail, `since` when it began its present job."""
+    """A worker process; `is_ready` once it has a jail, `since` is when it began its present job."""
 
     process: Any
     connection: Any
-    greeted: bool = False
+    is_ready: bool = False
     jobs: deque[Job] = field(default_factory=deque)
     texts: Texts = field(default_factory=Texts)
     since: float = 0.0

@@ -1,7 +1,7 @@
 """A worker process: the trusted side of one jail. It takes programs from the pool and answers with outcomes.
 
-If trusted tests choke on what a program returned (a set of a million colliding hashes, say), the process-time alarm
-ends the whole worker; the pool sees that signal and counts a timeout. Every other death says nothing about a program.
+If trusted tests do not come to an end on what a program returned (a set of a million colliding hashes, say), the alarm
+on process time ends the whole worker; the pool sees that signal and counts a timeout.
 What the tests build out of a program's values counts against it, too: this process has the program's own limit on address
 space and `EXTRA_ADDRESS_SPACE` more, and running out of it is the program's `memory_limit`.
 """
@@ -14,6 +14,8 @@ import pickle
 import resource
 import signal
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +30,12 @@ from mtp_eval.sandbox.wire.rare import register_rare_types
 
 MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 """Trusted text that the pool need not send again; both sides keep the same."""
-CHOKED = signal.SIGPROF
+OUT_OF_TIME = signal.SIGPROF
 """What a worker dies from when its own process time is used up."""
 EXTRA_ADDRESS_SPACE = 1 << 30
 """Bytes that a worker may have beyond the limit of a program; it begins with some 150 MiB, numpy included."""
+MAX_TRIES, N_CONTROLS = 4, 3
+"""Jails that may break under one program, and programs that only wait which must then outlive it."""
 _MAX_KEPT_ADDRESS_SPACE = 256 << 20
 
 
@@ -134,7 +138,7 @@ def _has_grown() -> bool:
 
 def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
     try:
-        jail = Jail(config)
+        jail = _open_jail(config)
     except IsolationUnavailable as error:
         connection.send_bytes(pickle.dumps(("refused", str(error))))
     except (JailDied, OSError) as error:
@@ -147,27 +151,61 @@ def _first_jail(connection: Any, config: JailConfig) -> Jail | None:
     return None
 
 
+def _open_jail(config: JailConfig) -> Jail:
+    """A new jail; one that is killed while it starts is tried again."""
+    for _ in range(MAX_TRIES):
+        with suppress(JailDied):
+            return Jail(config)
+    return Jail(config)
+
+
 _OUT_OF_MEMORY = "MemoryError: the tests ran out of memory on what the program returned"
 
 
 def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
     """Judge in this jail, or in a new one if it breaks; the jail to go on with comes back too."""
-    reason = ""
-    for n_retries in range(3):
-        signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(program.stdin_cases)))
+    reason, longest = "", 0.0
+    for n_retries in range(MAX_TRIES):
+        started, outcome = time.monotonic(), None
         try:
-            outcome = judge(program, jail, timeout_seconds)
+            outcome = _judge_in_time(program, jail, timeout_seconds)
             return replace(outcome, n_retries=outcome.n_retries + n_retries), jail
         except BadTests as error:
-            return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error)), jail
+            return Outcome(Verdict.INFRASTRUCTURE_ERROR, str(error), isolation=jail.config.isolation), jail
         except MemoryError:
-            jail.close()
-            outcome = Outcome(Verdict.MEMORY_LIMIT, _OUT_OF_MEMORY, isolation=jail.config.isolation)
-            return replace(outcome, n_retries=n_retries), Jail(jail.config)
+            outcome = Outcome(
+                Verdict.MEMORY_LIMIT, _OUT_OF_MEMORY, n_retries=n_retries, isolation=jail.config.isolation
+            )
         except (JailDied, OSError) as error:
             reason = f"{type(error).__name__}: {error}"
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            longest = max(longest, time.monotonic() - started)
         jail.close()
-        jail = Jail(jail.config)
-    return Outcome(Verdict.INFRASTRUCTURE_ERROR, reason, n_retries=2, isolation=jail.config.isolation), jail
+        jail = _open_jail(jail.config)
+        if outcome is not None:
+            return outcome, jail
+    outcome, jail = _blamed(reason, longest, jail)
+    return replace(outcome, n_retries=MAX_TRIES - 1, isolation=jail.config.isolation), jail
+
+
+def _judge_in_time(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
+    signal.setitimer(signal.ITIMER_PROF, (timeout_seconds + 0.5) * max(1, len(program.stdin_cases)))
+    try:
+        return judge(program, jail, timeout_seconds)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _blamed(reason: str, seconds: float, jail: Jail) -> tuple[Outcome, Jail]:
+    """Whose fault it is that jails broke again and again under one program, each within so many seconds.
+
+    Where programs that only wait for as long do not lose theirs, nobody kills jails but that program. (Were they killed
+    at random, each with chance p, four would break and three would hold with p^4 (1 - p)^3, which is below 0.009.)
+    """
+    control = Program("control", f"import time\ndef f(): time.sleep({seconds + 0.1})", "f()", same_interpreter=False)
+    for _ in range(N_CONTROLS):
+        try:
+            judge(control, jail, seconds + 10.0)
+        except (JailDied, OSError):
+            jail.close()
+            return Outcome(Verdict.INFRASTRUCTURE_ERROR, reason), _open_jail(jail.config)
+    return Outcome(Verdict.CRASHED, f"it broke its jail {MAX_TRIES} times, in which others hold: {reason}"[:300]), jail

@@ -1,0 +1,72 @@
+"""Programs aimed at the judge itself: none passes, none is lost as an infrastructure error, none harms the next one."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtp_eval.sandbox import Pool, Program, Verdict
+from mtp_eval.sandbox.by_reference import ByReference
+from mtp_eval.tasks.registry import load_task
+from tests.sandbox.attacks import programs
+
+TESTS = {
+    "by comparison": "assert f(1) == 8\nassert f(2) == 15\nassert f(0) == 1\nassert f(-1) == -6\nassert f(10) == 71",
+    "through check": "def check(candidate):\n    assert candidate(1) == 8\n    assert abs(candidate(2) - 15) < 1e-6\ncheck(f)",
+    "with lists": "a = [1]\nassert f(1) == 8\nassert f(a) is not None\nassert a == [1] and f(2) == 15",
+}
+
+
+@pytest.fixture(scope="module")
+def small_pool() -> Iterator[Pool]:
+    with Pool(workers=2, timeout_seconds=1.0, memory_bytes=512 << 20) as pool:
+        yield pool
+
+
+def test_there_are_many() -> None:
+    assert len(list(programs())) >= 110
+
+
+@pytest.mark.parametrize("kind", TESTS)
+def test_no_attack_passes_or_is_lost(small_pool: Pool, kind: str) -> None:
+    attacks = list(programs())
+    outcomes = small_pool.run(
+        Program(name, source, TESTS[kind], same_interpreter=False, timeout_seconds=1.0) for name, source in attacks
+    )
+    wrong = [
+        f"{name}: {outcome.verdict} {outcome.error}"
+        for (name, _), outcome in zip(attacks, outcomes, strict=True)
+        if outcome.passed or outcome.verdict is Verdict.INFRASTRUCTURE_ERROR or outcome.same_interpreter
+    ]
+    assert not wrong, "\n".join(wrong)
+    (right,) = small_pool.run([Program("right", "def f(x): return x * 7 + 1", TESTS["through check"])])
+    assert right.passed
+
+
+def test_a_function_called_like_a_builtin_opens_no_other_builtin(small_pool: Pool, benchmark_data: Path) -> None:
+    """MBPP+'s problem 126 asks for `sum`; wrong ones bring every other builtin along, of which the tests use many."""
+    task = load_task("mbpp-plus")
+    problem = next(problem for problem in task.problems() if problem.problem_id == "Mbpp/126")
+    executor = ByReference(small_pool)
+    (reference,) = executor.judge_references([_program(task.judge_reference(problem))])
+    assert reference.passed
+    assert not reference.same_interpreter
+    names = [name for name in dir(builtins) if not name.startswith("_") and callable(getattr(builtins, name))]
+    assert len(names) > 120
+    sources = [
+        f"def sum(a, b): return 0\n{name} = {value}"
+        for name in names
+        for value in ("lambda *a, **k: []", "lambda *a, **k: True")
+        if name != "sum"
+    ]
+    outcomes = list(executor.run(_program(task.judge_program(problem, source)) for source in sources))
+    assert [source for source, outcome in zip(sources, outcomes, strict=True) if outcome.passed] == []
+    assert not any(outcome.same_interpreter for outcome in outcomes)
+
+
+def _program(judged: object) -> Program:
+    assert isinstance(judged, Program)
+    return judged
