@@ -19,7 +19,7 @@ from mtp_eval.sandbox.by_reference import why_inside
 from mtp_eval.sandbox.errors import SandboxError
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import Pool
-from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.program import DEFAULT_TIMEOUT_SECONDS, Program
 
 Results = dict[int, list[tuple[int, dict[str, Any]]]]
 
@@ -29,7 +29,7 @@ def compute(
     references: Sequence[str],
     k: Sequence[int] = (1, 10, 100),
     num_workers: int = 4,
-    timeout: float = 3.0,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
     isolation: str = "full",
     same_interpreter: bool | None = None,
 ) -> tuple[dict[str, float], Results]:
@@ -127,6 +127,6 @@ if __name__.startswith("evaluate_modules."):  # how `evaluate.load` imports its 
             references: Sequence[str],
             k: Sequence[int] = (1, 10, 100),
             num_workers: int = 4,
-            timeout: float = 3.0,
+            timeout: float = DEFAULT_TIMEOUT_SECONDS,
         ) -> tuple[dict[str, float], Results]:
             return compute(predictions, references, k, num_workers, timeout)

@@ -23,7 +23,7 @@ from hashlib import blake2b
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
 from mtp_eval.sandbox.executor import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
-from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS, Program
 from mtp_eval.sandbox.trusted.dispatch import Dispatcher
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job, check_open_files
@@ -54,8 +54,8 @@ class Pool(Executor):
         self,
         *,
         workers: int | None = None,
-        timeout_seconds: float = 3.0,
-        memory_bytes: int = 1 << 30,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
         isolation: str = "full",
         config: JailConfig | None = None,
     ) -> None:

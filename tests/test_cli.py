@@ -113,7 +113,7 @@ def test_a_config_class_is_the_one_place_of_an_option() -> None:
     """Every field is an option with the field's help, and a changed default is what --help shows."""
     options = {parameter.name: parameter for parameter in dict(all_commands())["run"].params}
     for name, field in RunConfig.model_fields.items():
-        assert options[name].help == field.description
+        assert options[name].help.removesuffix(" Required.") == field.description
         if not field.is_required() and field.get_default() is not None:
             shown = field.get_default()
             assert options[name].default == ([f"{v:g}" for v in shown] if isinstance(shown, tuple) else shown)

@@ -128,7 +128,7 @@ def parameter(name: str, field: FieldInfo, group: str | None, is_argument: bool)
     extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     annotation = command_line_type(field.annotation)
     shared: dict[str, Any] = {
-        "help": field.description,
+        "help": f"{field.description or ''}{' Required.' if field.is_required() and not is_argument else ''}",
         "metavar": extra.get("metavar") or METAVARS.get(annotation),
         "rich_help_panel": group,
         "show_default": extra.get("default", not field.is_required()),

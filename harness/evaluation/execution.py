@@ -9,6 +9,7 @@ from pydantic import Field
 from mtp_eval.harness.config import Config
 from mtp_eval.sandbox import Executor, Pool
 from mtp_eval.sandbox.by_reference import ByReference, Interpreter
+from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS
 
 Isolation = Literal["full", "process"]
 
@@ -18,8 +19,10 @@ class ExecutionOptions(Config):
 
     GROUP: ClassVar[str] = "Executing"
 
-    timeout: float = Field(default=3.0, gt=0.0, allow_inf_nan=False, description="Seconds per program.")
-    memory_bytes: int = Field(default=1 << 30, ge=1 << 26, description="Memory per program, in bytes.")
+    timeout: float = Field(
+        default=DEFAULT_TIMEOUT_SECONDS, gt=0.0, allow_inf_nan=False, description="Seconds per program."
+    )
+    memory_bytes: int = Field(default=DEFAULT_MEMORY_BYTES, ge=1 << 26, description="Memory per program, in bytes.")
     isolation: Isolation = Field(default="full", description="process is weaker, for hosts that cannot give full.")
     workers: int | None = Field(
         default=None, ge=1, description="Programs executed at once.", json_schema_extra={"default": "one per core"}

@@ -149,10 +149,7 @@ def evaluate(evaluation: Evaluation, config: NightlyConfig, deadline: float | No
 def finish_night(config: NightlyConfig, night: Night, accept: bool) -> None:
     """Compare with the baseline, then add the night to the history and mark it finished."""
     history_path = config.out / HISTORY
-    try:
-        history = read_history(history_path)
-    except ValueError as error:
-        raise InputError(f"{error}") from None
+    history = read_history(history_path)
     earlier = history[history["night"] != night.name]
     comparisons: list[Comparison] = []
     for evaluation in night.evaluations:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
+from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES
 from mtp_eval.sandbox.wire.frames import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
 
 START_TIMEOUT_SECONDS = 60.0
@@ -49,7 +50,7 @@ class JailConfig:
     """
 
     isolation: str = "full"
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
     output_bytes: int = 16 << 20
     tmp_bytes: int = 64 << 20
     tmp_inodes: int = 4096
