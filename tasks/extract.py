@@ -1,30 +1,29 @@
 """From a raw completion to the source that is executed: named rules, recorded and re-runnable.
 
-The raw text is always kept in the run's journal, so that a rule can be changed afterwards without generating again.
-A rule sees the completion and `Asked`: the part of the prompt that belongs to the program (HumanEval's signature and
-docstring; nothing for MBPP), the entry point and the stop strings. It never sees the tests or a verdict.
+    completion = [special tokens] text [special token, and whatever follows it]      (special_tokens)
+    text       = [thoughts] answer                                                   (chat_answer)
+    answer     = {prose | block of code}     of which one block is chosen
+               | {prose | lines that parse}  where there is no block
+    program    = prefix + body | prefix closed + chosen code, behind what it needs of earlier code
 
-Not covered: repairing code. A rule may cut text or pick a part of it; it never rewrites what the model wrote, except
-that `definitions` prints what it keeps from the syntax tree's own line ranges.
+Chosen is the last code that defines the entry point; else what continues the prompt; else the last block, the longest lines.
+The raw text is always kept in the run's journal, so that a rule can be changed afterwards without generating again. A rule sees
+the completion and `Asked`, never the tests or a verdict. Nothing is rewritten: a rule cuts text or picks a part of it, and says
+what it cut.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mtp_eval.tasks.chat_answer import Answer, Block, blocks_of, has_fence, without_thoughts
 from mtp_eval.tasks.errors import UnknownRuleError
-
-FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)",
-    re.DOTALL | re.MULTILINE,
-)
-SPECIAL = re.compile(r"<\|(?:end_?of_?text|im_end|eot_id|file_sep|file_separator|fim_\w+)\|>|<(?:EOT|eos)>|</s>")
-"""Texts of end-of-sequence tokens that a harness decoded instead of stopping at."""
+from mtp_eval.tasks.python_text import compiles as compiles
+from mtp_eval.tasks.python_text import defined_names, longest_start, missing_names, needed_statements, valid_runs
+from mtp_eval.tasks.python_text import parse as parse
+from mtp_eval.tasks.special_tokens import end_at_special_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,77 +42,209 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a rule made of a completion.
+
+    Args:
+        source: the whole program (or the answer's text).
+        cut: what was taken away, each in a few words; empty when nothing was.
+    """
+
+    source: str
+    cut: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One way to get from raw text to a program.
 
     Args:
         name: what `--extract` takes.
         summary: one line for the list of rules.
-        apply: what was asked and the raw completion to the whole source.
+        apply: what was asked and the raw completion to the whole source and what was cut.
     """
 
     name: str
     summary: str
-    apply: Callable[[Asked, str], str]
+    apply: Callable[[Asked, str], Extraction]
 
 
-def raw(asked: Asked, completion: str) -> str:
-    """Prefix and completion as they came."""
-    return asked.prefix + completion
+def raw(asked: Asked, completion: str) -> Extraction:
+    """Keep prefix and completion as they came."""
+    return Extraction(asked.prefix + completion)
 
 
-def stops(asked: Asked, completion: str) -> str:
-    """Cut at the earliest stop string of the protocol, or at the text of an end-of-sequence token."""
-    cuts = [at for stop in asked.stop if (at := completion.find(stop)) >= 0]
-    if special := SPECIAL.search(completion):
-        cuts.append(special.start())
-    return asked.prefix + (completion[: min(cuts)] if cuts else completion)
+def stops(asked: Asked, completion: str) -> Extraction:
+    """Cut at the earliest stop string of the protocol, and at the first special token."""
+    ended = ended_text(asked, completion)
+    stop = earliest_stop(asked, ended.source)
+    kept = ended.source[: ended.source.index(stop)] if stop else ended.source
+    said = (f"{len(ended.source) - len(kept)} characters from the stop string {stop!r} on",) if stop else ()
+    return Extraction(asked.prefix + kept, (*ended.cut, *said))
 
 
-def fence(asked: Asked, completion: str) -> str:
-    """The first Markdown code block; one that defines the function again follows a prefix closed with `pass`."""
-    found = FENCE.search(completion)
-    if found is None:
-        return stops(asked, completion)
-    block = found.group(2)
-    if (
-        asked.prefix
-        and asked.entry_point
-        and re.search(rf"^def\s+{re.escape(asked.entry_point)}\b", block, re.MULTILINE)
-    ):
-        return f"{asked.prefix}    pass\n\n{block}"
-    return asked.prefix + block
-
-
-def dedent_end(asked: Asked, completion: str) -> str:
-    """Cut where the function body ends: at the first later line that is not indented and does not fit the syntax.
+def longest(asked: Asked, completion: str) -> Extraction:
+    """Cut at the first special token, then the last lines until the rest parses.
 
     Unlike stop strings this keeps `\\n#` comments and helper functions that follow.
     """
-    lines = (asked.prefix + completion).split("\n")
-    for end in range(len(lines), max(asked.prefix.count("\n"), 0), -1):
-        source = "\n".join(lines[:end])
-        if compiles(source):
-            return source
-    return asked.prefix + completion
+    ended = ended_text(asked, completion)
+    lines = (asked.prefix + ended.source).split("\n")
+    kept = longest_start(lines, at_least=asked.prefix.count("\n"))
+    if kept <= asked.prefix.count("\n"):
+        return Extraction(asked.prefix + ended.source, ended.cut)
+    said = (f"the last {len(lines) - kept} lines",) if kept < len(lines) else ()
+    return Extraction("\n".join(lines[:kept]), (*ended.cut, *said))
 
 
-def definitions(asked: Asked, completion: str) -> str:
-    """The longest run of lines that parses, then only imports, and definitions that the entry point reaches.
+def fence(asked: Asked, completion: str) -> Extraction:
+    """Keep the chosen block of a chat answer, else as `stops`."""
+    answer, cut = answer_of(asked, completion)
+    found = chosen_block(asked, answer.text)
+    if found is None:
+        kept = stops(asked, answer.text)
+        return Extraction(kept.source, (*cut, *kept.cut))
+    return Extraction(found.source, (*cut, *found.cut))
 
-    EvalPlus cleans completions in this way (with another parser). Tabs become four spaces, as they do there.
+
+def definitions(asked: Asked, completion: str) -> Extraction:
+    """Keep the chosen block, or without blocks the chosen lines that parse; of these what the entry point needs.
+
+    EvalPlus cleans completions in this way (with another parser); tabs become four spaces, as they do there. Other than
+    there, statements at the top level stay that the entry point depends on: settings, and loops that fill its tables.
     """
-    text = fence(asked, completion) if FENCE.search(completion) else asked.prefix + completion
-    source = longest_valid_lines(text.replace("\t", "    "))
-    return reachable_definitions(source, asked.entry_point)
+    answer, cut = answer_of(asked, completion)
+    text = answer.text.replace("\t", "    ")
+    found = chosen_block(asked, text)
+    if found is None:
+        found = chosen_lines(asked, text)
+    elif not compiles(found.source):
+        in_block = chosen_lines(replace(asked, prefix=""), found.source)
+        found = Extraction(in_block.source, (*found.cut, *in_block.cut))
+    if asked.entry_point is None or asked.entry_point not in defined_names(found.source):
+        return Extraction(found.source, (*cut, *found.cut))
+    needed = needed_statements(found.source, {asked.entry_point})
+    n_cut = found.source.count("\n") - needed.count("\n")
+    said = (f"{n_cut} lines that {asked.entry_point} does not need",) if n_cut > 1 else ()
+    return Extraction(needed, (*cut, *found.cut, *said))
+
+
+def ended_text(asked: Asked, completion: str) -> Extraction:
+    """The completion up to its first special token; all of it where it is Python as it stands."""
+    if compiles(asked.prefix + completion):
+        return Extraction(completion)
+    ended = end_at_special_token(asked.prefix, completion)
+    said = (f"{len(completion) - len(ended.text)} characters with {' '.join(ended.cut)}",) if ended.cut else ()
+    return Extraction(ended.text, said)
+
+
+def answer_of(asked: Asked, completion: str) -> tuple[Answer, tuple[str, ...]]:
+    """The completion without special tokens and thoughts, and what was cut."""
+    thoughtless = without_thoughts(completion)
+    said = (f"{thoughtless.thoughts} characters of thoughts",) if thoughtless.thoughts else ()
+    ended = ended_text(asked, thoughtless.text)
+    return Answer(ended.source, thoughtless.thoughts), (*said, *ended.cut)
+
+
+def chosen_block(asked: Asked, text: str) -> Extraction | None:
+    """The program in the blocks of an answer; None where it has none."""
+    if not has_fence(text) or compiles(asked.prefix + text):
+        return None
+    blocks = blocks_of(text, lambda code: compiles(code) or compiles(opened(asked.prefix) + code))
+    usable = [block for block in blocks if block.may_be_python] or blocks
+    if not usable:
+        return None
+    chosen = best_block(asked, usable)
+    earlier = [block.code for block in usable[: usable.index(chosen)]]
+    said = (f"text around one block of {len(blocks)}",)
+    return Extraction(with_prefix(asked, with_what_it_needs(chosen.code, earlier)), said)
+
+
+def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
+    """The last block that defines the entry point, those first whose fence says Python; else what can go on from the prompt."""
+    labelled = [block for block in blocks if block.is_python]
+    for group in (labelled, blocks):
+        defining = [block for block in group if asked.entry_point and defines(block.code, asked.entry_point)]
+        if defining:
+            return defining[-1]
+    if asked.prefix:
+        bodies = [b for b in blocks if b.code[:1].isspace() and compiles(opened(asked.prefix) + b.code)]
+        if bodies:
+            return bodies[0]
+    parsing = [block for block in labelled or blocks if compiles(block.code)]
+    if asked.entry_point is None:
+        reading = [block for block in parsing if "input(" in block.code or "stdin" in block.code]
+        return (reading or parsing or labelled or list(blocks))[-1]
+    return (parsing or labelled or list(blocks))[0]
+
+
+def defines(code: str, entry_point: str) -> bool:
+    """Whether code defines a name at its top level; where it does not parse, whether a line begins so."""
+    if compiles(code):
+        return entry_point in defined_names(code)
+    starts = (f"def {entry_point}(", f"async def {entry_point}(", f"class {entry_point}", f"{entry_point} =")
+    return any(line.startswith(starts) for line in code.split("\n"))
+
+
+def chosen_lines(asked: Asked, text: str) -> Extraction:
+    """The program in the lines of a text that parse, whatever stands around them."""
+    lines = text.count("\n") + 1
+    if asked.entry_point and defines(text, asked.entry_point):  # the function is written anew
+        runs = valid_runs(text)
+        defining = [number for number, run in enumerate(runs) if asked.entry_point in defined_names(run)]
+        if defining:
+            kept = with_what_it_needs(runs[defining[-1]], runs[: defining[-1]])
+            return Extraction(with_prefix(asked, kept), _lines_cut(lines - kept.count("\n") - 1))
+    runs = valid_runs(asked.prefix + text)
+    if asked.entry_point:
+        runs = [run for run in runs if asked.entry_point in defined_names(run)] or runs
+    kept = max(runs, key=lambda run: run.count("\n"), default="")
+    return Extraction(kept, _lines_cut((asked.prefix + text).count("\n") - kept.count("\n")))
+
+
+def _lines_cut(n: int) -> tuple[str, ...]:
+    return (f"{n} lines that are no part of the program",) if n > 0 else ()
+
+
+def with_what_it_needs(code: str, earlier: Sequence[str]) -> str:
+    """Code behind the definitions of earlier code that it uses and does not bring itself."""
+    if not compiles(code):
+        return code
+    for before in reversed(earlier):
+        if compiles(before) and (missing := missing_names(code) & defined_names(before)):
+            code = needed_statements(before, missing, imports=False) + code
+    return code
+
+
+def with_prefix(asked: Asked, code: str) -> str:
+    """The prefix with code that goes on from it, or, where the code defines the function anew, closed before it."""
+    if asked.entry_point and asked.prefix and defines(code, asked.entry_point):
+        return f"{closed(asked.prefix)}\n{code}"
+    return opened(asked.prefix) + code if code[:1].isspace() else asked.prefix + code
+
+
+def opened(prefix: str) -> str:
+    """The prefix with a line end, behind which the first line of a body can stand."""
+    return prefix if not prefix or prefix.endswith("\n") else prefix + "\n"
+
+
+def closed(prefix: str) -> str:
+    """The prefix as a program of its own: with a body where its last function has none."""
+    prefix = opened(prefix)
+    if compiles(prefix):
+        return prefix
+    last = next((line for line in reversed(prefix.split("\n")) if line.strip()), "")
+    margin = last[: len(last) - len(last.lstrip())]
+    candidates = (f"{prefix}{margin}pass\n", f"{prefix}{margin}    pass\n", f"{prefix}    pass\n")
+    return next((candidate for candidate in candidates if compiles(candidate)), "")
 
 
 _RULES = (
     Rule("raw", "the completion as it came", raw),
-    Rule("stops", "cut at the earliest stop string of the protocol", stops),
-    Rule("fence", "the first Markdown code block, else as `stops`", fence),
-    Rule("longest", "the longest prefix, in whole lines, that parses", dedent_end),
-    Rule("definitions", "longest valid lines, then what the entry point needs (EvalPlus's way)", definitions),
+    Rule("stops", "cut at the earliest stop string of the protocol and the first special token", stops),
+    Rule("fence", "the block of code that defines the function, thoughts set aside; else as `stops`", fence),
+    Rule("longest", "the longest prefix, in whole lines, that parses", longest),
+    Rule("definitions", "the block or the lines as in `fence`, then what the entry point needs", definitions),
 )
 
 
@@ -132,79 +263,6 @@ def rule_named(name: str) -> Rule:
     if name not in known:
         raise UnknownRuleError(f"unknown extraction rule {name!r}; expected one of {', '.join(known)}")
     return known[name]
-
-
-def compiles(source: str) -> bool:
-    """Whether Python parses the text."""
-    try:
-        parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
-
-
-def parse(source: str) -> ast.Module:
-    """`ast.parse` without the warnings that odd literals give."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source)
-
-
-def longest_valid_lines(text: str) -> str:
-    """The longest run of consecutive lines that parses; the text itself when it does, empty when nothing does.
-
-    At most 200 lines are searched, as the search parses every run of lines.
-    """
-    if compiles(text):
-        return text
-    lines = text.split("\n")[:200]
-    best = (0, 0)
-    for start in range(len(lines)):
-        if len(lines) - start <= best[1] - best[0]:
-            break
-        for end in range(len(lines), start + best[1] - best[0], -1):
-            if compiles("\n".join(lines[start:end])):
-                best = (start, end)
-                break
-    return "\n".join(lines[best[0] : best[1]])
-
-
-def reachable_definitions(source: str, entry_point: str | None) -> str:
-    """Imports, and the functions, classes and assignments that the entry point uses, in their own order and text.
-
-    A source without the entry point is kept whole: dropping everything would hide what went wrong.
-    """
-    tree = parse(source)
-    named = [(node, _binds(node)) for node in tree.body]
-    if entry_point is None or not any(entry_point in names for _, names in named):
-        return source
-    wanted, queue = set[str](), [entry_point]
-    while queue:
-        name = queue.pop()
-        if name in wanted:
-            continue
-        wanted.add(name)
-        for node, names in named:
-            if name in names:
-                queue += [use.id for use in ast.walk(node) if isinstance(use, ast.Name)]
-    lines = source.split("\n")
-    kept = []
-    for node, names in named:
-        if isinstance(node, ast.Import | ast.ImportFrom) or names & wanted:
-            decorators = getattr(node, "decorator_list", [])
-            first = min([node.lineno, *(d.lineno for d in decorators)])
-            kept += lines[first - 1 : node.end_lineno]
-    return "\n".join(kept) + "\n"
-
-
-def _binds(node: ast.stmt) -> set[str]:
-    """The names a top-level statement defines; empty for statements that are only run."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return {use.id for target in targets for use in ast.walk(target) if isinstance(use, ast.Name)}
-    return set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +294,11 @@ def statistics(pairs: Sequence[tuple[Asked, str]]) -> list[RuleStatistics]:
     """For every rule, what it does to these raw completions."""
     whole = [asked.prefix + text for asked, text in pairs]
     raw_compiles = [compiles(source) for source in whole]
-    n_fenced = sum(bool(FENCE.search(text)) for _, text in pairs)
+    n_fenced = sum(bool(has_fence(text)) for _, text in pairs)
     cut_by = Counter(stop for asked, text in pairs if (stop := earliest_stop(asked, text)))
     found = []
     for rule in _RULES:
-        sources = [rule.apply(asked, text) for asked, text in pairs]
+        sources = [rule.apply(asked, text).source for asked, text in pairs]
         ok = [compiles(source) for source in sources]
         found.append(
             RuleStatistics(

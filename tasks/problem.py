@@ -197,12 +197,14 @@ class Task(ABC):
         """The part of the prompt that the program begins with; none by default."""
         return ""
 
-    def source(self, problem: Problem, completion: str) -> str:
+    def source(self, problem: Problem, completion: str, *, whole: bool = False) -> str:
         """The whole program (or the answer's text) in a raw completion, by this task's extraction rule."""
-        return self.rule.apply(self.asked(problem), completion)
+        return self.rule.apply(self.asked(problem, whole=whole), completion).source
 
-    def asked(self, problem: Problem) -> Asked:
-        """What an extraction rule may know of a problem."""
+    def asked(self, problem: Problem, *, whole: bool = False) -> Asked:
+        """What an extraction rule may know of a problem; a text that stands alone goes on from nothing and has no stops."""
+        if whole:
+            return Asked("", problem.entry_point)
         return Asked(self.prefix(problem), problem.entry_point, problem.stop)
 
     @abstractmethod
@@ -212,9 +214,13 @@ class Task(ABC):
         Must not depend on anything but its arguments: `source` is a model's, and may be hostile.
         """
 
-    def judge(self, problem: Problem, completion: str) -> Program | Judgement:
-        """Judge a raw completion: extract the program from it, then `judge_program`."""
-        return self.judge_program(problem, self.source(problem, completion))
+    def judge(self, problem: Problem, completion: str, *, whole: bool = False) -> Program | Judgement:
+        """Judge a raw completion: extract the program from it, then `judge_program`.
+
+        Args:
+            whole: the text stands alone, as solutions of other harnesses do; otherwise it continues the prompt.
+        """
+        return self.judge_program(problem, self.source(problem, completion, whole=whole))
 
     def judge_reference(self, problem: Problem) -> Program | Judgement:
         """Judge the reference as it was published: what a rule would cut from it says nothing about this machine."""

@@ -150,9 +150,8 @@ class FileCandidates(Candidates):
 
     def judged(self, problem: Problem, sample: Sample) -> Program | Judgement:
         """By the rule where one was asked for; otherwise as the file's own harness would."""
-        if self.rule and not sample.is_program:
-            return self.task.task.judge(problem, sample.text)
-        return self.task.task.judge_given(problem, sample.text, whole=sample.is_program)
+        judge = self.task.task.judge if self.rule else self.task.task.judge_given
+        return judge(problem, sample.text, whole=sample.is_program)
 
     def records(self, run: Run) -> list[Record]:
         """The record of every sample in the file's order."""

@@ -15,7 +15,7 @@ WHOLE = Asked("", "add", ("[DONE]",))
 
 
 def run(rule: str, asked: Asked, completion: str, prefix: str | None = None) -> str:
-    return rule_named(rule).apply(asked if prefix is None else replace(asked, prefix=prefix), completion)
+    return rule_named(rule).apply(asked if prefix is None else replace(asked, prefix=prefix), completion).source
 
 
 def adds(source: str) -> bool:

@@ -1,0 +1,190 @@
+"""The parts of a chat answer: thoughts, prose, and blocks of code, by CommonMark's rules as far as answers keep to them.
+
+    answer   = [thoughts] {prose | block}
+    thoughts = <think> ... </think>, or everything before a </think> whose beginning stood in the prompt
+    block    = fence line, code lines, fence line of the same kind; or up to the end of the text
+             | code lines, fence line: where the text before the first, bare fence line is Python (its beginning stood in the prompt)
+
+Departures from CommonMark, each for answers that models give: a fence may follow text on its line; it may be indented as far
+as it likes; HTML does not hide it; and a Python block goes on over a fence line where only then it parses (a fence inside a
+docstring).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+PYTHON = frozenset(
+    {
+        "python", "python2", "python3", "python3.10", "python3.11", "python3.12", "py", "py2", "py3", "ipython", "ipython3",
+    }
+)  # fmt: skip
+UNSAID = frozenset(("", "code", "text", "txt", "plaintext", "plain", "none"))
+"""Languages that say nothing about whether a block is a program."""
+TAGS = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think"
+OPENING = re.compile(
+    rf"^[ \t]*(?:<(?P<tag>{TAGS})>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)", re.MULTILINE | re.IGNORECASE
+)
+CLOSING = rf"(?:</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>)"
+LONE_CLOSING = re.compile(rf"^[ \t]*{CLOSING}|{CLOSING}[ \t]*$", re.MULTILINE | re.IGNORECASE)
+ANY_CLOSING = re.compile(CLOSING, re.IGNORECASE)
+FENCE_LINE = re.compile(r"^[ \t>]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
+AFTER_TEXT = re.compile(r"^(?P<text>.*[^\s`~>].*?)(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
+
+MOST_TRIES = 100
+"""Fence lines of an answer that are tried as the end of a block that does not parse, so that no text takes minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of code.
+
+    Args:
+        language: the first word behind the opening fence, in small letters, without braces.
+        code: what stands between the fences, moved to the margin as far as the fence was indented.
+    """
+
+    language: str
+    code: str
+
+    @property
+    def is_python(self) -> bool:
+        """Whether the fence says so."""
+        return self.language in PYTHON
+
+    @property
+    def may_be_python(self) -> bool:
+        """Whether the fence does not say otherwise."""
+        return self.language in PYTHON or self.language in UNSAID
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A completion without its thoughts.
+
+    Args:
+        text: the rest, with line ends as `\\n`.
+        thoughts: how many characters were set aside.
+    """
+
+    text: str
+    thoughts: int
+
+
+def without_thoughts(completion: str) -> Answer:
+    """Set aside what a reasoning model thinks before it answers.
+
+    A thought that never ends takes all the rest with it: what it holds are drafts.
+    """
+    text = completion.replace("\r\n", "\n").replace("\r", "\n")
+    whole = len(text)
+    while opening := OPENING.search(text):
+        closing = ANY_CLOSING.search(text, opening.end())
+        text = text[: opening.start()] + (text[closing.end() :] if closing else "")
+    closings = list(LONE_CLOSING.finditer(text))
+    if closings:
+        text = text[closings[-1].end() :]
+    return Answer(text.removeprefix("\n") if len(text) < whole else text, whole - len(text))
+
+
+def has_fence(text: str) -> bool:
+    """Whether a text has a line that opens or closes a block of code."""
+    return any(FENCE_LINE.match(line) or AFTER_TEXT.match(line) for line in text.split("\n"))
+
+
+def blocks_of(text: str, is_program: Callable[[str], bool]) -> list[Block]:
+    """The blocks of code in an answer, in order.
+
+    Args:
+        text: the answer without thoughts, with line ends as `\\n`.
+        is_program: whether Python parses a block's code, in the place where it would stand.
+    """
+    lines = _fences_on_their_own_lines(text.split("\n"))
+    found = list[Block]()
+    first = next((number for number, line in enumerate(lines) if FENCE_LINE.match(line)), None)
+    if first is not None and not _match(lines[first])["info"].strip():
+        before = "\n".join(lines[:first])
+        if before.strip() and is_program(before):
+            found, lines = [Block("python", before + "\n")], lines[first + 1 :]
+    return found + _fenced(lines, is_program)
+
+
+def _match(line: str) -> dict[str, str]:
+    found = FENCE_LINE.match(line)
+    return found.groupdict() if found else {"mark": "", "info": ""}
+
+
+def _fenced(lines: list[str], is_program: Callable[[str], bool]) -> list[Block]:
+    """What CommonMark's parser finds; a Python block goes on over fence lines where only then it parses."""
+    found, tries = list[Block](), itertools.count()
+    while lines:
+        for first, block in _fences(lines):
+            longer = _longer(lines, first, block, is_program, tries) if block.may_be_python else None
+            if longer is not None:
+                block, behind = longer
+                found.append(block)
+                lines = lines[behind:]
+                break  # what follows is parsed anew
+            found.append(block)
+        else:
+            return found
+    return found
+
+
+def _fences(lines: Sequence[str]) -> Iterator[tuple[int, Block]]:
+    """The fenced blocks that CommonMark's parser finds, with their opening lines."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").disable(["code", "html_block", "reference", "heading", "lheading", "hr"])
+    for token in parser.parse("\n".join(lines)):
+        if token.type == "fence" and token.map is not None:
+            words = re.split(r"[\s:,]+", token.info.strip().strip("{}").lstrip(".").lower())
+            yield token.map[0], Block(words[0], token.content)
+
+
+def _longer(
+    lines: Sequence[str], first: int, block: Block, is_program: Callable[[str], bool], tries: Iterator[int]
+) -> tuple[Block, int] | None:
+    """The block up to the first later fence line with which it parses, and the line behind it; None where it needs none."""
+    if block.code.strip() and is_program(block.code):
+        return None
+    mark = _match(lines[first])["mark"]
+    for closing in range(first + 1, len(lines)):
+        if _closes(lines[closing], mark):
+            if next(tries) >= MOST_TRIES:
+                return None
+            code = _without_margin(lines[first + 1 : closing], lines[first])
+            if code.strip() and is_program(code):
+                return Block(block.language, code), closing + 1
+    return None
+
+
+def _closes(line: str, mark: str) -> bool:
+    found = _match(line)
+    return found["mark"].startswith(mark) and not found["info"].strip()
+
+
+def _without_margin(lines: Sequence[str], opening: str) -> str:
+    """Lines of a block without the indentation or quote marks of its opening fence."""
+    margin = opening[: len(opening) - len(opening.lstrip(" \t>"))]
+    return "".join(f"{line.removeprefix(margin)}\n" for line in lines)
+
+
+def _fences_on_their_own_lines(lines: Sequence[str]) -> list[str]:
+    """Break lines on which a fence follows text: an opening one with its language, or one that closes an open block."""
+    found, mark = list[str](), ""
+    for line in lines:
+        alone, after = FENCE_LINE.match(line), AFTER_TEXT.match(line)
+        if alone:
+            mark = "" if mark and _closes(line, mark) else mark or alone["mark"]
+        elif after and after["text"].count(after["mark"]) % 2 == 0:
+            opens = not mark
+            if opens or (after["mark"].startswith(mark) and not after["info"]):
+                found.append(after["text"].rstrip() if opens else after["text"])
+                line = after["mark"] + after["info"]
+                mark = after["mark"] if opens else ""
+        found.append(line)
+    return found
