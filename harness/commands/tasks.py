@@ -56,7 +56,7 @@ def check(
 
 @command(
     "mtp-eval tasks extract runs/mine",
-    "mtp-eval tasks extract runs/mine --no-execute",
+    "mtp-eval tasks extract runs/mine --cuts definitions",
     config=execution_options,
 )
 def extract(
@@ -64,10 +64,17 @@ def extract(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
     data_dir: DataDir = None,
     execute: Annotated[bool, typer.Option(help="Also run the programs, for the score under each rule.")] = True,
+    cuts: Annotated[
+        str | None, typer.Option(metavar="RULE", help="List what this rule cuts from each completion.")
+    ] = None,
 ) -> None:
     """Show what each extraction rule makes of a run's raw completions, and the score under it."""
-    from mtp_eval.harness.evaluation.extraction import report_rules, rule_table
+    from mtp_eval.harness.evaluation.extraction import cut_lines, report_rules, rule_table
 
+    if cuts is not None:
+        for line in cut_lines(run, data_dir, cuts):
+            print(line)
+        return
     options = execution_options().given(given)
     if not execute:
         print(rule_table(list(report_rules(run, data_dir, None))))

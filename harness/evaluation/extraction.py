@@ -29,6 +29,27 @@ class RuleReport:
     n_passed: int | None
 
 
+def cut_lines(folder: Path, data_dir: Path | None, rule: str) -> Iterator[str]:
+    """One tab-separated line for each completion: model, task, problem, sample, and what the rule cuts from it.
+
+    Raises:
+        RunError: no run there.
+        TaskError: its task or data are not, or there is no such rule.
+    """
+    store = RunStore.read(folder)
+    own = {
+        name: load_task(str(store.header.task(name).protocol), data_dir=data_dir, extract=rule)
+        for name in store.header.tasks
+    }
+    problems = {name: {problem.problem_id: problem for problem in task.problems()} for name, task in own.items()}
+    for record in store.records():
+        task, problem = own[record.task], problems[record.task].get(record.problem_id)
+        if problem is not None and task.needs == "text":
+            text = record.completion.text.removeprefix(task.prefix(problem))
+            cut = "; ".join(task.rule.apply(task.asked(problem), text).cut) or "nothing"
+            yield "\t".join((record.model, record.task, record.problem_id, str(record.sample), cut))
+
+
 def report_rules(folder: Path, data_dir: Path | None, pool: Executor | None) -> Iterator[RuleReport]:
     """All rules on all completions of a run that are executed programs.
 

@@ -42,3 +42,9 @@ def test_each_rules_score_is_that_of_its_programs(tmp_path: Path, monkeypatch):
     right = {rule: int(rows[f"{rule}"][9].split()[0]) for rule in ("raw", "stops", "fence", "definitions")}
     assert right == {"raw": 0, "stops": 4, "fence": 8, "definitions": 8}
     assert "'\\n#' 4" in shown.output
+    listed = CliRunner().invoke(app, ["tasks", "extract", "run", "--cuts", "fence"])
+    first, second = listed.output.splitlines()[:2]
+    assert first.split("\t")[1:] == ["humaneval", "HumanEval/0", "0", "24 characters from the stop string '\\n#' on"], (
+        first
+    )
+    assert second.split("\t")[3:] == ["1", "text around one block of 1"]
