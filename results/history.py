@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mtp_eval.results.errors import OptionError
 from mtp_eval.results.files import write_atomically
+from mtp_eval.results.scores.cells import Cell
+from mtp_eval.results.scores.estimators import sampling_noise
 from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
@@ -44,7 +46,14 @@ COLUMNS: Mapping[str, str] = {
     "regressed": "whether the gate failed this series and task that night (and it was not accepted)",
     "config_sha256": "of the run",
     "run_folder": "where the run lies, relative to the history file",
+    "asked": "the task as the config names it",
+    "sampling_sd": "one standard deviation of the score from drawing other samples; NaN with one sample a problem",
+    "good": "whether later nights may be held to this one: evaluated, compared with everything, no loss, or accepted",
+    "accepted": "whether the night was taken as the good level by --accept",
+    "baselines": "what the config compared with, as it names it",
 }
+LATER = ("asked", "sampling_sd", "good", "accepted", "baselines")
+"""Columns that histories of older versions lack."""
 KEY = ["night", "series", "task", "group", "temperature", "k"]
 
 
@@ -64,60 +73,68 @@ def read_history(path: Path) -> pd.DataFrame:
         raise OptionError(
             f"{path} is not a history that can be read ({error}); move it away to start a new one"
         ) from error
-    missing = set(COLUMNS) - set(frame.columns)
+    missing = set(COLUMNS) - set(LATER) - set(frame.columns)
     if missing:
         raise OptionError(f"{path} is not a history: it lacks the columns {', '.join(sorted(missing))}")
-    return frame
+    return completed(frame)
 
 
-def add_to_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Add rows, replacing those of the same night, series, task, group, temperature and k; returns the whole table."""
+def completed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that older versions did not write."""
+    regressed = frame["regressed"].astype(bool)
+    defaults: dict[str, Any] = {
+        "asked": "",
+        "sampling_sd": float("nan"),
+        "good": ~regressed,
+        "accepted": False,
+        "baselines": "",
+    }
+    return frame.assign(**{name: value for name, value in defaults.items() if name not in frame.columns})[list(COLUMNS)]
+
+
+def with_rows(history: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table with rows added; they replace those of the same night, series, task, group, temperature and k."""
     import pandas as pd
 
-    old = read_history(path)
-    new = pd.DataFrame(rows, columns=list(COLUMNS))
-    both = new if old.empty else pd.concat([old, new], ignore_index=True)
-    both = both.drop_duplicates(KEY, keep="last").reset_index(drop=True)
+    if not rows:
+        return history
+    new = completed(pd.DataFrame(rows))
+    both = new if history.empty else pd.concat([history, new], ignore_index=True)
+    return both.drop_duplicates(KEY, keep="last").reset_index(drop=True)
+
+
+def write_history(path: Path, history: pd.DataFrame) -> None:
+    """Replace the file, atomically and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, both.to_parquet(index=False))
-    return both
+    write_atomically(path, history.to_parquet(index=False))
 
 
-def history_rows(
-    night: str, series: str, spec: str, run: ScoredRun, ks: Sequence[int], folder: str, regressed: bool
-) -> list[dict[str, Any]]:
-    """One run's rows."""
-    header, rows = run.header, []
-    for cell in run.cells:
-        task = header.task(cell.task)
-        for k in ks:
-            score = cell.score(k)
-            interval = mean_interval(score.values)
-            rows.append(
-                {
-                    "night": night,
-                    "series": series,
-                    "checkpoint": spec,
-                    "weights_sha256": str(header.model(cell.model).get("sha256") or ""),
-                    "task": cell.task,
-                    "group": cell.group,
-                    "protocol": str(task.protocol),
-                    "data_sha256": str(task.data_sha256),
-                    "n_problems": len(cell.problem_ids),
-                    "n_samples": cell.samples[0],
-                    "temperature": float("nan") if cell.temperature is None else cell.temperature,
-                    "k": k,
-                    "score": score.mean,
-                    "low95": interval.low,
-                    "high95": interval.high,
-                    "tokens_per_forward": cell.tokens_per_forward,
-                    "infrastructure_errors": cell.n_broken,
-                    "regressed": regressed,
-                    "config_sha256": header.config_sha256,
-                    "run_folder": folder,
-                }
-            )
-    return rows
+def history_rows(run: ScoredRun, ks: Sequence[int], **facts: Any) -> list[dict[str, Any]]:
+    """One run's rows; `facts` are the columns that the run does not know (night, series, checkpoint, good, ...)."""
+    return [{**facts, **_row(run, cell, k)} for cell in run.cells for k in ks]
+
+
+def _row(run: ScoredRun, cell: Cell, k: int) -> dict[str, Any]:
+    task, score = run.task(cell.task), cell.score(k)
+    interval = mean_interval(score.values)
+    return {
+        "weights_sha256": str(run.header.model(cell.model).get("sha256") or ""),
+        "task": cell.task,
+        "group": cell.group,
+        "protocol": str(task.protocol),
+        "data_sha256": str(task.data_sha256),
+        "n_problems": len(cell.problem_ids),
+        "n_samples": cell.samples[0],
+        "temperature": float("nan") if cell.temperature is None else cell.temperature,
+        "k": k,
+        "score": score.mean,
+        "low95": interval.low,
+        "high95": interval.high,
+        "tokens_per_forward": cell.tokens_per_forward,
+        "infrastructure_errors": cell.n_broken,
+        "config_sha256": run.header.config_sha256,
+        "sampling_sd": sampling_noise(cell.n, cell.c, k),
+    }
 
 
 def trend_table(history: pd.DataFrame, nights: int = 14) -> Table:

@@ -23,23 +23,18 @@ def nightly(
         bool, typer.Option("--accept", help="Take tonight's scores as the good level, whatever the comparison says.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be evaluated, and stop.")] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="Run this command with the summary on its standard input, however it ends."
+        ),
+    ] = None,
 ) -> None:
     """Train or take checkpoints, run, compare, report. Exit code 3 on a significant regression."""
-    from mtp_eval.harness.nightly.config import newest, read_nightly
-    from mtp_eval.harness.nightly.night import check_baseline, evaluate_night
-    from mtp_eval.harness.nightly.output import decide, summary, write_outputs
-    from mtp_eval.harness.outputs import try_folder
+    from mtp_eval.harness.nightly.call import dry_run as show
+    from mtp_eval.harness.nightly.call import nightly_call
 
-    settings = read_nightly(config)
-    try_folder(settings.out, "out")
     if dry_run:
-        check_baseline(settings)
-        for step in settings.train:
-            print(f"train {step.preset} into {step.out}")
-        for series, spec in settings.models.items():
-            print(f"evaluate {series} = {newest(spec)} on {', '.join(settings.task)}")
-        return
-    found = evaluate_night(settings, night, accept)
-    write_outputs(settings, found)
-    print(summary(settings, found), end="")
-    decide(settings, found, accept)
+        show(config)
+    else:
+        nightly_call(config, night, accept, notify)

@@ -35,12 +35,16 @@ class NightlyConfig(Config):
     )
     task: Names = Field(min_length=1)
     out: Path = Path("nightly")
-    baseline: str = Field(
-        default="last-good", description="last-good, previous, first, the name of a series, or FOLDER[::MODEL]"
+    baseline: Names = Field(
+        default=("last-good",),
+        min_length=1,
+        description="last-good, previous, first, mean-7, the name of a series, or FOLDER[::MODEL]; one or several",
     )
     alpha: float = Field(default=0.01, gt=0.0, lt=1.0, description="chance that noise alone fails a night, at most")
     tolerance: float = Field(default=0.0, ge=0.0, description="points a score may drop")
     budget_minutes: float | None = Field(default=None, gt=0.0)
+    drift: bool = Field(default=True, description="look for a slow loss over the history as well")
+    notify: str | None = Field(default=None, description="command that gets the summary on standard input")
     nights_shown: int = Field(default=14, ge=1)
     report: bool = Field(default=True, description="write report.html")
     run: Mapping[str, Any] = Field(default_factory=dict, description="any option of `mtp-eval run`")

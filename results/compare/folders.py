@@ -10,7 +10,7 @@ from pathlib import Path
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
 from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
 from mtp_eval.results.compare.seeds import compare_recipes
-from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, sentence
+from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, sentence
 from mtp_eval.results.errors import OptionError, RegressionFound
 from mtp_eval.results.files import without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
@@ -101,18 +101,14 @@ def split_model(text: str) -> tuple[Path, str | None]:
 
 
 def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: float = 0.0) -> None:
-    """Nothing when all is well.
+    """Return when no comparison is significantly worse.
 
     Raises:
-        RegressionFound: a comparison is significantly worse; the message names it and the problems lost.
+        RegressionFound: one is; the message names it and the problems lost.
     """
     worse = [c for c in comparisons if c.is_regression(alpha, tolerance)]
     if worse:
-        parts = []
-        for c in worse:
-            lost = ", ".join(flip.problem_id for flip in c.losses[:10])
-            rest = f" and {len(c.losses) - 10:,} more" if len(c.losses) > 10 else ""
-            parts.append(f"{sentence(c, alpha)} Problems lost: {lost}{rest}.")
+        parts = [f"{sentence(c, alpha)} {losses_text(c)}".rstrip() for c in worse]
         raise RegressionFound("significant regression. " + " ".join(parts))
 
 

@@ -82,6 +82,15 @@ def flips_text(c: Comparison, most: int = 20) -> str:
     return "\n".join(lines)
 
 
+def losses_text(c: Comparison, most: int = 10) -> str:
+    """The problems lost in one sentence, the first few by name; empty where none was."""
+    if not c.losses:
+        return ""
+    names = ", ".join(flip.problem_id for flip in c.losses[:most])
+    rest = f" and {len(c.losses) - most:,} more" if len(c.losses) > most else ""
+    return f"Problems lost: {names}{rest}."
+
+
 def as_json(c: Comparison) -> dict[str, Any]:
     """Everything about a comparison, for a file."""
 

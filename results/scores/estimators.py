@@ -46,6 +46,20 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> FloatArray:
     return np.where(defined, 1.0 - miss, np.nan)
 
 
+def sampling_noise(n: ArrayLike, c: ArrayLike, k: int) -> float:
+    """One standard deviation of the mean pass@k over these very problems, from drawing other samples (a share).
+
+    Unbiased p(1-p) per problem for k = 1; for larger k times the square of the slope k (1-p)^(k-1) of the curve. NaN where a
+    problem has a single sample.
+    """
+    samples, correct = _counts(n, c)
+    if samples.size == 0 or samples.min() < 2:
+        return float("nan")
+    share = correct / samples
+    slope = k * (1.0 - share) ** (k - 1)
+    return float(np.sqrt((slope**2 * share * (1.0 - share) / (samples - 1)).sum()) / samples.size)
+
+
 def pass_at_k_curve(n: ArrayLike, c: ArrayLike, k_max: int) -> FloatArray:
     """pass@k for every k from 1 to `k_max` in one pass; the last axis is k - 1."""
     if k_max < 1:

@@ -8,7 +8,8 @@ so a paired comparison sees differences that two separate intervals hide.
 - interval: bootstrap over problems of the mean of d; where fewer than 10 problems' worth of difference exist, Tango's
   (1998) score interval for paired proportions instead, because a bootstrap of almost nothing is too narrow.
 - p-value: under "no difference", each d could as well have had the other sign. With one sample a problem that is the
-  exact test of McNemar; with more it is its generalisation, the sign-flip test, over random flips (or all of them).
+  exact test of McNemar; with more it is its generalisation, the sign-flip test: over random flips where chance explains
+  the difference well, else by the exact distribution of the flipped sum, so that p can be as small as Holm needs it.
 - several comparisons at once: Holm's correction keeps the chance of any false alarm at the level asked for.
 
 Not covered: tests on other statistics than the mean over problems.
@@ -29,6 +30,8 @@ FLIPS = 20_000
 ENUMERATE_UP_TO = 14
 ENOUGH_HITS = 1_000
 TIE = 1e-9
+GRID = 65_536
+MOST_DENOMINATOR = 1_000
 
 
 def difference_interval(d_P: FloatArray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
@@ -87,9 +90,9 @@ def mcnemar_p(gains: int, losses: int) -> float:
 def sign_flip_p(d_P: FloatArray, flips: int = FLIPS, seed: int = SEED) -> float:
     """The two-sided p-value of the mean difference when every problem's difference may change its sign.
 
-    Exact by enumeration for up to 14 problems that differ. Otherwise over random flips, (1 + hits) / (1 + flips), which
-    keeps the false-alarm rate at most at its level; drawing stops early once 1,000 flips were as extreme as the data
-    (Besag and Clifford 1991: then p = hits / flips so far). The smallest p that 20,000 flips can give is 0.00005.
+    Exact by enumeration for up to 14 problems that differ. Otherwise flips are drawn until 1,000 were as extreme as the
+    data (Besag and Clifford 1991: p = hits / flips so far); where `flips` of them do not bring so many, p is small and is
+    computed exactly (`flipped_sum_tail`), however small it is.
     """
     moved_P = d_P[np.abs(d_P) > TIE]
     if moved_P.size == 0:
@@ -109,7 +112,41 @@ def sign_flip_p(d_P: FloatArray, flips: int = FLIPS, seed: int = SEED) -> float:
             return ENOUGH_HITS / (done + last + 1)
         hits += int(extreme.sum())
         done += batch
-    return (1 + hits) / (1 + flips)
+    return flipped_sum_tail(np.abs(moved_P), observed)
+
+
+def flipped_sum_tail(sizes_P: FloatArray, observed: float) -> float:
+    """The chance that the sizes, each with a random sign, add up to at least `observed` or at most minus that.
+
+    The distribution of the sum is built size by size on a grid. Sizes that are whole multiples of 1/m for an m up to 1,000
+    (pass@1 with equal numbers of samples) lie on it, and the chance is exact. Others are rounded to a grid of 65,536 steps,
+    and `observed` is lowered by all that the rounding could add up to: the chance is then never too small.
+    """
+    scale = _common_denominator(sizes_P) or GRID / float(sizes_P.sum())
+    steps_P = np.rint(sizes_P * scale).astype(np.int64)
+    error = float(np.abs(sizes_P * scale - steps_P).sum())
+    least = math.ceil(observed * scale - error - TIE)
+    total = int(steps_P.sum())
+    chances = np.zeros(total + 1)  # of the sum of the sizes whose sign is plus
+    chances[0] = 1.0
+    reached = 0
+    for step in steps_P:
+        chances[step : reached + step + 1] += chances[: reached + 1].copy()
+        chances[: reached + step + 1] *= 0.5
+        reached += int(step)
+    if least <= 0:
+        return 1.0
+    first = (total + least + 1) // 2  # plus - minus >= least, where plus + minus = total
+    return min(1.0, 2.0 * float(chances[first:].sum()))
+
+
+def _common_denominator(sizes_P: FloatArray) -> int | None:
+    """The smallest m up to 1,000 of which every size is a whole multiple of 1/m."""
+    distinct = np.unique(np.round(sizes_P, 12))
+    for m in range(1, MOST_DENOMINATOR + 1):
+        if np.abs(distinct * m - np.rint(distinct * m)).max() < 1e-7:
+            return m
+    return None
 
 
 def paired_p(d_P: FloatArray, flips: int = FLIPS) -> tuple[float, str]:

@@ -177,7 +177,7 @@ def test_the_newest_checkpoint_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     assert newest("n4-step*") == "n4-step100"
     assert newest("plain") == "plain"
     Path("nightly.toml").write_text(CONFIG)
-    assert read_nightly(Path("nightly.toml")).baseline == "last-good"
+    assert read_nightly(Path("nightly.toml")).baseline == ("last-good",)
 
 
 def test_history_survives_pandas_and_foreign_files(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""Tonight's evaluations against every baseline, against their own past, and against what used to be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtp_eval.harness.nightly.baselines import NoBaseline, baseline_run, past_rows
+from mtp_eval.harness.nightly.config import NightlyConfig
+from mtp_eval.harness.nightly.evaluations import OURS, Evaluation
+from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
+from mtp_eval.results.compare.drift import Drift, find_drift
+from mtp_eval.results.history import history_rows, with_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TONIGHT = "tonight"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What should have been done and could not be: its name and a sentence.
+
+    A night is no good level for `of`; for none of its evaluations where `of_all`, as when a series has gone.
+    """
+
+    name: str
+    why: str
+    of: Evaluation | None = None
+    of_all: bool = False
+
+
+@dataclass
+class Night:
+    """What came of a night. Each list pairs an evaluation with what was found about it."""
+
+    name: str
+    number: int
+    folder: Path
+    evaluations: list[Evaluation]
+    compared: list[tuple[Evaluation, Comparison]] = field(default_factory=list)
+    drifts: list[tuple[Evaluation, Drift]] = field(default_factory=list)
+    nothing_yet: list[tuple[Evaluation, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """All of them, corrected together."""
+        return [comparison for _, comparison in self.compared]
+
+    def regressions(self, config: NightlyConfig) -> list[tuple[Evaluation, Comparison]]:
+        """Comparisons that fail the night."""
+        return [(e, c) for e, c in self.compared if c.is_regression(config.alpha, config.tolerance / 100.0)]
+
+    @property
+    def problems(self) -> list[Evaluation]:
+        """Evaluations that could not be made or finished."""
+        return [evaluation for evaluation in self.evaluations if evaluation.problem]
+
+
+def compare_night(config: NightlyConfig, night: Night, earlier: pd.DataFrame) -> None:
+    """Every evaluation against every baseline and its own past."""
+    night.faults += vanished(night, earlier)
+    found: list[tuple[Evaluation, Comparison]] = []
+    for evaluation in night.evaluations:
+        if evaluation.found is None:
+            continue
+        for name in config.baseline:
+            try:
+                base = baseline_run(config, name, evaluation, night.evaluations, earlier)
+                found += [(evaluation, c) for c in compare_runs(base, evaluation.found, evaluation.found.ks)]
+            except NoBaseline as why:
+                night.nothing_yet.append((evaluation, f"{name}: {why}"))
+            except (*OURS, OSError, KeyError, ValueError) as error:
+                night.faults.append(
+                    Fault(f"{evaluation.series} on {evaluation.task} against {name}", f"{error}", evaluation)
+                )
+        if config.drift:
+            night.drifts += [(evaluation, drift) for drift in drifts_of(evaluation, past_rows(earlier, evaluation))]
+    undefined = [(e, c) for e, c in found if c.p_value != c.p_value]
+    night.faults += [Fault(f"{e.series} on {e.task} against {c.baseline_model}", c.notes[-1], e) for e, c in undefined]
+    night.compared = list(zip([e for e, _ in found], corrected([c for _, c in found]), strict=True))
+
+
+def vanished(night: Night, earlier: pd.DataFrame) -> Iterator[Fault]:
+    """Series and tasks of earlier nights that are not evaluated any more, unless a later night was accepted without them."""
+    tonight = {(e.series, e.task) for e in night.evaluations}
+    known = [e for e in night.evaluations if len(past_rows(earlier, e))]
+    seen = {(e.series, task) for e in known for task in past_rows(earlier, e)["task"]}
+    accepted = earlier["night"][earlier["accepted"].astype(bool)]
+    nights = list(dict.fromkeys(earlier["night"]))
+    since = set(nights[nights.index(accepted.iloc[-1]) :]) if len(accepted) else set(nights)
+    for (series, task, asked), rows in earlier[earlier["night"].isin(since)].groupby(
+        ["series", "task", "asked"], sort=False
+    ):
+        if (series, asked) in tonight or (series, task) in seen or (series, task) in tonight:
+            continue
+        last = rows["night"].iloc[-1]
+        why = f"it was evaluated on night {last} and is not any more; --accept if that is meant"
+        yield Fault(f"{series} on {asked or task}", why, of_all=True)
+
+
+def drifts_of(evaluation: Evaluation, past: pd.DataFrame) -> Iterator[Drift]:
+    """Losses over the history of an evaluation's scores at its smallest k, since the last accepted night."""
+    run = evaluation.found
+    assert run is not None
+    accepted = past["night"][past["accepted"].astype(bool)]
+    nights = list(dict.fromkeys(past["night"]))
+    since = nights[nights.index(accepted.iloc[-1]) :] if len(accepted) else nights
+    past = past[past["night"].isin(since) & (past["k"] == min(run.ks))]
+    now = with_rows(past, history_rows(run, [min(run.ks)], night=TONIGHT, series=evaluation.series, **NO_FACTS))
+    for _, rows in now.groupby(["task", "group", "temperature", "protocol", "data_sha256"], sort=False, dropna=False):
+        rows = rows[rows["score"].notna()]
+        if rows.empty or rows["night"].iloc[-1] != TONIGHT:
+            continue
+        score = rows["score"].clip(0.0, 1.0)
+        coarse = ((score * (1 - score)).clip(lower=1e-4) / rows["n_problems"].astype(float)) ** 0.5
+        noise = rows["sampling_sd"].astype(float).where(lambda sd: sd > 0, coarse)
+        drift = find_drift(score.tolist(), noise.tolist())
+        if drift is not None:
+            yield drift
+
+
+NO_FACTS = {
+    "checkpoint": "",
+    "asked": "",
+    "run_folder": "",
+    "regressed": False,
+    "good": True,
+    "accepted": False,
+    "baselines": "",
+}
