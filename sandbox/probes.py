@@ -26,7 +26,9 @@ class Probe:
     @property
     def program(self) -> Program:
         """The attempt and the test that it is held against."""
-        return Program(self.name, self.source, "assert probe() == [], probe()", timeout_seconds=2.0)
+        return Program(
+            self.name, self.source, "assert probe() == [], probe()", timeout_seconds=2.0, same_interpreter=False
+        )
 
 
 _TRY = """

@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,27 @@ ONLY_BEHIND = {"harness.decoding.kernels": "harness.decoding.network"}
 def test_private_operations_stay_behind_one_module(room: str, door: str) -> None:
     users = {importer for importer, imported in arrows() if imported.startswith(room)}
     assert {user for user in users if not user.startswith(room)} == {door}
+
+
+def test_what_shares_a_process_with_hostile_code_imports_the_standard_library_and_its_own_side_only() -> None:
+    own = tuple(f"mtp_eval.{name}" for name in MAY_IMPORT["sandbox.jailed"])
+    inside = [*(ROOT / "sandbox/jailed").glob("*.py"), *(ROOT / "sandbox/wire").glob("*.py"), ROOT / "sandbox/linux.py"]
+    assert len(inside) > 10
+    others = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in inside
+        for line, name in imported_names(path)
+        if not name.startswith(own) and name.partition(".")[0] not in {*sys.stdlib_module_names, "__future__"}
+    ]
+    assert others == []
+
+
+def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            yield from ((node.lineno, module + alias.name) for alias in node.names)
 
 
 def arrows() -> set[tuple[str, str]]:

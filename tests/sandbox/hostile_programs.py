@@ -48,7 +48,7 @@ def may_pass(program: Program) -> bool:
 def _program(path: Path, source: str) -> Program:
     own = [line.removeprefix("# check: ") for line in source.splitlines() if line.startswith("# check: ")]
     body = "".join(f"    assert {check}\n" for check in own or CHECKS)
-    return Program(path.stem, source, f"def check(candidate):\n{body}\ncheck(add_two)")
+    return Program(path.stem, source, f"def check(candidate):\n{body}\ncheck(add_two)", same_interpreter=False)
 
 
 @contextmanager
