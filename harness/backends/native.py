@@ -13,6 +13,7 @@ import torch
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
+from mtp_eval.harness.decoding.candidates import COUNTS
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
 from mtp_eval.harness.decoding.loglikelihood import score
@@ -96,8 +97,8 @@ class NativeBackend(Backend):
         }
 
     def decoding_facts(self) -> dict[str, Any]:
-        """What "auto" measured so far, with the expected speed-up over plain decoding; JSON-serialisable."""
-        return {"plans": [plan.as_dict() for plan in self.plans.values()]}
+        """What "auto" measured so far, and how many positions of this process were sampled cheaply; JSON-serialisable."""
+        return {"plans": [plan.as_dict() for plan in self.plans.values()], "sampled": dict(COUNTS)}
 
     def check(self, settings: DecodingSettings) -> None:
         """Refuse more heads than the model has."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mtp_eval.harness.decoding import noise
+from mtp_eval.harness.decoding.candidates import Distribution
 from mtp_eval.harness.decoding.sampling import Sampler
 
 
@@ -57,15 +58,19 @@ class Rejection:
 
     def draft(self, logits_BJV: Tensor, keys_B: Tensor, places_BJ: Tensor) -> Drafts:
         """Draw drafts for these places."""
-        q_BJV = self.sampler.filtered(logits_BJV).softmax(dim=-1)
-        return Drafts(noise.race(q_BJV.log(), keys_B, places_BJ, noise.DRAFT), q_BJV)
+        stream_BJ = noise.streams(keys_B, places_BJ, noise.DRAFT)
+        found = self.sampler.distribution(logits_BJV.flatten(0, 1))
+        tokens_BJ = found.draw(stream_BJ.flatten()).view(stream_BJ.shape)
+        return Drafts(tokens_BJ, found.probabilities().view(logits_BJV.shape))
 
     def verify(self, drafts: Drafts, logits_BTV: Tensor, keys_B: Tensor, places_BT: Tensor) -> tuple[Tensor, Tensor]:
         """As `Coupled.verify`."""
-        p_BTV, J = self.sampler.filtered(logits_BTV).softmax(dim=-1), drafts.tokens_BJ.shape[1]
+        J, found = drafts.tokens_BJ.shape[1], self.sampler.distribution(logits_BTV.flatten(0, 1))
+        stream_BT = noise.streams(keys_B, places_BT, noise.TARGET)
         if J == 0:
-            return noise.race(p_BTV.log(), keys_B, places_BT, noise.TARGET), torch.zeros_like(keys_B)
+            return found.draw(stream_BT.flatten()).view(stream_BT.shape), torch.zeros_like(keys_B)
         assert drafts.q_BJV is not None
+        p_BTV = found.probabilities().view(logits_BTV.shape)
         drafted_BJ1 = drafts.tokens_BJ[..., None]
         p_BJ, q_BJ = (x.gather(2, drafted_BJ1)[..., 0] for x in (p_BTV[:, :J], drafts.q_BJV))
         u_BJ = noise.uniform(noise.streams(keys_B, places_BT[:, :J], noise.ACCEPT), p_BJ.dtype)
@@ -76,8 +81,8 @@ class Rejection:
         rest_BV = (p_BV - q_BV).clamp_(min=0)
         # p = q up to rounding leaves nothing over; such a draft is refused by rounding only, and p itself stands in.
         rest_BV = torch.where(rest_BV.sum(dim=-1, keepdim=True) > 0, rest_BV, p_BV)
-        place_B1 = places_BT.gather(1, kept_B[:, None])
-        next_B1 = noise.race(rest_BV[:, None].log(), keys_B, place_B1, noise.TARGET)
+        stream_B = stream_BT.gather(1, kept_B[:, None])[:, 0]
+        next_B1 = Distribution.of_weights(rest_BV.log()).draw(stream_B)[:, None]
         tokens_BT = torch.cat([drafts.tokens_BJ, next_B1], dim=1).scatter(1, kept_B[:, None], next_B1)
         return tokens_BT, kept_B
 

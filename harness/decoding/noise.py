@@ -4,7 +4,7 @@ A counter-based generator (SplitMix64, doi 10.1145/2660193.2660195): no state tr
 any size and order draws the same numbers, and a token that is looked at twice (drafted, then verified) meets the same
 noise.
 
-Shapes: B batch rows, T tokens, V vocabulary.
+Shapes: B batch rows, T tokens, N = B·T, V vocabulary, C candidates.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
+_AT_ONCE = 1 << 17  # numbers
+
 TARGET, DRAFT, ACCEPT = 1, 2, 3
 """What a number is drawn for; different purposes are independent."""
 
@@ -26,14 +28,20 @@ def _signed(value: int) -> int:
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    return (x >> bits) & ((1 << (64 - bits)) - 1)  # `>>` of int64 copies the sign bit; the mask clears it
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)  # `>>` of int64 copies the sign bit; the mask clears it
 
 
 def mix(x: Tensor) -> Tensor:
     """SplitMix64's output function on int64 tensors, whose arithmetic wraps."""
-    x = (x ^ _shift_right(x, 30)) * _signed(_MIX_1)
-    x = (x ^ _shift_right(x, 27)) * _signed(_MIX_2)
-    return x ^ _shift_right(x, 31)
+    return _mix_in_place(x.clone())
+
+
+def _mix_in_place(x: Tensor) -> Tensor:
+    for bits, factor in ((30, _MIX_1), (27, _MIX_2), (31, 1)):
+        x.bitwise_xor_(_shift_right(x, bits))
+        if factor != 1:
+            x.mul_(_signed(factor))
+    return x
 
 
 def row_key(seed: int) -> int:
@@ -59,20 +67,38 @@ def uniform(stream_BT: Tensor, dtype: torch.dtype) -> Tensor:
     return _shift_right(mix(stream_BT), 11).to(torch.float64).mul_(2.0**-53).to(dtype)
 
 
-def exponential(stream_BT: Tensor, width: int, dtype: torch.dtype) -> Tensor:
-    """`(B, T, V)` independent draws of the exponential distribution with rate 1, all above 0.
+def exponential(stream: Tensor, ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """Draws of the exponential distribution with rate 1, all above 0: one for each token id of each stream.
 
-    The first of V racing exponentials with rates p is token v with probability p[v]: the noise of an exact sampler.
+    The first of V racing exponentials with rates p is token v with probability p[v]: the noise of an exact sampler. A draw
+    depends on its stream and its id only, so that the few that matter can be had without the others.
+
+    Args:
+        stream: `(…)`.
+        ids: `(…, C)`, or `(C,)` for the same ids everywhere.
     """
-    counter_V = (torch.arange(1, width + 1, device=stream_BT.device) * _signed(_GOLDEN))[None, None]
-    bits_BTV = _shift_right(mix(stream_BT[..., None] + counter_V), 1)
+    counters = (ids + 1) * _signed(_GOLDEN)
+    bits = _shift_right(_mix_in_place(stream[..., None] + counters), 1)
     # Small draws decide the race, so the uniform is taken near 0, where floating point is fine-grained.
-    uniform_BTV = bits_BTV.to(dtype).mul_(2.0**-63).add_(2.0**-64)
+    uniform = bits.to(dtype).mul_(2.0**-63).add_(2.0**-64)
     below_one = 1 - torch.finfo(dtype).eps / 2  # rounding up to 1 would make an infinite draw
-    return uniform_BTV.clamp_(max=below_one).neg_().log1p_().neg_()
+    return uniform.clamp_(max=below_one).neg_().log1p_().neg_()
 
 
-def race(log_weights_BTV: Tensor, keys_B: Tensor, indices_BT: Tensor, purpose: int) -> Tensor:
-    """Tokens `(B, T)` drawn in proportion to exp(log_weights)."""
-    draws_BTV = exponential(streams(keys_B, indices_BT, purpose), log_weights_BTV.shape[-1], log_weights_BTV.dtype)
-    return (log_weights_BTV - draws_BTV.log_()).argmax(dim=-1)
+def race(log_weights_NV: Tensor, stream_N: Tensor) -> Tensor:
+    """Tokens `(N,)` drawn in proportion to exp(log_weights), one for each stream."""
+    N, V = log_weights_NV.shape
+    ids_V = torch.arange(V, device=stream_N.device)
+    # On a CPU a few rows at a time, so that what is computed for them stays in its cache.
+    step = max(1, _AT_ONCE // V) if stream_N.device.type == "cpu" else max(N, 1)
+    parts = [
+        (weights - exponential(stream, ids_V, weights.dtype).log_()).argmax(dim=-1)
+        for weights, stream in zip(torch.split(log_weights_NV, step), torch.split(stream_N, step), strict=True)
+    ]
+    return torch.cat(parts) if parts else stream_N
+
+
+def race_of_few(log_weights_NC: Tensor, ids_NC: Tensor, stream_N: Tensor) -> Tensor:
+    """As `race`, where all other tokens have no weight."""
+    winner_N = (log_weights_NC - exponential(stream_N, ids_NC, log_weights_NC.dtype).log_()).argmax(dim=-1)
+    return ids_NC.gather(1, winner_N[:, None])[:, 0]

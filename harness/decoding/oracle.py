@@ -92,5 +92,6 @@ def _scores(backend: PlainDecoder, tokens: list[int], request: Request, place: i
         return logits_11V[0, 0].float()
     scores_11V = sampler.filtered(logits_11V)
     keys, places = torch.tensor([row_key(request.seed)], device=device), torch.tensor([[place]], device=device)
-    race_11V = exponential(streams(keys, places, TARGET), scores_11V.shape[-1], scores_11V.dtype)
+    ids_V = torch.arange(scores_11V.shape[-1], device=device)
+    race_11V = exponential(streams(keys, places, TARGET), ids_V, scores_11V.dtype)
     return (scores_11V - race_11V.log())[0, 0]
