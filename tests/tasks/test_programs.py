@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.tasks.registry import load_task
 
@@ -36,7 +37,7 @@ def test_mbpp_tests_that_build_the_programs_own_objects_run_outside_its_interpre
     task = load_task("mbpp", split="all")
     problems = by_id(task)
     programs = [task.judge(problems[f"mbpp/{i}"], problems[f"mbpp/{i}"].reference) for i in (367, 601, 927, 11, 126)]
-    outcomes = list(pool.run(programs))
+    outcomes = list(ByReference(pool).judge_references(programs))
     assert [outcome.passed for outcome in outcomes] == [True] * 5
     assert not any(outcome.same_interpreter for outcome in outcomes)
 
@@ -102,12 +103,12 @@ def test_plus_references_pass_and_cheats_do_not(benchmark_data, plus_cache, pool
     """Each has a special oracle, a special type of argument, or huge answers."""
     task, problem = plus_problem(problem_id)
     none = f"def {problem.entry_point}(*args):\n    return None\n"
-    programs = [
-        task.judge(problem, problem.reference),
-        task.judge_program(problem, none),
-        task.judge_program(problem, CHEAT.format(name=problem.entry_point)),
-    ]
-    assert [outcome.passed for outcome in pool.run(programs)] == [True, False, False]
+    decided = ByReference(pool)
+    (reference,) = decided.judge_references([task.judge(problem, problem.reference)])
+    assert reference.passed
+    assert not reference.same_interpreter
+    cheats = [task.judge_program(problem, none), task.judge_program(problem, CHEAT.format(name=problem.entry_point))]
+    assert [outcome.passed for outcome in decided.run(cheats)] == [False, False]
 
 
 @pytest.mark.slow
