@@ -7,6 +7,7 @@ A command is built, and what is heavy is imported (torch, pandas, pydantic, rich
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -87,6 +88,9 @@ def main() -> None:
     """Entry point of the console script; exit codes are listed in docs/cli.md."""
     # Threads that spin while they wait starve the sandbox's workers and one another; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets its escape, not an exception
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="mtp-eval: %(levelname)s: %(message)s")
     try:
         code = app(standalone_mode=False, prog_name="mtp-eval")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from benchmarks.study import save, study_parser
-from mtp_eval.results.scores.estimators import pass_at_k
-from mtp_eval.results.scores.intervals import mean_interval, nested_interval, resampled_means
+from mtp_eval.results.scores.estimators import FloatArray, pass_at_k
+from mtp_eval.results.scores.intervals import effective_interval, mean_interval, nested_interval
 from mtp_eval.results.scores.significance import difference_interval, holm, nested_difference, paired_p
 from mtp_eval.results.scores.temperature import cross_validated
 
@@ -24,25 +24,66 @@ def beta_pass_at_k(a: float, b: float, k: int) -> float:
 
 
 def coverage(name: str, a: float, b: float, problems: int, samples: int, k: int, sets: int) -> dict[str, Any]:
-    """How often the 95 % interval holds the true score of the population that the problems were drawn from."""
+    """How often 95 % intervals hold the true score of the population that the problems were drawn from, and their widths."""
     rng = np.random.default_rng([problems, samples, k, int(1000 * a)])
-    truth, held, plain_held, widths = beta_pass_at_k(a, b, k), 0, 0, []
+    truth = beta_pass_at_k(a, b, k)
+    held: dict[str, int] = dict.fromkeys(METHODS, 0)
+    widths: dict[str, float] = dict.fromkeys(METHODS, 0.0)
     for _ in range(sets):
         scores = pass_at_k(samples, rng.binomial(samples, rng.beta(a, b, problems)), k)
-        means = resampled_means(scores, RESAMPLES)
-        interval = mean_interval(scores, means_B=means)
-        low, high = np.quantile(means, [0.025, 0.975])
-        held += interval.low <= truth <= interval.high
-        plain_held += low <= truth <= high
-        widths.append(interval.high - interval.low)
+        for method, interval_of in METHODS.items():
+            low, high = interval_of(scores, rng)
+            held[method] += low <= truth <= high
+            widths[method] += high - low
     return {
         "study": name,
         "setting": f"{problems} problems, {samples} samples, pass@{k} = {100 * truth:.1f} %",
-        "coverage_percent": 100 * held / sets,
-        "plain_bootstrap_percent": 100 * plain_held / sets,
-        "mean_width_points": 100 * float(np.mean(widths)),
-        "data_sets": sets,
+        **{f"{method}_percent": 100 * held[method] / sets for method in METHODS},
+        **{f"{method}_width_points": 100 * widths[method] / sets for method in METHODS},
+        "sets": sets,
     }
+
+
+def ours(scores: FloatArray, _: np.random.Generator) -> tuple[float, float]:
+    """The product's interval."""
+    interval = mean_interval(scores)
+    return interval.low, interval.high
+
+
+def clopper_pearson(scores: FloatArray, _: np.random.Generator) -> tuple[float, float]:
+    """The exact binomial interval, as if each problem had one sample."""
+    interval = effective_interval(float(scores.mean()), scores.size, 0.95)
+    return interval.low, interval.high
+
+
+def wilson(scores: FloatArray, _: np.random.Generator) -> tuple[float, float]:
+    """The score interval of a proportion, as if each problem had one sample."""
+    n, p, z = scores.size, float(scores.mean()), 1.959964
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2) / (1 + z * z / n)
+    return middle - half, middle + half
+
+
+def bootstrap(scores: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
+    """Percentiles of the means of resampled problems."""
+    draws = rng.multinomial(scores.size, np.full(scores.size, 1.0 / scores.size), size=RESAMPLES)
+    low, high = np.quantile(draws @ scores / scores.size, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def bayes_bootstrap(scores: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
+    """Percentiles of the means under Dirichlet weights of the problems (Rubin 1981)."""
+    low, high = np.quantile(rng.dirichlet(np.ones(scores.size), RESAMPLES) @ scores, [0.025, 0.975])
+    return float(low), float(high)
+
+
+METHODS: dict[str, Callable[[FloatArray, np.random.Generator], tuple[float, float]]] = {
+    "ours": ours,
+    "clopper_pearson": clopper_pearson,
+    "wilson": wilson,
+    "bootstrap": bootstrap,
+    "bayes_bootstrap": bayes_bootstrap,
+}
 
 
 def nested_coverage(n_seeds: int, spread: float, sets: int) -> dict[str, Any]:
@@ -57,7 +98,7 @@ def nested_coverage(n_seeds: int, spread: float, sets: int) -> dict[str, Any]:
     for _ in range(sets):
         own = rng.normal(-0.5, 2.0, problems)
         chances = 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))
-        interval = nested_interval(rng.binomial(samples, chances) / samples, resamples=RESAMPLES)
+        interval = nested_interval(rng.binomial(samples, chances) / samples)
         held += interval.low <= truth <= interval.high
     return {
         "study": "seeds and problems",
@@ -77,7 +118,7 @@ def paired_test(name: str, samples: int, k: int, gain: float, pairs: int) -> dic
         q = np.minimum(1.0, p + gain)
         first, twin, better = (pass_at_k(samples, rng.binomial(samples, x), k) for x in (p, p, q))
         counts["null"] += paired_p(twin - first, FLIPS)[0] <= 0.05
-        interval = difference_interval(twin - first, resamples=RESAMPLES)
+        interval = difference_interval(twin - first)
         counts["null_interval"] += not interval.low <= 0 <= interval.high
         counts["power"] += paired_p(better - first, FLIPS)[0] <= 0.05
         spread = math.sqrt((better.var(ddof=1) + first.var(ddof=1)) / problems)
@@ -100,7 +141,7 @@ def nested_test(n_seeds: int, spread: float, pairs: int) -> dict[str, Any]:
     for _ in range(pairs):
         own = rng.normal(-0.5, 2.0, 164)
         a, b = (rng.binomial(20, 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))) / 20 for _ in range(2))
-        alarms += nested_difference(a, b, resamples=200)[1] <= 0.05
+        alarms += nested_difference(a, b)[1] <= 0.05
         naive += paired_p(b.mean(axis=0) - a.mean(axis=0), FLIPS)[0] <= 0.05
     return {
         "study": "two equal recipes",

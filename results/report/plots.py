@@ -1,6 +1,6 @@
 """Plots of runs: pass@k against k, score against size, drafting against heads, accuracy against m, loss curves.
 
-Shaded bands and bars are 95 % intervals, bootstrap over problems. A plot for which the runs have no data is None. The look
+Shaded bands and bars are 95 % intervals over problems. A plot for which the runs have no data is None. The look
 they share is in `results.report.figure`.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from mtp_eval.results.report.figure import Looks, Plot, finish, legend, make_panels, style_of
 from mtp_eval.results.scores.cells import Cell, natural_key
 from mtp_eval.results.scores.estimators import pass_at_k_curve
-from mtp_eval.results.scores.intervals import mean_interval, resampled_means
+from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.costs import heads_used
 from mtp_eval.results.tables.standard import size_name
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_KS = 40
-BAND_RESAMPLES = 2_000
 
 
 def pass_at_k_plot(runs: Sequence[ScoredRun]) -> Plot | None:
@@ -43,8 +42,7 @@ def pass_at_k_plot(runs: Sequence[ScoredRun]) -> Plot | None:
             k_max = int(cell.n.min())
             ks = np.unique(np.geomspace(1, k_max, MOST_KS).round().astype(int))
             scores_PK = pass_at_k_curve(cell.n, cell.c, k_max)[:, ks - 1]
-            means_BK = resampled_means(scores_PK, BAND_RESAMPLES)
-            spans = [mean_interval(scores_PK[:, i], means_B=means_BK[:, i]) for i in range(len(ks))]
+            spans = [mean_interval(scores_PK[:, i]) for i in range(len(ks))]
             low, high = np.array([i.low for i in spans]), np.array([i.high for i in spans])
             look = looks(_series(cell, cells))
             ax.fill_between(ks, 100 * low, 100 * high, color=look["color"], alpha=0.15, linewidth=0)
@@ -142,7 +140,7 @@ def m_plot(cells_by_m: Sequence[Cell], domain_of: Mapping[str, str], k: int = 1)
             shift = 0.06 * (place - (len(models) - 1) / 2)  # bars side by side, not on top of each other
             xs = [place_of[cell.group] + shift for cell in cells]
             means = np.array([score.mean for score in scores])
-            spans = [mean_interval(score.values, resamples=BAND_RESAMPLES) for score in scores]
+            spans = [mean_interval(score.values) for score in scores]
             bars = [100 * (means - [i.low for i in spans]), 100 * (np.array([i.high for i in spans]) - means)]
             ax.errorbar(xs, 100 * means, yerr=np.maximum(bars, 0), label=model, capsize=3, **looks(model))
         inside = [place_of[group] for group in groups if domain_of.get(group, "").startswith("in")]

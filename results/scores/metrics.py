@@ -12,7 +12,7 @@ from typing import Any
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import SCHEMA_VERSION
 from mtp_eval.results.scores.cells import Cell
-from mtp_eval.results.scores.intervals import RESAMPLES, SEED, Interval, mean_interval
+from mtp_eval.results.scores.intervals import METHOD, Interval, mean_interval
 from mtp_eval.results.scores.scored import ScoredRun
 
 METRICS_FILE = "metrics.json"
@@ -26,9 +26,7 @@ def run_metrics(run: ScoredRun, ks: Sequence[int]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "config_sha256": run.header.data.get("config_sha256"),
         "intervals": {
-            "method": "bootstrap over problems",
-            "resamples": RESAMPLES,
-            "seed": SEED,
+            "method": METHOD,
             "levels": list(LEVELS),
         },
         "complete": run.is_complete,

@@ -1,12 +1,11 @@
 """Two models on the same problems: the difference with its interval, and whether chance alone explains it.
 
-    legend: P problems, B resamples, S training seeds; d = candidate's score - baseline's score, problem by problem
+    legend: P problems, S training seeds; d = candidate's score - baseline's score, problem by problem
 
 A benchmark's problems differ in difficulty far more than models do. Comparing problem by problem takes that spread out,
 so a paired comparison sees differences that two separate intervals hide.
 
-- interval: bootstrap over problems of the mean of d; where fewer than 10 problems' worth of difference exist, Tango's
-  (1998) score interval for paired proportions instead, because a bootstrap of almost nothing is too narrow.
+- interval: Tango's (1998) score interval for paired proportions, with the effective number of problems.
 - p-value: under "no difference", each d could as well have had the other sign. With one sample a problem that is the
   exact test of McNemar; with more it is its generalisation, the sign-flip test: over random flips where chance explains
   the difference well, else by the exact distribution of the flipped sum, so that p can be as small as Holm needs it.
@@ -21,12 +20,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtp_eval.results.scores.estimators import FloatArray
-from mtp_eval.results.scores.intervals import RARE_SUM, RESAMPLES, SEED, Interval, percentiles, resampled_means
+from mtp_eval.results.scores.intervals import Interval, shrunk
 
 FLIPS = 20_000
+SEED = 0
 ENUMERATE_UP_TO = 14
 ENOUGH_HITS = 1_000
 TIE = 1e-9
@@ -34,17 +33,22 @@ GRID = 65_536
 MOST_DENOMINATOR = 1_000
 
 
-def difference_interval(d_P: FloatArray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """The interval of the mean difference over problems."""
+def difference_interval(d_P: FloatArray, level: float = 0.95) -> Interval:
+    """The interval of the mean difference over problems: Tango's, with the effective number of problems.
+
+    Differences between -1 and 1 vary less than differences of -1, 0 and 1 with the same gains and losses; as many problems
+    of the latter kind are taken as give the same variance (see `results.scores.intervals`).
+    """
     if d_P.size == 0 or np.isnan(d_P).any():
         return Interval(math.nan, math.nan, "none", level)
-    if np.abs(d_P).sum() < RARE_SUM:
-        gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
-        return tango_interval(gains, losses, d_P.size, level)
-    return percentiles(resampled_means(d_P, resamples, seed), level, d_P.size)
+    gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
+    moved, mean = gains + losses, float(d_P.mean())
+    full = moved / d_P.size - mean**2
+    ratio = shrunk(float(d_P.var()) / full, moved) if full > 0.0 else 1.0
+    return tango_interval(gains / ratio, losses / ratio, d_P.size / ratio, level)
 
 
-def tango_interval(gains: float, losses: float, n_problems: int, level: float = 0.95) -> Interval:
+def tango_interval(gains: float, losses: float, n_problems: float, level: float = 0.95) -> Interval:
     """The score interval of (gains - losses) / n for paired proportions (Tango 1998, Statistics in Medicine 17).
 
     All differences that the score test does not reject; found by bisection between the observed one and +-1.
@@ -76,7 +80,7 @@ def tango_interval(gains: float, losses: float, n_problems: int, level: float = 
             return edge
         return float(brentq(excess, min(edge, observed), max(edge, observed), xtol=1e-10))
 
-    return Interval(bound(-1.0 + 1e-9, z), bound(1.0 - 1e-9, -z), "tango", level)
+    return Interval(bound(-1.0 + 1e-9, z), bound(1.0 - 1e-9, -z), "Tango with the effective number of problems", level)
 
 
 def mcnemar_p(gains: int, losses: int) -> float:
@@ -171,41 +175,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def nested_difference(
-    baseline_SP: FloatArray, candidate_SP: FloatArray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = SEED
-) -> tuple[Interval, float]:
+def nested_difference(baseline_SP: FloatArray, candidate_SP: FloatArray, level: float = 0.95) -> tuple[Interval, float]:
     """Interval and two-sided p-value for the difference of two recipes, each trained with several seeds.
 
-    Problems are paired, seeds are not. The p-value is Student's t with the degrees of freedom of Welch and
-    Satterthwaite; the interval is the bootstrap over problems and seeds with its tails widened to that t.
+    Problems are paired, seeds are not. Both are Student's t with the degrees of freedom of Welch and Satterthwaite.
     """
-    from scipy.special import stdtr
+    from scipy.special import stdtr, stdtrit
 
     d_P = candidate_SP.mean(axis=0) - baseline_SP.mean(axis=0)
+    mean = float(d_P.mean())
     parts = [(float(d_P.var(ddof=1)) / d_P.size, d_P.size - 1)]
     for scores_SP in (baseline_SP, candidate_SP):
         if scores_SP.shape[0] > 1:
             parts.append((float(scores_SP.mean(axis=1).var(ddof=1)) / scores_SP.shape[0], scores_SP.shape[0] - 1))
     variance = sum(part for part, _ in parts)
     if variance == 0.0:
-        return Interval(float(d_P.mean()), float(d_P.mean()), "none", level), 1.0
+        return Interval(mean, mean, "none", level), 1.0
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    p_value = float(2.0 * stdtr(freedom, -abs(float(d_P.mean())) / math.sqrt(variance)))
-    rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    shares = np.full(d_P.size, 1.0 / d_P.size)
-    for start in range(0, resamples, 1_000):
-        rows = min(1_000, resamples - start)
-        times_drawn = rng.multinomial(d_P.size, shares, size=rows).astype(np.float64) / d_P.size
-        means[start : start + rows] = _drawn(times_drawn, candidate_SP, rng) - _drawn(times_drawn, baseline_SP, rng)
-    return percentiles(means, level, d_P.size, freedom), p_value
-
-
-def _drawn(times_drawn_BP: FloatArray, scores_SP: FloatArray, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Means over drawn problems and S-1 drawn seeds (S-1 of S gives the seeds' spread without bias)."""
-    by_seed_BS = times_drawn_BP @ scores_SP.T
-    n_seeds = scores_SP.shape[0]
-    if n_seeds == 1:
-        return by_seed_BS[:, 0]
-    picks = rng.integers(n_seeds, size=(times_drawn_BP.shape[0], n_seeds - 1))
-    return np.take_along_axis(by_seed_BS, picks, axis=1).mean(axis=1)
+    p_value = float(2.0 * stdtr(freedom, -abs(mean) / math.sqrt(variance)))
+    reach = float(stdtrit(freedom, 0.5 + level / 2.0)) * math.sqrt(variance)
+    return Interval(max(-1.0, mean - reach), min(1.0, mean + reach), "t over problems and seeds", level), p_value

@@ -156,7 +156,7 @@ def provenance(
     if scores:
         parts.append("pass@k: unbiased estimator of Chen et al. 2021")
     if scores and over:
-        parts.append(f"brackets: {round(level * 100)} % interval, bootstrap over {over}")
+        parts.append(f"brackets: {round(level * 100)} % interval over {over}, Clopper-Pearson")
     return "; ".join(parts) + "."
 
 

@@ -47,7 +47,7 @@ def test_every_row_says_what_its_number_depends_on(folder: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{8}", cells[7])
     assert re.fullmatch(r"25\.0 \[\d+\.\d, \d+\.\d\]", cells[8])
     assert re.fullmatch(r"50\.0 \[\d+\.\d, \d+\.\d\]", cells[9])
-    assert "bootstrap over problems" in text
+    assert "interval over problems" in text
     assert "isolation" not in text
 
 
