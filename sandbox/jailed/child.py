@@ -270,10 +270,10 @@ class Answerer:
                 return written
         for base in _BASES:
             if isinstance(value, base):
-                return self._encode(as_base(base, value), depth)
+                return ["~", self._encode(as_base(base, value), depth)]
         plain = as_plain(value)
         if plain is not value:
-            return self._encode(plain, depth)
+            return ["~", self._encode(plain, depth)]
         return ["h", self._keep(value), kind_of(value), truth_of(value), kind.__name__[:100]]
 
     def _learn_rare_types(self) -> None:

@@ -2,7 +2,9 @@
 
 Split: trusted tests run here, against proxies; what the program sends can make them fail, or fill them with plain
 values, and nothing else. A pass is then confirmed in the program's own interpreter, where identity, aliasing and types
-are what they are: nothing can be forged there any more, since the values were proven outside first. Inside: tests whose
+are what they are: nothing can be forged there any more, since the values were proven outside first. That is left out
+where it could not say anything else: tests whose text only compares answers with values of their own, and answers each of
+which is of exactly the type that came here (a program that lies about that has still given the right values). Inside: tests whose
 text or reference puts them into the program's own interpreter run there only, and a pass could be forged.
 """
 
@@ -57,8 +59,9 @@ def _again_if_killed(run: Callable[[], Outcome]) -> Outcome:
 
 def _judge_split(program: Program, tests: Compiled, jail: Jail, timeout_seconds: float) -> Outcome:
     session = Session(jail, timeout_seconds, opening(program.source, tests.wanted), runs=2)
-    failure = _ends(session, lambda: _run_split(session, tests))
-    if session.ended is not None:
+    link = Link(session)
+    failure = _ends(session, lambda: _run_split(session, link, tests))
+    if session.ended is not None or (link.exact and not tests.inside):
         return _outcome(session, failure)
     session.restart_clock()
     _ends(session, lambda: _run_inside(session, tests, tests.wanted))
@@ -114,13 +117,13 @@ def _outcome(session: Session, failure: Failure) -> Outcome:
     return outcome
 
 
-def _run_split(session: Session, tests: Compiled) -> Failure:
+def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
     """Run the tests here; `session.ended` says how they ended, None that they passed.
 
     Raises:
         ProgramEnded: the program's run was over before the tests were.
     """
-    namespace: dict[str, Any] = {"__name__": "tests", **Link(session).load(tests.wanted)}
+    namespace: dict[str, Any] = {"__name__": "tests", **link.load(tests.wanted)}
     failure = Failure()
     try:
         exec(tests.prelude, namespace)

@@ -34,6 +34,8 @@ class Link:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.exact = True
+        """Whether everything that came was a value of exactly the type that it is here."""
 
     def load(self, wanted: tuple[str, ...]) -> dict[str, Any]:
         """What the program, once executed, holds under the wanted names, as values or proxies.
@@ -102,8 +104,12 @@ class Link:
         return [decode(item, self._resolve) for item in items]
 
     def _resolve(self, data: list[Any]) -> Any:
-        """Handles and numpy arrays."""
+        """Handles, numpy arrays, and what stands for a value of another type."""
+        if data[0] == "~" and len(data) == 2:
+            self.exact = False
+            return decode(data[1], self._resolve)
         if data[0] == "h" and len(data) == 5 and type(data[1]) is int:
+            self.exact = False
             kind = _PROXIES.get(data[2], Remote)
             return kind(self, data[1], data[3] if type(data[3]) is bool else None, _text(data[4]))
         if data[0] in ("n", "ns"):
