@@ -94,7 +94,7 @@ class ByReference(Executor):
 
 
 def _key(program: Program) -> bytes:
-    """Same tests, same decision."""
+    """A digest of prelude and tests, which is what a decision belongs to."""
     return blake2b(
         f"{len(program.prelude)} {program.prelude}{program.tests}".encode("utf-8", "surrogatepass"), digest_size=16
     ).digest()

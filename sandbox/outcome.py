@@ -1,4 +1,4 @@
-"""What became of one executed program.
+"""The outcome of one executed program: `Outcome` and the ten verdicts.
 
 Passed and failed are statements about the program. `infrastructure_error` is a statement about us: it is retried and
 never counted as a wrong answer.

@@ -160,7 +160,7 @@ class Pool(Executor):
 
 
 def _key(program: Program) -> bytes:
-    """Same source, tests and limits: same key. The problem's name is no part of it."""
+    """A digest of source, tests and limits; the problem's name is no part of it."""
     digest = blake2b(digest_size=16)
     settings = (program.timeout_seconds, program.same_interpreter, program.entry_point, program.output_rule)
     texts = [program.source, program.tests, program.prelude, repr(settings)]

@@ -1,4 +1,4 @@
-"""What runs inside the program's own process: execute the source, then answer calls until killed.
+"""The program's own process: execute the source, then answer calls until killed.
 
 Everything here shares an interpreter with hostile code and is trusted for nothing: the other side believes no more
 than that some process sent these bytes. Functions are bound early only so that a program which patches a module by

@@ -52,7 +52,7 @@ def kind_of(value: Any) -> str:
 
 
 def truth_of(value: Any) -> bool | None:
-    """Its truth, or None where it raises instead."""
+    """Truth of a value, or None where asking for it raises."""
     try:
         return bool(value)
     except Exception:
@@ -60,7 +60,7 @@ def truth_of(value: Any) -> bool | None:
 
 
 def raised(seq: int, error: BaseException) -> list[Any]:
-    """type name, names of all its bases, message, and what limit it speaks of."""
+    """The answer for an exception: its type, the names of all bases, its message, and the limit that it speaks of."""
     limit = ""
     if isinstance(error, MemoryError):
         limit = "memory"

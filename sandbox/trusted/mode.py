@@ -1,4 +1,4 @@
-"""Where tests are run when no reference decides it: from outside, or in the program's own interpreter. From their text.
+"""Decide by their text where tests run, if no reference does: from outside or in the program's own interpreter.
 
 From outside only where the tests do nothing with a program but call it with values that they make themselves and compare
 the answers with such values. Whatever else they do (attributes of answers, identity, exceptions, functions handed over,

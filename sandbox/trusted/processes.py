@@ -27,7 +27,7 @@ from mtp_eval.sandbox.trusted.worker import Texts, main
 
 @dataclass(slots=True)
 class Job:
-    """One distinct program and everybody who asked for it."""
+    """A distinct program, with all the tags under which it was submitted."""
 
     key: bytes
     program: Program
@@ -50,7 +50,7 @@ class Worker:
 
     @classmethod
     def start(cls, config: JailConfig, timeout_seconds: float) -> Worker:
-        """Start one; it answers when its jail stands."""
+        """Start a worker process; its first message says whether it has a jail."""
         context = multiprocess.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=main, args=(theirs, config, timeout_seconds), daemon=True)
@@ -79,7 +79,7 @@ class Worker:
             )
 
     def end(self) -> None:
-        """Tell it to end, and see to it that it does."""
+        """Terminate the process; kill it if it has not ended after 2 s."""
         self.connection.close()
         self.process.terminate()
         self.process.join(2.0)
@@ -123,7 +123,7 @@ def size(program: Program) -> int:
 
 
 def describe(exit_code: int | None) -> str:
-    """How a process ended, in words."""
+    """An exit code in words."""
     if exit_code is not None and exit_code < 0:
         try:
             return signal.Signals(-exit_code).name

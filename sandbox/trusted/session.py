@@ -1,4 +1,4 @@
-"""One program's conversation: requests out, answers in, under a deadline and a size limit.
+"""The exchange of requests and answers with one program, under a deadline and a size limit.
 
 The deadline counts the time the program had, not the time it spent waiting for a CPU that other work held: on a busy
 host a program is not failed for the host's load. A second, plain wall-clock limit stands behind it.
@@ -129,7 +129,7 @@ class Session:
         return self.usage
 
     def _send(self, data: bytes) -> bytes:
-        """Send all of it; what is left, which is nothing."""
+        """Send all of the data; returns what is left, which is nothing."""
         view = memoryview(data)
         while view:
             self._wait_at_most()
@@ -234,7 +234,7 @@ def _own_schedstat() -> int:
 
 
 def _own_run_delay() -> float:
-    """This process's, from a file that stays open: it is asked for once a program."""
+    """This process's seconds of waiting for a CPU, from a file that stays open: it is read for each program."""
     try:
         return int(os.pread(_own_schedstat(), 100, 0).split()[1]) / 1e9
     except (OSError, ValueError, IndexError):

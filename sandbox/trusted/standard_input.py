@@ -18,7 +18,7 @@ from mtp_eval.sandbox.wire.frames import to_bytes
 
 
 def judge_output(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
-    """The first input whose output is wrong decides."""
+    """Run a program on each of its inputs, until an output is wrong."""
     wall, cpu, peak = 0.0, 0.0, 0
     ended, failure = End(Verdict.PASSED), Failure()
     for number, (given, expected) in enumerate(program.stdin_cases):

@@ -31,7 +31,7 @@ from mtp_eval.sandbox.wire.rare import register_rare_types
 MAX_TEXTS, MAX_TEXTS_CHARS = 1_000, 8 << 20
 """Trusted text that the pool need not send again; both sides keep the same."""
 OUT_OF_TIME = signal.SIGPROF
-"""What a worker dies from when its own process time is used up."""
+"""The signal that ends a worker whose own process time is used up."""
 EXTRA_ADDRESS_SPACE = 1 << 30
 """Bytes that a worker may have beyond the limit of a program; it begins with some 150 MiB, numpy included."""
 MAX_TRIES, N_CONTROLS = 4, 3
@@ -47,7 +47,7 @@ class Texts:
         self._n_chars = 0
 
     def knows(self, key: bytes) -> bool:
-        """Whether the text needs no sending."""
+        """Whether the other side has the text."""
         return key in self._known
 
     def use(self, key: bytes, text: str | None, n_chars: int) -> str | None:
@@ -96,7 +96,7 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
 
 
 class _Termination:
-    """What SIGTERM does: end this process, once. The handler stays the same to the end, since Python complains about a
+    """The handler of SIGTERM, which ends this process, once. It stays the same to the end, since Python complains about a
     signal that has arrived but was ignored before it was handled.
     """
 
@@ -109,7 +109,7 @@ class _Termination:
 
 
 def _detach(termination: _Termination) -> None:
-    """Nothing of a terminal's or the harness's: quiet, deaf to Ctrl-C, and dead when the harness is."""
+    """Detach from terminal and harness: print nothing, ignore Ctrl-C, end when the harness does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, termination)
     os.environ.update(ONE_THREAD)  # numpy in tests: its threads take address space, more the more CPUs there are
