@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def file_name(text: str, most_bytes: int = 80) -> str:
+    """The text as one part of a path: what could leave a folder, hide a file or not be written becomes "_".
+
+    Args:
+        most_bytes: of the name in UTF-8; file systems take 255.
+    """
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", text.encode("utf-8", "replace").decode())
+    name = name.encode()[:most_bytes].decode("utf-8", "ignore").strip(" ")
+    return f"_{name[1:]}" if name[:1] in (".", "-", "") else name
 
 
 def sync_folder(folder: Path) -> None:

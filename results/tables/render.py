@@ -114,7 +114,7 @@ def _csv(table: Table) -> str:
     for group, column in zip(spread, table.columns, strict=True):
         names = column.parts or (column.title,)
         titles += [f"{group} {name}".strip() for name in names]
-    writer.writerow([*titles, "provenance"])
+    writer.writerow(map(_no_formula, [*titles, "provenance"]))
     for row in table.rows:
         cells: list[object] = []
         for column, entry in zip(table.columns, row, strict=True):
@@ -122,9 +122,24 @@ def _csv(table: Table) -> str:
                 values = entry.values or (None,) * len(column.parts)
                 cells += ["" if value is None else repr(float(value)) for value in values]
             else:
-                cells.append("" if entry.text == NOTHING else entry.text)
-        writer.writerow([*cells, table.provenance])
+                cells.append("" if entry.text == NOTHING else _no_formula(entry.text))
+        writer.writerow([*cells, _no_formula(table.provenance)])
     return out.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """The text with an apostrophe before it if a spreadsheet would take it for a formula, as one that begins with "="."""
+    text = text.replace("\r", " ")  # csv leaves it unquoted
+    if text.lstrip(" ")[:1] not in _BEGINS_A_FORMULA or not text.strip():
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 
 
 LATEX_SPECIAL = {

@@ -14,6 +14,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.score import human_eval_result
 from mtp_eval.results.record import Record
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Completion, Problem, Request
 
 PROBLEMS = [Problem(f"HumanEval/{i}", prompt=f"def f{i}():\n", reference="    return 1\n") for i in range(3)]
@@ -90,7 +91,7 @@ def test_mbpp_ids_of_other_harnesses(tmp_path: Path, given: object) -> None:
     ("content", "message"),
     [
         ("", "holds no sample"),
-        ('{"task_id": "HumanEval/0", "completion": "x"}\n{"task_id": ', "line 2 is not JSON"),
+        ('{"task_id": "HumanEval/0", "completion": "x"}\n{"task_id": ', "line 2: not JSON"),
         ('{"task_id": "HumanEval/0"}', "line 1: expected task_id with completion"),
         ('{"task_id": "HumanEval/0", "completion": 3}', "line 1: expected task_id with completion"),
         ('{"task_id": "HumanEval/999", "completion": "x"}', "'HumanEval/999' is not a problem of this task"),
@@ -99,7 +100,39 @@ def test_mbpp_ids_of_other_harnesses(tmp_path: Path, given: object) -> None:
 def test_bad_files_are_named_by_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "s.jsonl"
     path.write_text(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, DataError), match=message):
+        read_samples(path, PROBLEMS)
+
+
+def lm_eval_row(responses: object) -> str:
+    return json.dumps({"doc": {"task_id": "HumanEval/0"}, "filtered_resps": responses})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("s.jsonl", lm_eval_row("text"), "filtered_resps, a list of texts"),
+        ("s.jsonl", lm_eval_row(3), "filtered_resps, a list of texts"),
+        ("s.jsonl", lm_eval_row(None), "filtered_resps, a list of texts"),
+        ("s.jsonl", lm_eval_row([["a", 3]]), "filtered_resps, a list of texts"),
+        ("s.jsonl", lm_eval_row([{"text": "a"}]), "filtered_resps, a list of texts"),
+        ("s.jsonl", f'{{"task_id": "HumanEval/0", "completion": "x", "n": {"[" * 500}{"]" * 500}}}', "nest deeper"),
+        ("s.jsonl", f'{{"task_id": "HumanEval/0", "completion": {"[" * 10**5}', "nest deeper"),
+        ("s.jsonl", f'{{"task_id": {"7" * 5000}, "completion": "x"}}', "more than 4,300 digits"),
+        ("s.jsonl", '{"task_id": "HumanEval/\\ud800", "completion": "x"}', "is not a problem of this task"),
+        ("s.json", '[["x"], [3]]', "list over problems of lists of programs"),
+        ("s.json", f"{'[' * 300}{']' * 300}", "nest deeper"),
+        ("s.jsonl.gz", gzip.compress(b"x" * 4000)[:-20], "in the middle"),
+        ("s.jsonl.gz", b"no gzip", "cannot be read as gzipped"),
+        ("s.jsonl.gz", gzip.compress(b"\xff\xfe"), "cannot be read as gzipped"),
+    ],
+)
+def test_unreadable_content_is_named_and_never_a_traceback(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises((InputError, DataError), match=message):
         read_samples(path, PROBLEMS)
 
 

@@ -1,0 +1,101 @@
+"""Text and JSON of files that others wrote, with limits: what unpacks, nests or counts without end is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.tasks.errors import DataError
+
+MAX_DEPTH = 100
+"""Lists and objects within one another. Python's own limit depends on who calls."""
+LEAST_CAP_BYTES, MOST_TIMES_PACKED = 256 << 20, 100
+"""A .gz may unpack to the first, or to so many times its own size, whichever is more."""
+_CHUNK_BYTES = 1 << 20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_text(path: Path, data: bytes | None = None) -> str:
+    """The file's UTF-8 text, without a byte order mark; .gz is unpacked.
+
+    Args:
+        data: the file's content, where it was read before.
+
+    Raises:
+        DataError: it cannot be read or unpacked, is not UTF-8, or unpacks to more than the limit.
+    """
+    packed = path.suffix == ".gz"
+    try:
+        data = path.read_bytes() if data is None else data
+        return (_unpacked(path, data) if packed else data).decode("utf-8-sig")
+    except (OSError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as {'gzipped ' if packed else ''}UTF-8 text: {error}") from None
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    cap = max(LEAST_CAP_BYTES, MOST_TIMES_PACKED * len(data))
+    text, rest = bytearray(), data
+    while rest:  # a gzip file may be several, one after another
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            chunk = member.decompress(rest, _CHUNK_BYTES)
+            rest = member.unconsumed_tail or member.unused_data
+            text += chunk
+            if len(text) > cap:
+                raise DataError(
+                    f"{path}: {len(data):,} bytes unpack to more than {cap:,}; if that is right, unpack it with gunzip first"
+                )
+            if not chunk and not rest and not member.eof:
+                raise DataError(f"{path} cannot be read as gzipped UTF-8 text: it ends in the middle")
+        rest = rest.lstrip(b"\0")
+    return bytes(text)
+
+
+def parse_json(text: str, where: str, *, whole_characters: bool = False) -> Any:
+    """The value that a JSON text stands for.
+
+    Args:
+        where: the file, and the line if there are several: what an error begins with.
+        whole_characters: refuse half a surrogate pair, which no file and no terminal takes.
+
+    Raises:
+        DataError: it is not JSON, nests deeper than `MAX_DEPTH`, has an integer of more digits than Python reads
+            (4,300), or half a surrogate pair where that is refused.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        raise DataError(f"{where}: not JSON ({error.msg} at {line}character {error.colno})") from None
+    except RecursionError:
+        raise DataError(f"{where}: lists or objects nest deeper than {MAX_DEPTH}") from None
+    except ValueError:
+        raise DataError(f"{where}: an integer of more than 4,300 digits") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise DataError(f"{where}: lists or objects nest deeper than {MAX_DEPTH}")
+    if whole_characters and _SURROGATE.search(text):
+        _refuse_surrogates(value, where)
+    return value
+
+
+def _refuse_surrogates(value: object, where: str) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where}: half a surrogate pair ({error.object[error.start]!a}), which is no character"
+        ) from None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            inner += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        level = [item for item in inner if isinstance(item, (dict, list))]
+    return depth

@@ -1,0 +1,104 @@
+"""Files of others: every limit is kept and said, and what is within them reads as the standard library reads it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtp_eval.tasks import reading
+from mtp_eval.tasks.errors import DataError
+from mtp_eval.tasks.reading import MAX_DEPTH, parse_json, read_text
+from mtp_eval.tasks.sources import read_checked
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_gzip_reads_as_the_standard_library_reads_it(tmp_path: Path, level: int) -> None:
+    text = "".join(f"{n} \u00e4\U0001f600\n" for n in range(300_000))
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(text.encode(), level) + gzip.compress(b"a second member") + b"\0" * 10)
+    assert read_text(path) == gzip.decompress(path.read_bytes()).decode()
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:-8], lambda d: d[:30], lambda d: d[:-5] + b"xxxxx"])
+def test_a_torn_gzip_is_named(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(damage(gzip.compress(bytes(range(256)) * 50)))  # type: ignore[operator]
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz cannot be read as gzipped UTF-8 text"):
+        read_text(path)
+
+
+def test_a_gzip_that_unpacks_without_end_costs_no_more_memory_than_the_cap(tmp_path: Path) -> None:
+    """2 GiB of zeros in 2 MB: refused, in a process that could not hold them."""
+    path = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(path, "wb", 6) as file:
+        for _ in range(128):
+            file.write(bytes(16 << 20))
+    code = f"from pathlib import Path; from mtp_eval.tasks.reading import read_text; read_text(Path({str(path)!r}))"
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (900 << 20, 900 << 20))
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=limit)
+    assert "unpack to more than 268,435,456; if that is right, unpack it with gunzip first" in done.stderr
+
+
+def test_a_file_that_packs_well_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LEAST_CAP_BYTES", 1000)
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"".join(b"%d\n" % n for n in range(20_000))))
+    assert len(read_text(path)) == 108_890
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbftext")
+    assert read_text(tmp_path / "a.txt") == "text"
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 700, 100_000])
+def test_depth_has_a_limit_however_deep_the_caller_is(opening: str, depth: int) -> None:
+    text = opening * depth + "1" + ("]" if opening == "[" else "}") * depth
+    if depth <= MAX_DEPTH:
+        assert parse_json(text, "here") == json.loads(text)
+    else:
+        with pytest.raises(DataError, match=r"^here: lists or objects nest deeper than 100$"):
+            parse_json(text, "here")
+
+
+def test_many_brackets_are_no_depth() -> None:
+    text = json.dumps([[[]] * 50, "[" * 200, {"a": {"b": [[1]] * 80}}])
+    assert parse_json(text, "here") == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("7" * 5000, "an integer of more than 4,300 digits"),
+        ('"\\ud800"', "half a surrogate pair"),
+        ('{"\\uDfff": 1}', "half a surrogate pair"),
+        ('["\\ud83d", "\\ude00"]', "half a surrogate pair"),
+        ("[1,", "not JSON"),
+        ("", "not JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_said(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse_json(text, "here", whole_characters=True)
+
+
+def test_whole_surrogate_pairs_and_lone_ones_where_they_may_be() -> None:
+    assert parse_json('"\\ud83d\\ude00"', "here", whole_characters=True) == "\U0001f600"
+    assert parse_json('"\\ud800"', "here") == "\ud800"
+
+
+def test_a_problem_file_with_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "a"}\n{"id": "b\\udc00"}\n')
+    with pytest.raises(DataError, match=r"p\.jsonl, line 2: half a surrogate pair"):
+        read_checked(path)
