@@ -30,7 +30,7 @@ from typing import Any
 
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.exact_match import ExactMatchTask
-from mtp_eval.tasks.problem import Problem, Program, Task
+from mtp_eval.tasks.problem import TRUSTED_TESTS, Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, read_checked
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -56,6 +56,8 @@ NUMBERS = ("max_new_tokens", "timeout_seconds")
 
 class CustomTask(Task):
     """A task of a TOML file whose completions are executed."""
+
+    caution = TRUSTED_TESTS
 
     def __init__(self, config: Mapping[str, Any], loaded: Loaded, extract: str | None = None):
         self.report_by = config["report_by"] or None

@@ -17,7 +17,7 @@ from typing import Any
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import Problem, Program, Task
+from mtp_eval.tasks.problem import TRUSTED_TESTS, Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, load_file, read_checked
 
 FILE = "HumanEval.jsonl.gz"
@@ -70,6 +70,7 @@ class HumanEvalTask(Task):
         chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         loaded = load_problem_file(problem_file) if problem_file else load(data_dir)
         asked = PROTOCOLS[chosen]
+        self.caution = TRUSTED_TESTS if problem_file else ""
         own_name = f"{chosen}+{problem_file.name}" if problem_file else chosen
         self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
         self._preludes: dict[str, str] = {}

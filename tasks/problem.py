@@ -117,6 +117,12 @@ class Cheat:
     fails_with: str = ""
 
 
+TRUSTED_TESTS = (
+    "its tests run as trusted code with your rights, outside the sandbox: use only files whose author you trust"
+)
+"""The caution of tasks whose tests came from a user's file."""
+
+
 class Task(ABC):
     r'''A benchmark under one named protocol: its problems, and what judges the text that a model writes for one.
 
@@ -159,6 +165,8 @@ class Task(ABC):
     """Whether samples can vote: the extracted answers of a problem are compared as text, and the most frequent one counts."""
     default_rule: str = "raw"
     """The protocol's own extraction rule."""
+    caution: str = ""
+    """What a user should know before programs are judged, said each time; nothing for benchmarks whose content is checked."""
     report_by: str | None = None
     """The tag by which table rows are split ("domain"), or None for one row."""
 

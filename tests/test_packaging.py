@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "results": ("results", "tasks.problem", "sandbox.outcome"),
     "harness.models": ("harness.models", *GROUND, *WORDS),
     "harness.decoding": ("harness.decoding", "harness.models", *GROUND, *WORDS),
-    "harness.backends": ("harness.backends", "harness.decoding", "harness.models", *GROUND, *WORDS),
+    "harness.backends": ("harness.backends", "harness.decoding", "harness.models", "tasks.reading", *GROUND, *WORDS),
     "harness.training": ("harness.training", "harness.models", "tasks.registry", *GROUND, *WORDS),
     "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.decoding", *GROUND, *THREE),
     "harness.nightly": ("harness.nightly", "harness.evaluation", "harness.backends", "harness.training", *GROUND, *THREE),

@@ -81,6 +81,8 @@ def check_references(tasks: Sequence[LoadedTask], pool: Executor) -> float:
     """
     started = time.perf_counter()
     for task in tasks:
+        if task.task.caution:
+            say(f"{task.name}: {task.task.caution}")
         check = judge_task_references(task.task, task.problems, pool)
         failures = check.failures
         warn_of_undecided(task, check)

@@ -41,6 +41,8 @@ def keeps_root(config: Mapping[str, Any]) -> bool:
     """
     if os.geteuid() != 0:
         return False
+    if not all(_is_mapped(f"/proc/self/{name}", JAIL_UID) for name in ("uid_map", "gid_map")):
+        return True
     with open("/proc/self/status") as file:
         found = re.search(r"^CapEff:\s*(\w+)", file.read(), re.MULTILINE)
     capabilities = int(found[1], 16) if found else 0
@@ -51,11 +53,18 @@ def keeps_root(config: Mapping[str, Any]) -> bool:
     return not all(os.stat(path).st_mode & stat.S_IROTH for path in needed if os.path.exists(path))
 
 
+def _is_mapped(path: str, number: int) -> bool:
+    """Whether this user namespace has such a user or group at all."""
+    with open(path) as file:
+        ranges = [list(map(int, line.split())) for line in file]
+    return any(first <= number < first + count for first, _, count in ranges)
+
+
 def enter(*, keeps_root: bool) -> bool:
     """Leave the host's namespaces; true when a user namespace was used for it. The next fork is PID 1 of the jail.
 
     Raises:
-        OSError: the host does not allow it; `missing` says which.
+        OSError: the host does not allow it; `Host.missing` says which.
     """
     everything = 0
     for flag in NAMESPACES.values():
@@ -72,18 +81,43 @@ def enter(*, keeps_root: bool) -> bool:
     return True
 
 
-def missing() -> dict[str, str]:
-    """Which namespaces cannot be made here and why, each tried in a child of its own."""
-    reasons = {}
-    for name, flag in {"user_namespace": linux.CLONE_NEWUSER, **NAMESPACES}.items():
-        needs_user = flag != linux.CLONE_NEWUSER and os.geteuid() != 0
-        reason = _try_unshare(flag | (linux.CLONE_NEWUSER if needs_user else 0))
-        if reason:
-            reasons[name] = reason
-    return reasons
+class Host:
+    """What the host gives, looked at before anything is entered, to explain a failure later."""
+
+    def __init__(self) -> None:
+        self.pid, self.has_proc = os.getpid(), os.path.exists("/proc/self/status")
+        self.in_chroot = self.has_proc and _in_chroot()
+
+    def missing(self) -> dict[str, str]:
+        """Which namespaces cannot be made here and why, each tried in a child of its own."""
+        if not self.has_proc:
+            return {"/proc": "it is not mounted here"}
+        if self.in_chroot:
+            return {
+                "user_namespace": "the kernel gives none in a chroot; bwrap or systemd-nspawn in its place would do"
+            }
+        if os.getpid() != self.pid:  # all of them were made
+            return {}
+        tried = {
+            name: _try_unshare(flag) for name, flag in {"user_namespace": linux.CLONE_NEWUSER, **NAMESPACES}.items()
+        }
+        return {name: reason for name, reason in tried.items() if reason}
+
+
+def _in_chroot() -> bool:
+    """Whether the root folder is no file system's, or not the first process's; the latter only root may see."""
+    with open("/proc/self/mountinfo") as file:
+        if not any(line.split()[4] == "/" for line in file):
+            return True
+    try:
+        return not os.path.samestat(os.stat("/proc/1/root/"), os.stat("/"))
+    except OSError:
+        return False
 
 
 def _try_unshare(flags: int) -> str:
+    if flags != linux.CLONE_NEWUSER and os.geteuid() != 0:
+        flags |= linux.CLONE_NEWUSER
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -196,11 +230,11 @@ def _hide_other_packages(root: str, inside: list[str]) -> None:
 def give_up_root(*, in_user_namespace: bool) -> None:
     """Become a user without any capability, in a user namespace of its own where there is none yet."""
     if not in_user_namespace:
+        os.setgroups([])
+        os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)
+        os.setresuid(JAIL_UID, JAIL_UID, JAIL_UID)
         try:
-            os.setgroups([])
-            os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)
-            os.setresuid(JAIL_UID, JAIL_UID, JAIL_UID)
-        except OSError:
-            pass  # root of a container that has no other users; it keeps its name and loses its capabilities below
-        linux.unshare(linux.CLONE_NEWUSER)
+            linux.unshare(linux.CLONE_NEWUSER)
+        except OSError as error:
+            raise OSError(error.errno, f"user_namespace ({error.strerror})") from None
     linux.drop_capabilities()

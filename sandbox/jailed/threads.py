@@ -33,6 +33,7 @@ class ThreadCounter:
     """
 
     def __init__(self, most: int, commands: socket) -> None:
+        self.can_count = os.path.exists("/proc/self/status")
         ours, theirs = socketpair()
         self.pid = os.fork()
         if self.pid == 0:
@@ -49,8 +50,10 @@ class ThreadCounter:
         """Hand it the listener; it ends when the last process that could ask has ended.
 
         Raises:
-            OSError: this kernel would not tell it.
+            OSError: this kernel would not tell it, or /proc is not there to count by.
         """
+        if not self.can_count:
+            raise OSError(errno.ENOENT, "/proc is not mounted here")
         version = re.match(r"(\d+)\.(\d+)", os.uname().release)
         if version is None or (int(version[1]), int(version[2])) < _POLLHUP_SINCE:
             raise OSError(errno.ENOSYS, f"Linux {os.uname().release} is older than 5.9")

@@ -48,10 +48,12 @@ def _prepare(commands: socket) -> tuple[seccomp.Filter | None, bool, str]:
     """Everything up to the first order. A program finds no local variable of this in the frames above its own."""
     config = _read_configuration()
     private = config["isolation"] == "full"
+    host = namespaces.Host()
     try:
         layers, filter_ = _close(config, commands, private=private)
     except OSError as error:
-        commands.send(json.dumps({"failed": str(error), "missing": _why_not(config)}).encode()[:HELLO_BYTES])
+        missing = host.missing() if private else {}
+        commands.send(json.dumps({"failed": error.strerror or str(error), "missing": missing}).encode()[:HELLO_BYTES])
         os._exit(1)
     commands.send(json.dumps({"layers": layers}).encode())
     return filter_, private, config["scratch"]
@@ -167,15 +169,6 @@ def _attempt(layers: dict[str, str], name: str, layer: Any, *, required: bool) -
         return None
     layers[name] = "on"
     return made
-
-
-def _why_not(config: dict[str, Any]) -> dict[str, str]:
-    if config["isolation"] != "full" or sys.platform != "linux":
-        return {}
-    try:
-        return namespaces.missing()
-    except OSError:
-        return {}
 
 
 def _limit_for_good(config: dict[str, Any]) -> None:
