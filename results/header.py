@@ -31,6 +31,10 @@ MODEL_FACTS: Mapping[str, tuple[str, ...]] = {
 """The facts that tables ask for, and the names under which backends and checkpoints give them."""
 
 
+GIVEN = "given"
+"""The protocol of completions from a file that does not say what the model was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
     """What a run says about one of its tasks; `votes` is whether its answers are texts of which the most frequent wins."""
@@ -41,6 +45,20 @@ class TaskFacts:
     n_problems: int = 0
     report_by: str | None = None
     votes: bool = False
+    judged_as: str | None = None
+    """The protocol by which texts were judged, where it is not the one that the model was asked under."""
+    n_in_benchmark: int | None = None
+    """Problems of the whole benchmark, where it is known."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is not known what the model was asked: its completions came from a file that does not say."""
+        return str(self.protocol).partition("@")[2].partition("+")[0] == GIVEN
+
+    @property
+    def loaded_as(self) -> str:
+        """What loads the task as it was judged."""
+        return self.judged_as or self.protocol or self.name
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,8 @@ class RunHeader:
             int(facts.get("n_problems") or 0),
             facts.get("report_by"),
             facts.get("kind") == "exact_match" or bool(facts.get("votes")),
+            facts.get("judged_as"),
+            facts.get("n_in_benchmark"),
         )
 
     def fact(self, label: str, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import zlib
@@ -15,11 +16,12 @@ MAX_DEPTH = 100
 LEAST_CAP_BYTES, MOST_TIMES_PACKED = 256 << 20, 100
 """A .gz may unpack to the first, or to so many times its own size, whichever is more."""
 _CHUNK_BYTES = 1 << 20
+_GZIP = b"\x1f\x8b"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: Path, data: bytes | None = None) -> str:
-    """The file's UTF-8 text, without a byte order mark; .gz is unpacked.
+    """The file's text, without a byte order mark; gzip is told by its first bytes, and so is UTF-16 from UTF-8.
 
     Args:
         data: the file's content, where it was read before.
@@ -30,7 +32,9 @@ def read_text(path: Path, data: bytes | None = None) -> str:
     packed = path.suffix == ".gz"
     try:
         data = path.read_bytes() if data is None else data
-        return (_unpacked(path, data) if packed else data).decode("utf-8-sig")
+        packed = packed or data.startswith(_GZIP)
+        plain = _unpacked(path, data) if packed else data
+        return plain.decode("utf-16" if plain.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except (OSError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as {'gzipped ' if packed else ''}UTF-8 text: {error}") from None
 

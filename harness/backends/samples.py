@@ -26,12 +26,12 @@ class SamplesBackend(Backend):
         self.name = path.name
         form, rows, self.sha256 = read_rows(path)
         self.texts: defaultdict[str, list[str]] = defaultdict(list)
-        for problem_id, text, is_program, _ in rows:
-            if is_program:
+        for row in rows:
+            if row.whole:
                 raise InputError(
                     f"{path} holds whole programs ({form}), not completions: score it with `mtp-eval score {path}`"
                 )
-            self.texts[normal_id(problem_id)].append(text)
+            self.texts[normal_id(str(row.problem_id))].append(row.text)
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:

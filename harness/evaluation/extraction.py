@@ -38,7 +38,7 @@ def cut_lines(folder: Path, data_dir: Path | None, rule: str) -> Iterator[str]:
     """
     store = RunStore.read(folder)
     own = {
-        name: load_task(str(store.header.task(name).protocol), data_dir=data_dir, extract=rule)
+        name: load_task(store.header.task(name).loaded_as, data_dir=data_dir, extract=rule)
         for name in store.header.tasks
     }
     problems = {name: {problem.problem_id: problem for problem in task.problems()} for name, task in own.items()}
@@ -60,7 +60,7 @@ def report_rules(folder: Path, data_dir: Path | None, pool: Executor | None) -> 
     store = RunStore.read(folder)
     records = list(store.records())
     for name in store.header.tasks:
-        own = load_task(str(store.header.task(name).protocol), data_dir=data_dir)
+        own = load_task(store.header.task(name).loaded_as, data_dir=data_dir)
         if own.needs != "text":
             continue
         for model in dict.fromkeys(record.model for record in records if record.task == name):

@@ -19,11 +19,19 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """A task under the name that records carry, with the problems of this run."""
+    """A task with the problems of this run.
+
+    Args:
+        name: what records call it.
+        protocol: what the model was asked; None is the task's own, by which texts are judged in any case.
+        n_in_benchmark: problems of the whole benchmark, where `problems` may be a part of them.
+    """
 
     name: str
     task: Task
     problems: tuple[Problem, ...]
+    protocol: str | None = None
+    n_in_benchmark: int | None = None
 
     def problem(self, problem_id: str) -> Problem:
         """The problem of this id."""
@@ -36,9 +44,11 @@ class LoadedTask:
     def facts(self) -> dict[str, Any]:
         """The task's entry in run.json."""
         return {
-            "protocol": self.task.protocol,
+            "protocol": self.protocol or self.task.protocol,
+            "judged_as": self.task.protocol,
             "data_sha256": self.task.data_sha256,
             "n_problems": len(self.problems),
+            "n_in_benchmark": self.n_in_benchmark or len(self.problems),
             "report_by": self.task.report_by,
             "kind": kind_of(self.task),
         }

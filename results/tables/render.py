@@ -122,7 +122,8 @@ def _csv(table: Table) -> str:
                 values = entry.values or (None,) * len(column.parts)
                 cells += ["" if value is None else repr(float(value)) for value in values]
             else:
-                cells.append("" if entry.text == NOTHING else _no_formula(entry.text))
+                shown = f"{entry.values[0]:g}" if entry.values and entry.values[0] is not None else entry.text
+                cells.append("" if shown == NOTHING else _no_formula(shown))
         writer.writerow([*cells, _no_formula(table.provenance)])
     return out.getvalue()
 

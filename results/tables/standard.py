@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mtp_eval.results.header import RunHeader
+from mtp_eval.results.header import RunHeader, TaskFacts
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import Interval, mean_interval
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
@@ -75,7 +75,7 @@ def results_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0
     rows = []
     for header, cell in flat:
         facts = _facts(header, cell)
-        row = [text_entry(facts[name]) for name in names]
+        row = [fact if isinstance(fact, Entry) else text_entry(fact) for fact in map(facts.__getitem__, names)]
         for k in ks:
             row.append(_scored(cell, k, level, notes))
         if "majority" in optional:
@@ -169,13 +169,21 @@ def _facts(header: RunHeader, cell: Cell) -> dict[str, Any]:
         "task": cell.task,
         "group": cell.group,
         "protocol": task.protocol,
-        "problems": len(cell.problem_ids),
+        "problems": problems_entry(task, cell),
         "samples": fewest if fewest == most else f"{fewest}–{most}",
         "T": None if cell.temperature is None else f"{cell.temperature:g}",
         "top-p": None if greedy or header.top_p is None else f"{header.top_p:g}",
         "data": str(task.data_sha256 or "")[:8],
         "isolation": header.isolation,
     }
+
+
+def problems_entry(task: TaskFacts, cell: Cell) -> Entry:
+    """How many problems, and of how many where it is a part of the benchmark."""
+    n, whole = len(cell.problem_ids), task.n_in_benchmark or 0
+    if task.n_problems >= whole:
+        return text_entry(n)
+    return Entry(f"{n} (part)" if cell.group else f"{n} of {whole}", values=(n,))
 
 
 def _optional_columns(flat: Sequence[tuple[RunHeader, Cell]]) -> set[str]:

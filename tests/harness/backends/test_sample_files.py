@@ -124,7 +124,7 @@ def lm_eval_row(responses: object) -> str:
         ("s.json", f"{'[' * 300}{']' * 300}", "nest deeper"),
         ("s.jsonl.gz", gzip.compress(b"x" * 4000)[:-20], "in the middle"),
         ("s.jsonl.gz", b"no gzip", "cannot be read as gzipped"),
-        ("s.jsonl.gz", gzip.compress(b"\xff\xfe"), "cannot be read as gzipped"),
+        ("s.jsonl.gz", gzip.compress(b"\xff\xff"), "cannot be read as gzipped"),
     ],
 )
 def test_unreadable_content_is_named_and_never_a_traceback(
