@@ -11,7 +11,7 @@ import builtins
 import dis
 import marshal
 from binascii import b2a_base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
@@ -82,44 +82,57 @@ def compile_trusted(prelude: str, tests: str, entry_point: str | None = None) ->
 
 def _compile(prelude: str, tests: str, entry_point: str | None) -> Compiled:
     try:
-        trees = [ast.parse(prelude, "<prelude>"), ast.parse(tests, "<tests>")]
         codes = [
             compile(text, name, "exec", dont_inherit=True)
             for text, name in ((prelude, "<prelude>"), (tests, "<tests>"))
         ]
-        wanted = wanted_names(codes, entry_point)
-        inside = why_inside(trees, wanted)
-        asserts = _KeepSides()
-        kept = ast.fix_missing_locations(asserts.visit(trees[1]))
-        watched = compile(kept, "<tests>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BadTests(f"the trusted tests do not compile: {type(error).__name__}: {error}") from None
+    wanted = wanted_names(codes, entry_point)
+    try:
+        trees = [ast.parse(prelude, "<prelude>"), ast.parse(tests, "<tests>")]
+        inside = why_inside(trees, wanted)
+        watched, asserts = _with_sides_kept(trees[1])
+    except (RecursionError, MemoryError):  # they compile, and are nested too deeply to be looked at
+        inside, watched, asserts = "the tests are nested too deeply to be read", codes[1], {}
     packed = b2a_base64(marshal.dumps(codes), newline=False).decode("ascii")
-    return Compiled(codes[0], watched, packed, wanted, inside, asserts.found)
+    return Compiled(codes[0], watched, packed, wanted, inside, asserts)
 
 
-class _KeepSides(ast.NodeTransformer):
-    """Keeps what each assert compares: `assert f(x) == 5` becomes `assert (left := f(x)) == (right := 5)`."""
+def _with_sides_kept(tree: ast.Module) -> tuple[CodeType, dict[tuple[int, int], Assert]]:
+    """The tests with what each assert compares kept, and the asserts."""
+    found: dict[tuple[int, int], Assert] = {}
+    for statement in _statements(tree.body):
+        if isinstance(statement, ast.Assert):
+            found[statement.lineno, statement.col_offset] = _keep_sides(statement, len(found))
+    return compile(tree, "<tests>", "exec", dont_inherit=True), found
 
-    def __init__(self) -> None:
-        self.found: dict[tuple[int, int], Assert] = {}
 
-    def visit_Assert(self, node: ast.Assert) -> ast.Assert:
-        text = " ".join(ast.unparse(ast.Assert(node.test, None)).split())[:MAX_EXPRESSION_CHARS]
-        test, truth, is_right = node.test, None, False
-        if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            is_right = isinstance(test.left, ast.Constant) and not isinstance(test.comparators[0], ast.Constant)
-            node.test = ast.Compare(_kept(LEFT, test.left), test.ops, [_kept(RIGHT, test.comparators[0])])
-        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            node.test, truth = ast.UnaryOp(test.op, _kept(LEFT, test.operand)), False
-        elif isinstance(test, ast.Call | ast.Name):
-            node.test, truth = _kept(LEFT, test), True
-        self.found[node.lineno, node.col_offset] = Assert(len(self.found), node.lineno, text, is_right, truth)
-        return node
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements, in the order of the text."""
+    for statement in body:
+        yield statement
+        for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+            yield from _statements(getattr(statement, name, ()))
+
+
+def _keep_sides(node: ast.Assert, index: int) -> Assert:
+    """Change `assert f(x) == 5` into `assert (left := f(x)) == (right := 5)`; what is to be said of it."""
+    text = " ".join(ast.unparse(ast.Assert(node.test, None)).split())[:MAX_EXPRESSION_CHARS]
+    test, truth, is_right = node.test, None, False
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        is_right = isinstance(test.left, ast.Constant) and not isinstance(test.comparators[0], ast.Constant)
+        test.left, test.comparators[0] = _kept(LEFT, test.left), _kept(RIGHT, test.comparators[0])
+    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test.operand, truth = _kept(LEFT, test.operand), False
+    elif isinstance(test, ast.Call | ast.Name):
+        node.test, truth = _kept(LEFT, test), True
+    return Assert(index, node.lineno, text, is_right, truth)
 
 
 def _kept(name: str, value: ast.expr) -> ast.expr:
-    return ast.NamedExpr(ast.Name(name, ast.Store()), value)
+    target = ast.copy_location(ast.Name(name, ast.Store()), value)
+    return ast.copy_location(ast.NamedExpr(target, value), value)
 
 
 def wanted_names(codes: list[CodeType], entry_point: str | None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from mtp_eval.sandbox.errors import BadTests
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.compiled import Compiled, compile_trusted
@@ -25,6 +26,7 @@ from mtp_eval.sandbox.trusted.jail import Jail
 from mtp_eval.sandbox.trusted.remote import Link, opening
 from mtp_eval.sandbox.trusted.session import End, ProgramEnded, Session
 from mtp_eval.sandbox.trusted.standard_input import judge_output
+from mtp_eval.sandbox.wire.frames import TooLarge
 
 
 def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
@@ -151,7 +153,11 @@ def _run_inside(session: Session, tests: Compiled, wanted: tuple[str, ...] | Non
             own that holds these of the program's, as the split run does.
     """
     token = os.urandom(16).hex()
-    answer = session.request("tests", tests.packed, wanted, token)
+    try:
+        answer = session.request("tests", tests.packed, wanted, token)
+    except TooLarge as too_large:
+        session.close()
+        raise BadTests(f"the tests are too large to be sent to the program's interpreter: {too_large}") from None
     if answer[0] == "ok" and answer[2] == token:
         return Failure()
     verdict, error = Link(session).verdict(answer)
