@@ -32,6 +32,9 @@ def test_the_readme_lists_every_folder_and_module_with_its_purpose() -> None:
     text = README.read_text("utf-8")
     for path in [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]:
         assert comment_of(path), f"{path.relative_to(ROOT)} has no docstring"
+        assert not comment_of(path).endswith(","), (
+            f"the first line of {path.relative_to(ROOT)}'s docstring is not a sentence"
+        )
         name = f"{path.parent.name}/" if path.stem == "__init__" else path.stem
         assert re.search(rf"^ *{re.escape(name)} +\S", text, re.MULTILINE), (
             f"README.md does not list {name}: run `make fix`"

@@ -1,8 +1,7 @@
-"""`--decode auto` is decided once for a model, task and temperature, by timing, and the decision is kept in the run's folder,
-with what was measured for it.
+"""Decides `--decode auto` once for a model, task and temperature, by timing, and keeps the decision in the run's folder.
 
-Completions are the same whichever number of heads is used, but tokens per forward are not: a resumed run must go on with what it
-began with.
+What was measured for it is kept beside. Completions are the same whichever number of heads is used, but tokens per
+forward are not: a resumed run must go on with what it began with.
 """
 
 from __future__ import annotations
