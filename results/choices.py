@@ -5,5 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 TableFormat = Literal["markdown", "csv", "latex", "html"]
+TableExport = Literal["markdown", "csv", "latex", "html", "lm-eval", "evaluate"]
+TableGains = Literal["none", "points", "relative"]
 TableStyle = Literal["standard", "by-n", "by-size", "speed", "overhead", "temperature"]
 RunState = Literal["complete", "incomplete", "unfinished"]

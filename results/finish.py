@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtp_eval.results.files import dump_json, write_atomically
-from mtp_eval.results.run import Run
+from mtp_eval.results.run import Run, allowed_ks
 from mtp_eval.results.scores.metrics import METRICS_FILE, run_metrics
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import render
@@ -19,7 +19,7 @@ from mtp_eval.results.tables.render import render
 def finish(store: RunStore, ks: Sequence[int], timing: Mapping[str, Any]) -> Run:
     """Write metrics, tables and this session's timing beside the journal; returns the run, whose table they are."""
     run = Run.of(store)
-    table = run.table(ks)
+    table = run.table(allowed_ks([run], ks))
     write_atomically(store.folder / METRICS_FILE, dump_json(run_metrics(run, ks)))
     write_atomically(store.folder / "table.md", render(table, "markdown"))
     write_atomically(store.folder / "table.csv", render(table, "csv"))

@@ -9,7 +9,7 @@ run.header.task("mbpp").protocol, run.models, run.cells_of("n4"), run.notes, run
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +56,8 @@ class Run(ScoredRun):
         return replace(super().relabelled(labels), labels={**self.labels, **renamed})
 
     def table(self, ks: Sequence[int] | None = None, level: float = 0.95) -> Table:
-        """The standard table; `str()` of it is Markdown. `ks` None takes the run's own."""
-        return results_table([self], self.ks if ks is None else ks, level)
+        """The standard table; `str()` of it is Markdown. `ks` None takes the run's own that the samples allow."""
+        return results_table([self], allowed_ks([self], self.ks) if ks is None else ks, level)
 
     def to_frame(self, ks: Sequence[int] | None = None) -> pd.DataFrame:
         """One row per score with its 95 % interval; columns are documented in `results.frame.SCORE_COLUMNS`."""
@@ -106,13 +106,13 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
 
 
 def wanted_ks(runs: Sequence[ScoredRun], text: str | None) -> list[int]:
-    """The k of `--k 1,10`, or every k that one of the runs was made for.
+    """The k of `--k 1,10`, or every k that one of the runs was made for and has the samples for.
 
     Raises:
         OptionError: not a list of whole numbers from 1.
     """
     if text is None:
-        return sorted({k for run in runs for k in run.ks})
+        return allowed_ks(runs, {k for run in runs for k in run.ks})
     try:
         ks = sorted({int(part) for part in text.split(",")})
     except ValueError:
@@ -120,3 +120,10 @@ def wanted_ks(runs: Sequence[ScoredRun], text: str | None) -> list[int]:
     if not ks or ks[0] < 1:
         raise OptionError(f"--k expects whole numbers from 1, such as 1,10; got {text!r}")
     return ks
+
+
+def allowed_ks(runs: Sequence[ScoredRun], ks: Iterable[int]) -> list[int]:
+    """Those of `ks` for which some model has enough samples on some task; the smallest where none has."""
+    most = max((cell.samples[0] for run in runs for cell in run.cells), default=0)
+    wanted = sorted(ks)
+    return [k for k in wanted if k <= most] or wanted[:1]

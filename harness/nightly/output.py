@@ -61,7 +61,7 @@ def write_page(runs: list[Path], path: Path, name: str) -> None:
 
 def write_failure(out: Path, why: str) -> None:
     """Replace what earlier nights left by a summary and a JUnit file that say what went wrong."""
-    for name in FILES:
+    for name in FILES[:-2]:
         (out / name).unlink(missing_ok=True)
     if out.is_dir():
         write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))

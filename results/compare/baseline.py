@@ -8,9 +8,10 @@ from dataclasses import replace
 from mtp_eval.results.compare.comparison import Comparison, compare_cells, corrected
 from mtp_eval.results.compare.pairs import refuse_unlike
 from mtp_eval.results.errors import NotComparable
-from mtp_eval.results.scores.scored import ScoredRun, cells_of
+from mtp_eval.results.scores.scored import ScoredRun
+from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import NOTHING, Column, Entry, Table
-from mtp_eval.results.tables.standard import results_table
+from mtp_eval.results.tables.standard import rows_of, standard_table
 
 
 def with_differences(
@@ -18,7 +19,7 @@ def with_differences(
     baseline: ScoredRun,
     model: str | None,
     ks: Sequence[int],
-    level: float = 0.95,
+    layout: Layout | None = None,
     alpha: float = 0.05,
 ) -> Table:
     """Each row against the baseline's cell of the same task and group; bold where the corrected test finds it.
@@ -26,7 +27,8 @@ def with_differences(
     Raises:
         NotComparable: protocol, data or problems differ, or the baseline has several models and none is named.
     """
-    labels = baseline.models
+    layout = layout or Layout()
+    labels, level = baseline.models, layout.level
     if model is None and len(labels) > 1:
         raise NotComparable(f"the baseline has several models ({', '.join(labels)}); name one as FOLDER::MODEL")
     label = model or labels[0]
@@ -35,7 +37,7 @@ def with_differences(
     of_baseline = baseline.cells_of(label)
     comparisons: list[Comparison] = []
     places: dict[tuple[int, int], int] = {}
-    for row, (header, cell) in enumerate(cells_of(runs)):
+    for row, (header, cell) in enumerate(rows_of(runs, layout)):
         same = [base for base in of_baseline if (base.task, base.group) == (cell.task, cell.group)]
         same = [base for base in same if base.temperature == cell.temperature] or (same if len(same) == 1 else [])
         if len(same) != 1:
@@ -48,7 +50,7 @@ def with_differences(
             places[(row, column)] = len(comparisons)
             comparisons.append(compare_cells(same[0], cell, k, level))
     comparisons = corrected(comparisons)
-    table = results_table(runs, ks, level)
+    table = standard_table(runs, ks, layout)
     titles = tuple(
         Column(f"Δ pass@{k} (points)", True, (f"delta@{k}", f"delta@{k}_low", f"delta@{k}_high", f"delta@{k}_p_holm"))
         for k in ks
@@ -64,7 +66,7 @@ def with_differences(
         f"Δ: paired difference from {label}, with its {round(100 * level)} % interval; bold: significant at {alpha:g} "
         f"after Holm's correction over {len(comparisons)} comparisons."
     )
-    return replace(table, columns=(*table.columns, *titles), rows=tuple(rows), notes=(*table.notes, note))
+    return replace(table, columns=(*table.columns, *titles), rows=tuple(rows), legend=note)
 
 
 def _entry(c: Comparison, alpha: float) -> Entry:

@@ -64,11 +64,12 @@ def comparison_table(comparisons: Sequence[Comparison], runs: Sequence[ScoredRun
             )
         )
     notes = [*unfinished(runs), *dict.fromkeys(f"{c.where}: {note}." for c in comparisons for note in c.notes)]
-    notes.append(
-        f"Bold: significant at {alpha:g} after Holm's correction over {len(comparisons)} comparison"
-        f"{'s' if len(comparisons) != 1 else ''}; differences are paired by problem, candidate minus baseline."
+    n_tested = sum(not np.isnan(c.p_value) for c in comparisons)
+    legend = (
+        f"Bold: significant at {alpha:g} after Holm's correction over {n_tested} comparison"
+        f"{'s' if n_tested != 1 else ''}; differences are paired by problem, candidate minus baseline."
     )
-    return Table(tuple(columns), tuple(rows), provenance(runs), tuple(notes))
+    return Table(tuple(columns), tuple(rows), provenance(runs), tuple(notes), legend=legend)
 
 
 def flips_text(c: Comparison, most: int = 20) -> str:

@@ -89,7 +89,20 @@ def cells_of(runs: Sequence[ScoredRun]) -> Iterator[tuple[RunHeader, Cell]]:
 
 
 def with_distinct_labels(runs: Sequence[SomeRun]) -> list[SomeRun]:
-    """The runs, with "run/model" for each model whose label and task occur in more than one of them."""
+    """The runs, with "run/model" for each label that means different things in several of them.
+
+    A label on different tasks with the same weights (or unknown ones) is one model and keeps its name.
+    """
     seen = Counter(cell.name for _, cell in cells_of(runs))
-    ambiguous = {name[0] for name, count in seen.items() if count > 1}
+    ambiguous = {name[0] for name, count in seen.items() if count > 1} | _of_several_weights(runs)
     return [run.relabelled({label: f"{run.name}/{label}" for label in ambiguous}) for run in runs]
+
+
+def _of_several_weights(runs: Sequence[ScoredRun]) -> set[str]:
+    """Labels that stand for different weights in different runs."""
+    weights: dict[str, set[str]] = {}
+    for run in runs:
+        for label in run.models:
+            known = run.header.model(label).get("sha256")
+            weights.setdefault(label, set()).update({str(known)} if known else ())
+    return {label for label, found in weights.items() if len(found) > 1}

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from mtp_eval.results.errors import OptionError
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
+from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
 from mtp_eval.results.tables.standard import provenance, size_name
 
 
-def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
+def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
     """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
-    del ks
+    del ks, layout
     entries: dict[tuple[str, int], dict[str, Cell]] = {}
     for _, cell in cells_of(runs):
         if not cell.n_forwards:
@@ -57,9 +58,9 @@ def heads_used(cell: Cell) -> int:
     return len(cell.n_drafted) + 1
 
 
-def overhead_table(runs: Sequence[ScoredRun], ks: Sequence[int]) -> Table:
+def overhead_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
     """Training seconds per token relative to the model of n = 1 and the same size."""
-    del ks
+    del ks, layout
     cost: dict[tuple[str, int], list[float]] = {}
     for header, label in ((run.header, label) for run in runs for label in run.header.models):
         names = ("n_future", "parameters", "train_seconds", "train_tokens")

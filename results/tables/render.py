@@ -26,6 +26,11 @@ class Entry:
     bold: bool = False
     values: tuple[float | None, ...] = ()
 
+    @property
+    def has_value(self) -> bool:
+        """Whether a figure stands in it."""
+        return any(value is not None for value in self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -53,11 +58,28 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
     """Headings over several columns: (text, number of columns), from the left; empty for none."""
 
+    legend: str = ""
+    """What the marks and brackets mean, in a sentence: the last note, and for LaTeX part of the caption."""
+    caption: str = ""
+    """For LaTeX: what stands in the caption, instead of the settings that are the same in every row."""
+    label: str = ""
+    """For LaTeX: what \\ref refers to."""
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes and the legend."""
+        return (*self.notes, self.legend) if self.legend else self.notes
+
     def __str__(self) -> str:
         return render(self, "markdown")
 
     def _repr_markdown_(self) -> str:  # what a notebook shows
         return str(self)
+
+
+def is_loud(note: str) -> bool:
+    """Whether a note says that numbers must not be taken as they stand: its first word is in capitals."""
+    return note.split(" ")[0].rstrip(":").isupper() and len(note.split(" ")[0]) > 3
 
 
 def text_entry(value: object) -> Entry:
@@ -101,7 +123,7 @@ def _markdown(table: Table) -> str:
     lines = [line(titles), line(["---:" if column.numeric else ":---" for column in table.columns])]
     lines += [line([shown(entry) for entry in row]) for row in table.rows]
     head = [f"**{table.title}**", ""] if table.title else []
-    tail = ["", "\n>\n".join(f"> {note}" for note in table.notes)] if table.notes else []
+    tail = ["", "\n>\n".join(f"> {note}" for note in table.all_notes)] if table.all_notes else []
     return "\n".join([*head, *lines, *tail, "", table.provenance, ""])
 
 
@@ -122,6 +144,7 @@ def _csv(table: Table) -> str:
                 values = entry.values or (None,) * len(column.parts)
                 cells += ["" if value is None else repr(float(value)) for value in values]
             else:
+<<<<<<< HEAD
                 shown = f"{entry.values[0]:g}" if entry.values and entry.values[0] is not None else entry.text
                 cells.append("" if shown == NOTHING else _no_formula(shown))
         writer.writerow([*cells, _no_formula(table.provenance)])
@@ -143,6 +166,19 @@ def _no_formula(text: str) -> str:
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 
 
+=======
+                cells.append("" if entry.text == NOTHING else safe_cell(entry.text))
+        writer.writerow([*cells, table.provenance])
+    return out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in FORMULA_STARTS else text
+
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+>>>>>>> b40656d (Tables for papers: one row a model, bold by the paired test over the table, names, captions, gains, lm-eval and evaluate forms)
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -186,25 +222,23 @@ def latex_text(text: str) -> str:
     return "".join(parts)
 
 
-def _settings_in_caption(table: Table) -> Table:
-    """The table without the settings that are the same in every row, which its first note then names."""
+def _settings_in_caption(table: Table) -> tuple[Table, str]:
+    """The table without the settings that are the same in every row, and a caption that names them."""
+    title = f"{table.title}. " if table.title else ""
     if table.groups or not table.rows:
-        return table
+        return table, title
     same = [c.setting and len({row[i].text for row in table.rows}) == 1 for i, c in enumerate(table.columns)]
-    stated = zip(table.columns, table.rows[0], same, strict=True)
-    parts = [f"{column.title} {entry.text}" for column, entry, folded in stated if folded and entry.text != NOTHING]
-    kept = [i for i, folded in enumerate(same) if not folded]
-    return replace(
-        table,
-        columns=tuple(table.columns[i] for i in kept),
-        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
-        notes=((f"{', '.join(parts)}.",) if parts else ()) + table.notes,
-    )
+    folded = [(c.title, e.text) for c, e, one in zip(table.columns, table.rows[0], same, strict=True) if one]
+    parts = [f"{title} {text}" for title, text in folded if text != NOTHING]
+    kept = [i for i, one in enumerate(same) if not one]
+    columns = tuple(table.columns[i] for i in kept)
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=columns, rows=rows), title + (f"{', '.join(parts)}." if parts else "")
 
 
 def _latex(table: Table) -> str:
     """A booktabs table; needs \\usepackage{booktabs,graphicx} and, on engines older than 2018, [utf8]{inputenc}."""
-    table = _settings_in_caption(table)
+    table, stated = _settings_in_caption(table)
     alignment = "".join("r" if column.numeric else "l" for column in table.columns)
     lines = [r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}"]
     lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]  # shrinks what is too wide
@@ -222,9 +256,15 @@ def _latex(table: Table) -> str:
         cells = [rf"\textbf{{{latex_text(e.text)}}}" if e.bold else latex_text(e.text) for e in row]
         # A row that starts with "[" would be read as the optional argument of the line break before it.
         lines.append("{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
-    caption = " ".join([f"{table.title}." if table.title else "", *table.notes, table.provenance]).strip()
-    lines += [r"\bottomrule", r"\end{tabular}}", rf"\caption{{{latex_text(caption)}}}", r"\end{table}", ""]
-    return "\n".join(line for line in lines[:-1] if line) + "\n"
+    lines += [r"\bottomrule", r"\end{tabular}}"]
+    lines += [rf"\par\vspace{{2pt}}{{\footnotesize {latex_text(note)}}}" for note in table.notes if is_loud(note)]
+    lines += [
+        rf"\caption{{{latex_text(table.caption or f'{stated} {table.legend}'.strip())}}}",
+        rf"\label{{{table.label}}}" if table.label else "",
+    ]
+    about = [*(note for note in table.notes if not is_loud(note)), table.provenance]
+    comments = [f"% {' '.join(note.split())}" for note in about]
+    return "\n".join(line for line in [*comments, *lines, r"\end{table}"] if line) + "\n"
 
 
 def _html(table: Table) -> str:
@@ -246,6 +286,6 @@ def _html(table: Table) -> str:
         pairs = zip(table.columns, row, strict=True)
         lines.append("<tr>" + "".join(cell("td", e.text, column.numeric, e.bold) for column, e in pairs) + "</tr>")
     lines.append("</tbody></table>")
-    lines += [f'<p class="note">{escape(note)}</p>' for note in table.notes]
+    lines += [f'<p class="note">{escape(note)}</p>' for note in table.all_notes]
     lines.append(f'<p class="provenance">{escape(table.provenance)}</p>')
     return "\n".join(lines) + "\n"

@@ -14,15 +14,16 @@ from mtp_eval.results.header import RunHeader, TaskFacts
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import Interval, mean_interval
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
+from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import NOTHING, Column, Entry, Table, text_entry
 
 MAJORITY_FROM = 3
 """Samples per problem from which a majority vote says more than a single sample."""
 
 
-def percent(value: float) -> str:
-    """A share as a percentage with one decimal."""
-    return NOTHING if math.isnan(value) else f"{100 * value:.1f}"
+def percent(value: float, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return NOTHING if math.isnan(value) else f"{100 * value:.{digits}f}"
 
 
 def size_name(parameters: float | None) -> str:
@@ -40,13 +41,14 @@ def size_name(parameters: float | None) -> str:
     return str(int(parameters))
 
 
-def score_entry(value: float, interval: Interval | None = None, bold: bool = False) -> Entry:
+def score_entry(value: float, interval: Interval | None = None, bold: bool = False, digits: int = 1) -> Entry:
     """A score in percent with its interval; the CSV gets the unrounded shares."""
     if math.isnan(value):
         return Entry(NOTHING, values=(None, None, None))
     if interval is None:
-        return Entry(percent(value), bold, (value, None, None))
-    text = f"{percent(value)} [{percent(interval.low)}, {percent(interval.high)}]"
+        return Entry(percent(value, digits), bold, (value, None, None))
+    ends = f"[{percent(interval.low, digits)}, {percent(interval.high, digits)}]"
+    text = f"{percent(value, digits)} {ends}"
     return Entry(text, bold, (value, interval.low, interval.high))
 
 
@@ -58,7 +60,27 @@ def score_column(k: int, level: float = 0.95) -> Column:
 
 def results_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0.95) -> Table:
     """The standard table over one or more runs: a row per model, task, group of problems and temperature."""
-    flat = list(cells_of(runs))
+    return standard_table(runs, ks, Layout(level))
+
+
+def rows_of(runs: Sequence[ScoredRun], layout: Layout) -> list[tuple[RunHeader, Cell]]:
+    """Header and cell of each row; rows that are compared (one task, group and temperature) stand side by side."""
+    rows = list(cells_of(runs))
+    places = {place: n for n, place in enumerate(dict.fromkeys((c.task, c.group, c.temperature) for _, c in rows))}
+    tasks = {task: n for n, task in enumerate(dict.fromkeys(cell.task for _, cell in rows))}
+    return sorted(
+        rows,
+        key=lambda row: (
+            tasks[row[1].task],
+            places[row[1].task, row[1].group, row[1].temperature],
+            layout.place(row[1].model),
+        ),
+    )
+
+
+def standard_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
+    """`results_table` with a reader's wishes."""
+    flat, level = rows_of(runs, layout), layout.level
     optional = _optional_columns(flat)
     fixed = ["model", "task", "protocol", "problems", "samples", "T", "top-p", "data"]
     names = [*fixed[:2], *(["group"] if "group" in optional else []), *fixed[2:]]
@@ -77,12 +99,12 @@ def results_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0
         facts = _facts(header, cell)
         row = [fact if isinstance(fact, Entry) else text_entry(fact) for fact in map(facts.__getitem__, names)]
         for k in ks:
-            row.append(_scored(cell, k, level, notes))
+            row.append(_scored(cell, k, layout, notes))
         if "majority" in optional:
             votes = cell.majority
             shown = votes is not None and int(cell.n.min()) >= MAJORITY_FROM
             row.append(
-                score_entry(float(votes.mean()), mean_interval(votes, level))
+                score_entry(float(votes.mean()), mean_interval(votes, level), digits=layout.digits)
                 if votes is not None and shown
                 else Entry(NOTHING, values=(None, None, None))
             )
@@ -201,7 +223,7 @@ def _optional_columns(flat: Sequence[tuple[RunHeader, Cell]]) -> set[str]:
     return shown
 
 
-def _scored(cell: Cell, k: int, level: float, notes: list[str]) -> Entry:
+def _scored(cell: Cell, k: int, layout: Layout, notes: list[str]) -> Entry:
     score = cell.score(k)
     where = f"{cell.model} on {cell.where}"
     if score.reason is not None:
@@ -212,9 +234,26 @@ def _scored(cell: Cell, k: int, level: float, notes: list[str]) -> Entry:
             f"pass@{k} of {where} leaves out {score.n_left_out:,} of {len(cell.problem_ids):,} problems, "
             "on which infrastructure errors left fewer than k samples."
         )
-    return score_entry(score.mean, mean_interval(score.values, level))
+    return score_entry(score.mean, mean_interval(score.values, layout.level), digits=layout.digits)
 
 
 def _commit(header: RunHeader) -> str:
     commit = str(header.git.get("commit", ""))[:10]
     return f"{commit}+changes" if commit and header.git.get("dirty") else commit
+
+
+def conditions(run: ScoredRun) -> str:
+    """One line per run with everything that a column heading has no room for."""
+    parts = []
+    for task in map(run.task, run.tasks):
+        of_task = [cell for cell in run.cells if cell.task == task.name]
+        problems = max(sum(len(c.problem_ids) for c in of_task if c.model == m) for m in {c.model for c in of_task})
+        problems //= max(1, len({c.temperature for c in of_task}))
+        heats = sorted({c.temperature for c in of_task if c.temperature is not None})
+        samples = max(cell.samples[1] for cell in of_task)
+        parts.append(
+            f"{task.name}: {task.protocol}, {problems:,} problems, n={samples}, "
+            f"T={'/'.join(f'{t:g}' for t in heats) or '–'}, top-p={run.header.config.get('top_p', '–')}, "
+            f"data {str(task.data_sha256 or '')[:8]}"
+        )
+    return "; ".join(parts) + "."

@@ -179,13 +179,16 @@ def test_a_night_that_is_killed_leaves_nothing_green(
     monkeypatch.chdir(place)
     write_samples(Path("n1.jsonl"), right=False)
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60.0
-    while "not come to its end" not in Path("nightly/summary.md").read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(seconds)
-    if process.poll() is None:
+    try:
+        deadline = time.monotonic() + 60.0
+        while "not come to its end" not in Path("nightly/summary.md").read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(seconds)
+    finally:
+        finished = process.poll() is not None
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
+    if not finished:
         assert "✅" not in Path("nightly/summary.md").read_text()
         assert ElementTree.parse("nightly/junit.xml").findall(".//error")
     whole = subprocess.run(command, env=environment, capture_output=True, check=False)
