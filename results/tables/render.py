@@ -144,7 +144,6 @@ def _csv(table: Table) -> str:
                 values = entry.values or (None,) * len(column.parts)
                 cells += ["" if value is None else repr(float(value)) for value in values]
             else:
-<<<<<<< HEAD
                 shown = f"{entry.values[0]:g}" if entry.values and entry.values[0] is not None else entry.text
                 cells.append("" if shown == NOTHING else _no_formula(shown))
         writer.writerow([*cells, _no_formula(table.provenance)])
@@ -166,19 +165,6 @@ def _no_formula(text: str) -> str:
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 
 
-=======
-                cells.append("" if entry.text == NOTHING else safe_cell(entry.text))
-        writer.writerow([*cells, table.provenance])
-    return out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in FORMULA_STARTS else text
-
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
->>>>>>> b40656d (Tables for papers: one row a model, bold by the paired test over the table, names, captions, gains, lm-eval and evaluate forms)
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",

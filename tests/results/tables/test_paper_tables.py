@@ -17,7 +17,7 @@ from mtp_eval.results.errors import OptionError
 from mtp_eval.results.record import Record
 from mtp_eval.results.run import read_run, read_runs, wanted_ks
 from mtp_eval.results.tables.layout import Layout, named
-from mtp_eval.results.tables.render import Column, Entry, Table, render
+from mtp_eval.results.tables.render import Column, Entry, Table
 from mtp_eval.results.tables.styles import styled_table, without_empty
 from tests.command_line import exit_code_of
 
@@ -173,12 +173,6 @@ def test_lm_eval_and_evaluate_forms_hold_the_same_scores(one_folder_a_task: list
         assert theirs["results"][cell.task]["pass@1_stderr,none"] == pytest.approx(stderr)
         assert theirs["n-samples"][cell.task] == {"original": 60, "effective": 60}
     assert exit_code_of(runner.invoke(app, ["table", *map(str, one_folder_a_task), "--format", "lm-eval"])) == 2
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
-def test_no_cell_of_a_csv_is_a_formula(start: str) -> None:
-    table = Table((Column("model"),), ((Entry(f"{start}cmd"),),), "p")
-    assert render(table, "csv").splitlines()[1].lstrip('"').startswith("'")
 
 
 def test_two_models_cannot_get_one_name(make_run: MakeRun) -> None:
