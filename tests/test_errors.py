@@ -49,7 +49,7 @@ COMMANDS = {
 OUTPUTS = ("out", "target", "plots", "human_eval_output")
 FREE_TEXT = {
     ("report", "title"), ("nightly", "night"), ("runs", "model"), ("runs", "task"), ("data check", "text_field"),
-    ("train", "set_"),
+    ("train", "set_"), ("score", "label"), ("score", "protocol"), ("nightly", "notify"),
 }  # fmt: skip
 """Options that any text is right for: a title, a new name, a pattern that fits nothing; `--set` has cases of its own."""
 UNWRITABLE = ("/proc/nosuch/x", "samples.jsonl/x")

@@ -165,14 +165,15 @@ def _lm_eval_rows(where: str, row: Mapping[str, Any]) -> Iterator[Parsed]:
     given = row.get("filtered_resps", row.get("resps"))
     flat = [text for part in (given if isinstance(given, list) else [None])
             for text in (part if isinstance(part, list) else [part])]  # fmt: skip
-    if not all(isinstance(text, str) for text in flat):
+    texts = [text for text in flat if isinstance(text, str)]
+    if len(texts) < len(flat):
         raise InputError(
             f"{where}: expected filtered_resps, a list of texts; likelihoods of choices cannot be scored again"
         )
     doc = row["doc"]
     shown = tuple(value for value in doc.values() if isinstance(value, str) and len(value) >= 20)
     position = row.get("doc_id")
-    for text in flat:
+    for text in texts:
         yield (
             "lm-eval",
             Row(

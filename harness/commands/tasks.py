@@ -70,12 +70,14 @@ def extract(
 ) -> None:
     """Show what each extraction rule makes of a run's raw completions, and the score under it."""
     from mtp_eval.harness.evaluation.extraction import cut_lines, report_rules, rule_table
+    from mtp_eval.results.run import read_run
 
     if cuts is not None:
         for line in cut_lines(run, data_dir, cuts):
             print(line)
         return
     options = execution_options().given(given)
+    read_run(run)  # a wrong folder stops before the sandbox is made
     if not execute:
         print(rule_table(list(report_rules(run, data_dir, None))))
         return
