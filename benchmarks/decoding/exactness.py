@@ -23,6 +23,7 @@ from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.config import HeadKind
+from mtp_eval.harness.models.tokenizers import prompt_ids
 from mtp_eval.tasks.problem import Completion, Request
 
 
@@ -107,10 +108,10 @@ def grid(new_tokens: int = 32) -> list[dict[str, Any]]:
 def plainly(backend: NativeBackend, request: Request) -> tuple[str, int, str]:
     """Text, number of tokens and stop reason of greedy decoding, written the slow way."""
     tokenizer = backend.tokenizer
-    prompt, new = [tokenizer.bos_id, *tokenizer.encode(request.prompt)], list[int]()
+    prompt, new = prompt_ids(tokenizer, request.prompt), list[int]()
     while len(new) < request.max_new_tokens:
         new.append(int(backend.model(torch.tensor([prompt + new]))[0][0, -1].argmax()))
-        if new[-1] == tokenizer.eos_id:
+        if new[-1] in tokenizer.eos_ids:
             return tokenizer.decode(new[:-1]), len(new), "eos"
         text = tokenizer.decode(new)
         if places := [at for at in (text.find(stop) for stop in request.stop) if at >= 0]:

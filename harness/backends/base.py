@@ -103,8 +103,8 @@ class Backend(ABC):
             InputError: this backend has no likelihoods (the default), or a continuation that does not fit.
         """
         raise InputError(
-            f"model {self.name} gives no likelihoods, by which this task compares choices: use a checkpoint of ours "
-            "(`mtp-eval convert` makes one of a Hugging Face Llama)"
+            f"model {self.name} gives no likelihoods, by which this task compares choices: use a checkpoint of ours, or "
+            "hf:NAME_OR_PATH"
         )
 
     def choose_decoding(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
+from mtp_eval.harness.decoding.loglikelihood import Encoding, score
+from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.sampling import Sampler
@@ -28,6 +30,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.devices import choose_device, choose_dtype
 from mtp_eval.tasks.problem import Completion, Request
 
+_LOGITS_AT_ONCE = 64_000_000  # entries of a batch's logits, when likelihoods are taken
 _TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
 
 
@@ -58,8 +61,8 @@ class HuggingFaceBackend(Backend):
             ) from error
         self.source, self.name = source, source.rstrip("/").split("/")[-1]
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
-        ends = self.model.generation_config.eos_token_id
-        self.eos_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
+        self.prefix_ids = self._prefix()
+        self.eos_ids = self._ends()
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
@@ -100,11 +103,48 @@ class HuggingFaceBackend(Backend):
                 index = decoded.job.index
                 yield completion(requests[index], decoded, cuts[index])
 
+    def _prefix(self) -> tuple[int, ...]:
+        """The ids that the tokenizer puts before a text."""
+        plain, whole = self._encode("x"), list(self.tokenizer("x").input_ids)
+        at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
+        return tuple(whole[:at])
+
+    def _ends(self) -> frozenset[int]:
+        """The ids that end a completion: those of the model's config, its generation config, and the tokenizer."""
+        settings = (self.model.config, self.model.generation_config)
+        values = [self.tokenizer.eos_token_id, *(getattr(about, "eos_token_id", None) for about in settings)]
+        found = {id for value in values for id in (value if isinstance(value, list) else [value])}
+        return frozenset(found - {None})
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def prompt_ids(self, text: str) -> list[int]:
+        """A prompt as the model is given it: at least one token."""
+        return [*self.prefix_ids, *self._encode(text)] or [self._begin]
+
+    @property
+    def _begin(self) -> int:
+        """The begin mark, or what stands in for it."""
+        marks = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        return next((mark for mark in marks if mark is not None), 0)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """How likely each (context, continuation) pair's continuation is, in order."""
+        encoding = Encoding(self._encode, self.prefix_ids, self._begin)
+        room = max(1, _LOGITS_AT_ONCE // self.model.config.get_text_config().vocab_size)
+        return score(self._target_logits, encoding, pairs, context_length=self.context, tokens_at_once=room)
+
+    def _target_logits(self, rows: list[list[int]], where: list[tuple[int, int]]) -> Iterator[Tensor]:
+        width = max(map(len, rows))
+        tokens_BT = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=self.device)
+        mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.device)
+        logits_BTV = self.model(input_ids=tokens_BT, attention_mask=mask_BT, use_cache=False).logits
+        row_N, position_N = torch.tensor(where, device=self.device).unbind(dim=1)
+        yield logits_BTV[row_N, position_N]
+
     def _job(self, index: int, request: Request) -> tuple[Job, int]:
-        ids = self.tokenizer(request.prompt).input_ids or [
-            self.tokenizer.bos_token_id or self.tokenizer.eos_token_id or 0
-        ]
-        prompt, room, n_cut = fit(list(ids), request.max_new_tokens, self.context)
+        prompt, room, n_cut = fit(self.prompt_ids(request.prompt), request.max_new_tokens, self.context)
         tail = prompt[-_TAIL:]
         before = self._text(tail)
 
@@ -115,7 +155,8 @@ class HuggingFaceBackend(Backend):
         return Job(index, tuple(prompt), request.seed, room, stop), n_cut
 
     def _text(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        # special tokens stay: a protocol may stop at one, and what a text is made of is the extraction's business
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _decode(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
         """One batch, padded on the left; finished rows leave it once they are half of it."""

@@ -16,7 +16,7 @@ from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.candidates import COUNTS
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
 from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
-from mtp_eval.harness.decoding.loglikelihood import score
+from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.network import Network, Networks, Prefix
 from mtp_eval.harness.decoding.oracle import verify_decoding
@@ -29,11 +29,12 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.devices import choose_device, choose_dtype
-from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.models.tokenizers import Tokenizer, prompt_ids
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
+_TOKENS_AT_ONCE = 8192  # of pairs whose likelihood is taken
 _TRAINING_FACTS = ("seed", "step", "tokens", "seconds")  # what tables by seed and of training time need
 
 
@@ -186,7 +187,9 @@ class NativeBackend(Backend):
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely each (context, continuation) pair's continuation is, in order."""
-        results = score(self.network(1), self.tokenizer, pairs)
+        encoding = Encoding(self.tokenizer.encode, self.tokenizer.prefix_ids, self.tokenizer.bos_id)
+        context, logits = self.config.context_length, self.network(1).target_logits
+        results = score(logits, encoding, pairs, context_length=context, tokens_at_once=_TOKENS_AT_ONCE)
         if n_cut := sum(result.n_cut > 0 for result in results):
             log.warning(
                 "%d of %d pairs exceed the context of %s: only their last tokens count", n_cut, len(pairs), self.name
@@ -219,14 +222,14 @@ class NativeBackend(Backend):
         jobs, cuts = [], []
         for index, request in enumerate(requests):
             if request.prompt not in encoded:
-                encoded[request.prompt] = [self.tokenizer.bos_id, *self.tokenizer.encode(request.prompt)]
+                encoded[request.prompt] = prompt_ids(self.tokenizer, request.prompt)
             job, n_cut = self._job(index, request, encoded[request.prompt])
             jobs.append(job)
             cuts.append(n_cut)
         return jobs, cuts
 
     def _job(self, index: int, request: Request, prompt: list[int]) -> tuple[Job, int]:
-        stop = Stop(self.tokenizer.decode, frozenset({self.tokenizer.eos_id}), tuple(filter(None, request.stop)))
+        stop = Stop(self.tokenizer.decode, self.tokenizer.eos_ids, tuple(filter(None, request.stop)))
         prompt, room, n_cut = fit(prompt, request.max_new_tokens, self.config.context_length)
         return Job(index, tuple(prompt), request.seed, room, stop), n_cut
 

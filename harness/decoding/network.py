@@ -6,7 +6,7 @@ K key-value heads, S cache slots, E head size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from mtp_eval.harness.decoding.kernels.packed import PackedModel
 from mtp_eval.harness.models.transformer import MTPModel
 
 _WIDTH_STEP = 16  # prompts are padded to a multiple of it: kernels and buffers of every width stay in memory
+_LOGITS_AT_ONCE = 4_000_000  # entries of a logits matrix
 _PREFILL_TOKENS = 8192  # run together at most, padding included, unless one prompt is longer
 
 
@@ -127,6 +128,14 @@ class Network:
         return self._run(tokens_BT, self._place(positions_BT, T, T, masked=False), self.new_cache(B, T)).outputs[
             self.paths[0]
         ]
+
+    def target_logits(self, rows: list[list[int]], where: list[tuple[int, int]]) -> Iterator[Tensor]:
+        """Head 1's logits `(N, V)` at (row, position) pairs of token rows of different lengths, in parts."""
+        width = max(map(len, rows))
+        hidden_ND = self.hidden([[*tokens, *[0] * (width - len(tokens))] for tokens in rows])
+        places = torch.tensor([row * width + position for row, position in where], device=self.device)
+        for part in torch.split(places, max(1, _LOGITS_AT_ONCE // self.config.vocab_size)):
+            yield self.packed.unembed(hidden_ND[part])
 
     def verify(self, tokens_BT: Tensor, positions_BT: Tensor, kv: Tensor, slots: int) -> Verified:
         """Head 1's logits after each token of a block; every position is below `slots`."""

@@ -77,7 +77,7 @@ def _divergence(
     for token in scores_V.topk(min(_CANDIDATES, scores_V.shape[0])).indices.tolist():
         text = decode([*before, token])
         longer = len(text) > len(decode(before)) and completion.text.startswith(text)
-        ends = token == backend.tokenizer.eos_id and completion.text == decode(before)
+        ends = token in backend.tokenizer.eos_ids and completion.text == decode(before)
         if token != plain.tokens[at] and (longer or ends):
             found, gap = decode([token]), float(scores_V[plain.tokens[at]] - scores_V[token])
             break

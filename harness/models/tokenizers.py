@@ -1,8 +1,9 @@
 """Text to token ids and back: bytes, or any vocabulary the `tokenizers` package or a SentencePiece file describes.
 
 A tokenizer lies in its checkpoint's folder as `tokenizer.json` or `tokenizer.model` beside `tokenizer_meta.json`,
-which says which kind it is and which ids begin and end a document. Encoding never adds those by itself: whoever builds
-a document does.
+which says which kind it is, which ids begin and end a document, and what is put before every text: that is what the
+tokenizer's own post-processor adds, which may be nothing. Encoding never adds those by itself: whoever builds a document
+or a prompt does, with `begin`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -37,13 +38,17 @@ class Tokenizer(Protocol):
     """Rows of the embedding matrix; may be padded beyond the ids in use."""
     bos_id: int
     eos_id: int
+    prefix_ids: tuple[int, ...]
+    """What stands before every text, in training and in prompts: the begin mark, or nothing."""
+    eos_ids: frozenset[int]
+    """The ids that end a completion, `eos_id` among them."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without begin and end marks."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; marks decode to nothing."""
+        """The text of `ids`; special tokens that have a text decode to it."""
         ...
 
     def n_bytes(self, ids: Sequence[int]) -> int:
@@ -53,6 +58,11 @@ class Tokenizer(Protocol):
     def save(self, folder: Path) -> None:
         """Write into a checkpoint's folder what `load_tokenizer` needs."""
         ...
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A prompt as the model is given it: at least one token, which is the begin mark where there is no other."""
+    return [*tokenizer.prefix_ids, *tokenizer.encode(text)] or [tokenizer.bos_id]
 
 
 class ByteTokenizer:
@@ -66,6 +76,8 @@ class ByteTokenizer:
     name = "bytes"
     vocab_size = 264
     bos_id, eos_id, pad_id = 256, 257, 258
+    prefix_ids: tuple[int, ...] = (256,)
+    eos_ids = frozenset({257})
 
     def encode(self, text: str) -> list[int]:
         """The bytes of `text` in UTF-8."""
@@ -101,14 +113,17 @@ class PieceTokenizer:
         bos_id: int,
         eos_id: int,
         vocab_size: int | None = None,
+        prefix_ids: Sequence[int] | None = None,
+        eos_ids: Iterable[int] = (),
     ):
         self.name, self.bos_id, self.eos_id = name, bos_id, eos_id
+        self.prefix_ids = (bos_id,) if prefix_ids is None else tuple(prefix_ids)
+        self.eos_ids = frozenset({eos_id, *eos_ids})
         self._source, self._kind = source, kind
         reader = JsonVocabulary(source) if kind == "tokenizer.json" else SentencePieceVocabulary(source)
         self._encode = reader.encode
         self._bytes = reader.piece_bytes()
-        for mark in (bos_id, eos_id):
-            self._bytes[mark] = b""
+        self._marks = {bos_id, *self.eos_ids}
         self.vocab_size = max(vocab_size or 0, len(self._bytes))
 
     def encode(self, text: str) -> list[int]:
@@ -116,18 +131,19 @@ class PieceTokenizer:
         return self._encode(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; marks and ids beyond the vocabulary decode to nothing."""
+        """The text of `ids`, special tokens included; ids beyond the vocabulary decode to nothing."""
         return b"".join(self._bytes[i] for i in ids if 0 <= i < len(self._bytes)).decode("utf-8", "surrogateescape")
 
     def n_bytes(self, ids: Sequence[int]) -> int:
-        """Bytes of the pieces."""
-        return sum(len(self._bytes[i]) for i in ids if 0 <= i < len(self._bytes))
+        """Bytes of the pieces, marks left out."""
+        return sum(len(self._bytes[i]) for i in ids if 0 <= i < len(self._bytes) and i not in self._marks)
 
     def save(self, folder: Path) -> None:
         """The vocabulary's own file, and which of its ids are marks."""
         (folder / self._kind).write_bytes(self._source)
         meta = {"kind": self._kind, "name": self.name, "bos_id": self.bos_id, "eos_id": self.eos_id}
-        write_meta(folder, {**meta, "vocab_size": self.vocab_size})
+        begins_and_ends = {"prefix_ids": list(self.prefix_ids), "eos_ids": sorted(self.eos_ids)}
+        write_meta(folder, {**meta, **begins_and_ends, "vocab_size": self.vocab_size})
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
@@ -145,8 +161,16 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
             return ByteTokenizer()
         if kind in ("tokenizer.json", "tokenizer.model"):
             source = (folder / kind).read_bytes()
-            marks = {key: int(meta[key]) for key in ("bos_id", "eos_id", "vocab_size")}
-            return PieceTokenizer(meta["name"], source, kind, **marks)
+            return PieceTokenizer(
+                meta["name"],
+                source,
+                kind,
+                bos_id=int(meta["bos_id"]),
+                eos_id=int(meta["eos_id"]),
+                vocab_size=int(meta["vocab_size"]),
+                prefix_ids=meta.get("prefix_ids"),  # neither is in checkpoints of 0.1.0
+                eos_ids=meta.get("eos_ids", ()),
+            )
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} has no {Path(error.filename).name}, so its tokenizer is unknown: is it a checkpoint folder "
@@ -171,11 +195,12 @@ def fingerprint(tokenizer: Tokenizer) -> str:
     return digest.hexdigest()
 
 
-def read_tokenizer(path: str | Path, *, vocab_size: int | None = None) -> Tokenizer:
+def read_tokenizer(path: str | Path, *, vocab_size: int | None = None, eos_ids: Iterable[int] = ()) -> Tokenizer:
     """Somebody's tokenizer: a checkpoint folder of ours, a tokenizer.json, a tokenizer.model, or a folder with one.
 
     Args:
         vocab_size: rows of the model's embedding, where they are more than the vocabulary has ids.
+        eos_ids: ids that end a completion besides the tokenizer's own, such as those of the model's config.
     """
     path = Path(path).expanduser()
     if (path / META_FILE).is_file():
@@ -192,6 +217,7 @@ def read_tokenizer(path: str | Path, *, vocab_size: int | None = None) -> Tokeni
             bos_id=bos,
             eos_id=eos,
             vocab_size=vocab_size,
+            eos_ids=eos_ids,
         )
     vocabulary = JsonVocabulary(source)
     eos_id = vocabulary.id_of([*_named(config, "eos_token"), *EOS_NAMES])
@@ -201,14 +227,30 @@ def read_tokenizer(path: str | Path, *, vocab_size: int | None = None) -> Tokeni
             f"{file} has no end-of-document piece that this program knows ({', '.join(EOS_NAMES)}), and no "
             "tokenizer_config.json beside it names one in eos_token"
         )
+    bos_id = eos_id if bos_id is None else bos_id
     return PieceTokenizer(
         file.parent.name or "bpe",
         source,
         "tokenizer.json",
-        bos_id=eos_id if bos_id is None else bos_id,
+        bos_id=bos_id,
         eos_id=eos_id,
         vocab_size=vocab_size,
+        prefix_ids=_prefix_of(vocabulary, config, bos_id),
+        eos_ids=eos_ids,
     )
+
+
+LLAMA_CLASSES = ("LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer", "CodeLlamaTokenizerFast")
+
+
+def _prefix_of(vocabulary: JsonVocabulary, config: Mapping[str, Any], bos_id: int) -> tuple[int, ...]:
+    """What the tokenizer puts before a text: what its post-processor does, unless a Llama's config says otherwise.
+
+    transformers' Llama classes replace the post-processor by `add_bos_token`, whose default is true.
+    """
+    if config.get("tokenizer_class") in LLAMA_CLASSES:
+        return (bos_id,) if config.get("add_bos_token", True) else ()
+    return vocabulary.prefix()
 
 
 def _named(config: dict[str, Any], key: str) -> list[str]:

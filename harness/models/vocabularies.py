@@ -37,7 +37,7 @@ class JsonVocabulary:
             )
 
     def encode(self, text: str) -> list[int]:
-        """Ids, without marks; a text that spells a mark ("</s>") is not turned into one."""
+        """Ids, without marks; a text that spells a special token ("<|im_start|>") is turned into it."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def piece_bytes(self) -> list[bytes]:
@@ -49,10 +49,17 @@ class JsonVocabulary:
         table = []
         for id in range(max(found) + 1):
             if id in added:
-                table.append(b"" if added[id]["special"] else added[id]["content"].encode())
+                table.append(added[id]["content"].encode())
             else:
                 table.append(to_bytes(found.get(id, "")))
         return table
+
+    def prefix(self) -> tuple[int, ...]:
+        """The ids that the post-processor puts before a text."""
+        plain = self.tokenizer.encode("x", add_special_tokens=False).ids
+        whole = self.tokenizer.encode("x", add_special_tokens=True).ids
+        at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
+        return tuple(whole[:at])
 
     def id_of(self, names: Iterable[str]) -> int | None:
         """The id of the first of these pieces that exists."""

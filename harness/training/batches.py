@@ -93,7 +93,8 @@ def exact_shares(weights: Sequence[float], total: int) -> Array:
     counts = np.maximum(np.floor(ideal).astype(np.int64), 1)
     for corpus in np.argsort(counts - ideal, kind="stable")[: max(total - int(counts.sum()), 0)]:
         counts[corpus] += 1
-    counts[np.argmax(counts)] -= counts.sum() - total
+    while counts.sum() > total:  # what the smallest were given beyond their share
+        counts[np.argmax(counts)] -= 1
     return counts
 
 

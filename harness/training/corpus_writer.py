@@ -35,7 +35,7 @@ class _SplitWriter:
         self.digest = hashlib.sha256()
         self.file: BinaryIO | None = None
 
-    def add(self, ids: list[int], n_bytes: int, n_prompt: int) -> None:
+    def add(self, ids: list[int], n_bytes: int, n_prompt: int, *, has_prompt: bool) -> None:
         """Append a document, of whose ids the first `n_prompt` are no targets."""
         if self.file is None or self.shards[-1]["tokens"] >= self.shard_tokens:
             self._next_shard()
@@ -47,7 +47,7 @@ class _SplitWriter:
         self.n_tokens += len(ids)
         self.n_bytes += n_bytes
         self.targets_from.append(self.n_tokens - len(ids) + n_prompt)
-        self.has_prompts |= n_prompt > 1
+        self.has_prompts |= has_prompt
         self.ends.append(self.n_tokens)
 
     def _next_shard(self) -> None:
@@ -101,11 +101,11 @@ def build_corpus(
         for document in _named(documents):
             if max_train_tokens is not None and splits["train"].n_tokens >= max_train_tokens:
                 break
-            prompt = [tokenizer.bos_id, *(tokenizer.encode(document.prompt) if document.prompt else ())]
+            prompt = [*tokenizer.prefix_ids, *(tokenizer.encode(document.prompt) if document.prompt else ())]
             ids = [*prompt, *tokenizer.encode(document.text), tokenizer.eos_id]
             n_bytes = len((document.prompt + document.text).encode("utf-8", "surrogateescape"))
             split = splits["validation" if held_out(document.name, holdout) else "train"]
-            split.add(ids, n_bytes, len(prompt))
+            split.add(ids, n_bytes, len(prompt), has_prompt=bool(document.prompt))
         index: dict[str, Any] = {
             "format": 1,
             "dtype": np.dtype(dtype).name,

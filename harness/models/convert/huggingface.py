@@ -35,8 +35,17 @@ def read(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], Tokenizer]:
     if (folder / HEADS_CONFIG).is_file():
         config = ModelConfig.model_validate(read_json(folder / HEADS_CONFIG))
         state |= load_file(folder / HEADS)
-    tokenizer = read_tokenizer(folder, vocab_size=config.vocab_size)
+    tokenizer = read_tokenizer(folder, vocab_size=config.vocab_size, eos_ids=eos_ids(folder))
     return config, state, tokenizer
+
+
+def eos_ids(folder: Path) -> set[int]:
+    """The ids at which a Hugging Face model ends: of its config and its generation config."""
+    found: set[int] = set()
+    for name in ("config.json", "generation_config.json"):
+        value = read_json(folder / name).get("eos_token_id") if (folder / name).is_file() else None
+        found |= {value} if isinstance(value, int) else set(value or ())
+    return found
 
 
 def model_config(about: dict[str, Any], folder: Path) -> ModelConfig:
@@ -123,7 +132,7 @@ def _llama_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype)
         "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},  # transformers 5
         "tie_word_embeddings": config.tie_embeddings,
         "bos_token_id": tokenizer.bos_id,
-        "eos_token_id": tokenizer.eos_id,
+        "eos_token_id": sorted(tokenizer.eos_ids) if len(tokenizer.eos_ids) > 1 else tokenizer.eos_id,
         "torch_dtype": str(dtype).removeprefix("torch."),
     }
 
@@ -194,22 +203,23 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
             by_id = {token["id"]: token["content"] for token in vocabulary.get("added_tokens", [])}
             names = {"bos_token": by_id.get(tokenizer.bos_id, "<s>"), "eos_token": by_id.get(tokenizer.eos_id, "</s>")}
     if (folder / "tokenizer.json").is_file():
-        _begin_with_mark(folder / "tokenizer.json", tokenizer.bos_id)
+        _begin_with(folder / "tokenizer.json", tokenizer.prefix_ids)
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **names})
 
 
-def _begin_with_mark(file: Path, bos_id: int) -> None:
-    """Let `tokenizer(text)` give what our decoding feeds the model: the mark that begins a document, then the text."""
+def _begin_with(file: Path, prefix_ids: tuple[int, ...]) -> None:
+    """Let `tokenizer(text)` give what our decoding feeds the model: the prefix, then the text."""
     from tokenizers import Tokenizer as RawTokenizer
     from tokenizers.processors import TemplateProcessing
 
     raw = RawTokenizer.from_file(str(file))
     plain = raw.encode("x", add_special_tokens=False).ids
-    if raw.encode("x").ids == [bos_id, *plain]:
+    if raw.encode("x").ids == [*prefix_ids, *plain]:
         return  # it does already; the file stays as it is, byte for byte
-    mark = raw.id_to_token(bos_id)
+    marks = [(raw.id_to_token(id), id) for id in prefix_ids]
+    before = [mark for mark, _ in marks]
     raw.post_processor = TemplateProcessing(
-        single=[mark, "$A"], pair=[mark, "$A", "$B:1"], special_tokens=[(mark, bos_id)]
+        single=[*before, "$A"], pair=[*before, "$A", "$B:1"], special_tokens=sorted(set(marks))
     )
     raw.save(str(file))
 

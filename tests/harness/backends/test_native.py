@@ -228,7 +228,8 @@ def test_loglikelihood_is_the_plain_models(backend: NativeBackend) -> None:
     results = backend.loglikelihood(pairs)
     for (context, continuation), result in zip(pairs, results, strict=True):
         tokens = [256, *context.encode(), *continuation.encode()]
-        n = len(continuation.encode())
+        # white space at the end of a context is the continuation's, as lm-eval has it
+        n = len(continuation.encode()) + (len(context) - len(context.rstrip()) if continuation else 0)
         tokens = tokens[max(0, len(tokens) - 1 - 256) :]
         logits_TV = backend.model(torch.tensor([tokens]))[0][0]
         expected = 0.0
@@ -237,7 +238,7 @@ def test_loglikelihood_is_the_plain_models(backend: NativeBackend) -> None:
             expected += float(logits_TV[i - 1].log_softmax(-1)[tokens[i]])
             greedy &= int(logits_TV[i - 1].argmax()) == tokens[i]
         assert result.nats == pytest.approx(expected, abs=1e-9)
-        assert (result.n_tokens, result.n_bytes, result.is_greedy) == (n, n, greedy)
+        assert (result.n_tokens, result.n_bytes, result.is_greedy) == (n, len(continuation.encode()), greedy)
     assert [result.n_cut for result in results] == [0, 0, 0, 400 + 1 + 6 - 1 - 256, 0]
     with pytest.raises(InputError, match="does not fit"):
         backend.loglikelihood([("", "x" * 300)])

@@ -18,6 +18,7 @@ from mtp_eval.harness.models.tokenizers import (
     Tokenizer,
     fingerprint,
     load_tokenizer,
+    prompt_ids,
     read_tokenizer,
     trained_bpe,
     trained_words,
@@ -117,8 +118,8 @@ def test_a_llama_like_vocabulary_keeps_spaces_and_bytes(tmp_path: Path) -> None:
     ids = tokenizer.encode("ab ab\nö")
     assert tokenizer.decode(ids) == " ab ab\nö"
     assert tokenizer.decode(tokenizer.encode("ab")) == " ab"
-    assert tokenizer.decode([1, *ids, 2, 319]) == " ab ab\nö"
-    assert tokenizer.n_bytes(ids) == len(" ab ab\nö".encode())
+    assert tokenizer.decode([1, *ids, 2, 319]) == "<s> ab ab\nö</s>"
+    assert tokenizer.n_bytes([1, *ids, 2]) == tokenizer.n_bytes(ids) == len(" ab ab\nö".encode())
 
 
 def test_marks_are_taken_from_the_config_beside_the_vocabulary(tmp_path: Path) -> None:
@@ -211,3 +212,30 @@ def test_rare_words_give_way_and_sizes_without_room_are_refused() -> None:
     assert len(trained_words(texts, 259).encode("seldom ")) == 7
     with pytest.raises(InputError, match="no room for words"):
         trained_words(texts, 258)
+
+
+def test_what_stands_before_a_text_is_what_the_tokenizer_adds(tmp_path: Path) -> None:
+    llama_like(tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+
+    def prefix(**about: object) -> tuple[int, ...]:
+        config.write_text(json.dumps({"eos_token": "</s>", "bos_token": "<s>", **about}))
+        return read_tokenizer(tmp_path).prefix_ids
+
+    assert prefix(tokenizer_class="PreTrainedTokenizerFast") == ()  # no post-processor
+    bos = read_tokenizer(tmp_path).bos_id
+    assert prefix(tokenizer_class="LlamaTokenizerFast") == (bos,)
+    assert prefix(tokenizer_class="LlamaTokenizer", add_bos_token=False) == ()
+    assert prompt_ids(read_tokenizer(tmp_path), "") == [bos]  # never nothing
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    read_tokenizer(tmp_path, eos_ids=[5]).save(saved)
+    assert load_tokenizer(saved).prefix_ids == ()
+    assert load_tokenizer(saved).eos_ids == {read_tokenizer(tmp_path).eos_id, 5}
+
+
+def test_checkpoints_of_0_1_0_begin_with_the_mark_as_they_did(tmp_path: Path, bpe: Tokenizer) -> None:
+    bpe.save(tmp_path)
+    meta = json.loads((tmp_path / "tokenizer_meta.json").read_text())
+    (tmp_path / "tokenizer_meta.json").write_text(json.dumps({k: v for k, v in meta.items() if not k.endswith("_ids")}))
+    assert load_tokenizer(tmp_path).prefix_ids == (0,)

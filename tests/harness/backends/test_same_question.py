@@ -1,0 +1,157 @@
+"""One model through every door is asked the same: equal prompt ids, greedy texts and likelihoods.
+
+The doors are our own decoder on the converted weights, transformers (`hf:`), and a server.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtp_eval.harness.backends.hf import HuggingFaceBackend
+from mtp_eval.harness.backends.native import NativeBackend
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.convert import huggingface
+from mtp_eval.harness.models.convert.convert import convert
+from mtp_eval.harness.models.initialize import new_model
+from mtp_eval.harness.models.tokenizers import Tokenizer, load_tokenizer, prompt_ids, trained_bpe
+from mtp_eval.tasks.problem import Request
+
+pytest.importorskip("transformers")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+TEXTS = ["def f(x):\n    return x + 1\n", "for i in range(10):\n    print(i)\n"] * 20
+PROMPTS = ["def f(", "", " ", "x = 1\n", "<|im_start|>user\nhi<|im_end|>\n", "naïve ß\n  "]
+PAIRS = [
+    ("def f(x):", "\n    return x"),
+    ("for i in ", "range"),
+    ("", "def"),
+    ("x =", " 1"),
+    ("a ", "b"),
+    ("  ", "y"),
+    ("q", ""),
+]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "a post-processor adds BOS": {"begins": True, "tokenizer_class": "PreTrainedTokenizerFast"},
+    "nothing is added": {"begins": False, "tokenizer_class": "PreTrainedTokenizerFast"},
+    "a GPT-2 class adds nothing": {"begins": False, "tokenizer_class": "GPT2TokenizerFast"},
+}
+
+
+def tokenizer_json(tokenizer: Tokenizer, folder: Path) -> str:
+    tokenizer.save(folder)
+    return (folder / "tokenizer.json").read_text()
+
+
+@pytest.fixture(params=list(KINDS))
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A tiny random Llama as somebody's folder, whose tokenizer begins a text in its own way and has chat marks."""
+    about = dict(KINDS[request.param])
+    tokenizer = trained_bpe(TEXTS, 320)
+    n_pieces = len(json.loads(tokenizer_json(tokenizer, tmp_path))["model"]["vocab"])
+    config = ModelConfig(
+        vocab_size=n_pieces + 3, d_model=32, n_layers=3, n_heads=4, n_kv_heads=2, d_ff=48, context_length=64, n_future=1
+    )
+    model = new_model(config, seed=1)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(6)
+    folder = tmp_path / "hf"
+    huggingface.write(folder, config, dict(model.state_dict()), tokenizer)
+    raw = json.loads((folder / "tokenizer.json").read_text())
+    first = n_pieces
+    raw["added_tokens"] += [
+        {"id": first + i, "content": mark, "special": True, "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False}
+        for i, mark in enumerate(["<|im_start|>", "<|im_end|>", "<file_sep>"])
+    ]  # fmt: skip
+    if not about.pop("begins"):
+        raw["post_processor"] = None
+    (folder / "tokenizer.json").write_text(json.dumps(raw))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", **about}))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, first + 1]}))
+    return folder
+
+
+@pytest.fixture
+def doors(folder: Path, tmp_path: Path) -> tuple[NativeBackend, HuggingFaceBackend]:
+    convert(folder, tmp_path / "ours")
+    return NativeBackend(tmp_path / "ours", dtype="float64"), HuggingFaceBackend(str(folder), dtype="float64")
+
+
+def test_prompts_are_the_ids_that_transformers_gives(
+    doors: tuple[NativeBackend, HuggingFaceBackend], folder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    ours, theirs = doors
+    reference = AutoTokenizer.from_pretrained(folder)
+    for prompt in PROMPTS:
+        expected = reference(prompt).input_ids or [0]
+        assert prompt_ids(ours.tokenizer, prompt) == expected, prompt
+        assert theirs.prompt_ids(prompt) == expected, prompt
+    kept = load_tokenizer(tmp_path / "ours")
+    assert (kept.prefix_ids, kept.eos_ids) == (theirs.prefix_ids, theirs.eos_ids)
+    assert len(kept.eos_ids) == 2  # the generation config has one that the tokenizer has not
+
+
+def shown(text: str) -> str:
+    """Bytes that are not UTF-8 as transformers has them; ours keeps them apart."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").rstrip("\ufffd")
+
+
+def test_greedy_and_sampled_texts_are_the_same(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
+    requests = [
+        Request(f"p{i}", 0, prompt, seed=i, stop=("<file_sep>",), max_new_tokens=20) for i, prompt in enumerate(PROMPTS)
+    ]
+    for settings in (DecodingSettings(), DecodingSettings(temperature=1.0)):
+        ours, theirs = (
+            {
+                c.problem_id: (shown(c.text), c.n_tokens, c.stop_reason, c.prompt_tokens)
+                for c in door.generate(requests, settings)
+            }
+            for door in doors
+        )
+        assert ours == theirs
+
+
+def test_special_tokens_stay_in_the_text(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
+    ours, theirs = doors
+    ids = ours.tokenizer.encode("a<|im_start|>b<file_sep>")
+    assert ours.tokenizer.decode(ids) == "a<|im_start|>b<file_sep>" == theirs._text(ids)
+
+
+def test_likelihoods_are_the_same_to_1e_4(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
+    ours, theirs = (door.loglikelihood(PAIRS) for door in doors)
+    for a, b, pair in zip(ours, theirs, PAIRS, strict=True):
+        assert a.nats == pytest.approx(b.nats, abs=1e-4), pair
+        assert (a.n_tokens, a.n_bytes, a.is_greedy) == (b.n_tokens, b.n_bytes, b.is_greedy)
+
+
+def test_likelihoods_are_those_that_lm_eval_takes(
+    doors: tuple[NativeBackend, HuggingFaceBackend], folder: Path
+) -> None:
+    """The oracle encodes a pair as lm-eval's `TemplateLM._encode_pair` does, and runs one text at a time."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    for (context, continuation), found in zip(PAIRS, doors[0].loglikelihood(PAIRS), strict=True):
+        if not continuation:
+            continue
+        n_spaces = len(context) - len(context.rstrip())
+        moved, text = context[: len(context) - n_spaces], context[len(context) - n_spaces :] + continuation
+        if moved:
+            whole, before = tokenizer(moved + text).input_ids, tokenizer(moved).input_ids
+            after = whole[len(before) :]
+        else:
+            before, after = [tokenizer.bos_token_id], tokenizer(text, add_special_tokens=False).input_ids
+        with torch.no_grad():
+            logp_TV = model(torch.tensor([before + after])).logits[0].log_softmax(-1)
+        expected = sum(float(logp_TV[len(before) - 1 + i, token]) for i, token in enumerate(after))
+        assert found.nats == pytest.approx(expected, abs=1e-4), (context, continuation)
