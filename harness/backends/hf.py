@@ -144,7 +144,9 @@ class HuggingFaceBackend(Backend):
         yield logits_BTV[row_N, position_N]
 
     def _job(self, index: int, request: Request) -> tuple[Job, int]:
-        prompt, room, n_cut = fit(self.prompt_ids(request.prompt), request.max_new_tokens, self.context)
+        prompt, room, n_cut = fit(
+            self.prompt_ids(request.prompt), request.max_new_tokens, self.context, len(self.prefix_ids)
+        )
         tail = prompt[-_TAIL:]
         before = self._text(tail)
 

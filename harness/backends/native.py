@@ -230,7 +230,9 @@ class NativeBackend(Backend):
 
     def _job(self, index: int, request: Request, prompt: list[int]) -> tuple[Job, int]:
         stop = Stop(self.tokenizer.decode, self.tokenizer.eos_ids, tuple(filter(None, request.stop)))
-        prompt, room, n_cut = fit(prompt, request.max_new_tokens, self.config.context_length)
+        prompt, room, n_cut = fit(
+            prompt, request.max_new_tokens, self.config.context_length, len(self.tokenizer.prefix_ids)
+        )
         return Job(index, tuple(prompt), request.seed, room, stop), n_cut
 
 

@@ -1,8 +1,8 @@
 """Prompts into a model's context, and what was decoded out of it.
 
 Prompts that do not fit: a completion may need `max_new_tokens`, so a prompt keeps its last
-`context_length - max_new_tokens` tokens, but never less than half of the context; the mark that begins a document stays in
-front. A completion that then reaches the end of the context ends with the reason "context". Cut prompts are counted in a
+`context_length - max_new_tokens` tokens, but never less than half of the context; what the tokenizer puts before a text stays
+in front. A completion that then reaches the end of the context ends with the reason "context". Cut prompts are counted in a
 warning and, each on its own, in `Completion.prompt_tokens_cut`.
 """
 
@@ -18,14 +18,19 @@ from mtp_eval.tasks.problem import Completion, Request
 log = logging.getLogger(__name__)
 
 
-def fit(prompt: list[int], max_new_tokens: int, context: int) -> tuple[list[int], int, int]:
-    """The prompt's tokens that are used, the tokens that may follow, and how many tokens were cut."""
+def fit(prompt: list[int], max_new_tokens: int, context: int, n_prefix: int) -> tuple[list[int], int, int]:
+    """The prompt's tokens that are used, the tokens that may follow, and how many tokens were cut.
+
+    Args:
+        n_prefix: how many of the first tokens stay in any case.
+    """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens must be 1 or more, got {max_new_tokens}")
     keep = max(context - max_new_tokens, context // 2, 1)
     n_cut = max(len(prompt) - keep, 0)
     if n_cut:
-        prompt = [prompt[0], *prompt[len(prompt) - keep + 1 :]]
+        n_prefix = min(n_prefix, keep)
+        prompt = [*prompt[:n_prefix], *prompt[len(prompt) - keep + n_prefix :]]
     return prompt, min(max_new_tokens, context - len(prompt)), n_cut
 
 

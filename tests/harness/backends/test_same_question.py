@@ -26,7 +26,7 @@ pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 TEXTS = ["def f(x):\n    return x + 1\n", "for i in range(10):\n    print(i)\n"] * 20
-PROMPTS = ["def f(", "", " ", "x = 1\n", "<|im_start|>user\nhi<|im_end|>\n", "naïve ß\n  "]
+PROMPTS = ["def f(", "x = y\n" * 40, "", " ", "x = 1\n", "<|im_start|>user\nhi<|im_end|>\n", "naïve ß\n  "]
 PAIRS = [
     ("def f(x):", "\n    return x"),
     ("for i in ", "range"),
