@@ -4,7 +4,8 @@ Everything here shares an interpreter with hostile code and is trusted for nothi
 than that some process sent these bytes. Functions are bound early only so that a program which patches a module by
 accident does not break its own answers.
 
-Requests:  exec, call, next, iter, get, set, item, len, str (split mode), tests (in this interpreter), main (standard input)
+Requests:  exec (with calls to make ahead), call, next, iter, get, set, item, len, str: from outside
+           tests (in this interpreter), main (standard input)
 Answers:   ready, ok, raise, exit, syntax, done
 """
 
@@ -56,8 +57,17 @@ def serve(fd: int, answerer: Answerer, request: list[Any] | None) -> None:
 
 
 def handle(fd: int, answerer: Answerer, request: list[Any]) -> None:
-    """Answer one request."""
-    _send(fd, answerer.answer(request))
+    """Answer one request. An `exec` may bring calls to make as long as the names that they call are there."""
+    answer = answerer.answer(request[:4] if request[0] == "exec" else request)
+    _send(fd, answer)
+    if request[0] != "exec" or answer[0] != "ready":
+        return
+    number, names = request[1], answer[2]
+    for name, packed, keywords in request[4]:
+        if name not in names or names[name][0] != "call":
+            return
+        number += 1
+        _send(fd, answerer.answer(["call", number, names[name][1], packed, keywords]))
 
 
 def _receive(fd: int) -> list[Any] | None:

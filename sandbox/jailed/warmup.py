@@ -40,8 +40,12 @@ def warm_up() -> None:
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     packed = b2a_base64(marshal.dumps([compile(_TESTS, "<tests>", "exec")]), newline=False).decode()
-    call = ["call", 2, 0, [["l", 1.0, 2.5, 3], 0.5], []]
-    requests = [["exec", 1, _SAMPLE, ["sample", "Point"]], *[call] * 6, ["tests", 3, packed, ["sample"], "token"]]
+    call = ["sample", [["l", 1.0, 2.5, 3], 0.5], []]
+    requests = [
+        ["exec", 1, _SAMPLE, ["sample", "Point"], [call] * 6],
+        ["call", 8, 0, *call[1:]],
+        ["tests", 3, packed, ["sample"], "token"],
+    ]
     for _ in range(8):
         answerer = child.Answerer()
         for request in requests:

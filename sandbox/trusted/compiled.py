@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 from mtp_eval.sandbox.errors import BadTests
+from mtp_eval.sandbox.trusted.ahead import calls_ahead
 from mtp_eval.sandbox.trusted.mode import why_inside
 
 LEFT, RIGHT = "@left", "@right"
@@ -43,6 +44,7 @@ class Compiled:
         wanted: the names that they want from a program.
         inside: why their text alone puts them into the program's interpreter; empty where they can be judged from outside.
         asserts: by (line, column).
+        ahead: calls that they are sure to make.
     """
 
     prelude: CodeType
@@ -51,6 +53,7 @@ class Compiled:
     wanted: tuple[str, ...]
     inside: str
     asserts: dict[tuple[int, int], Assert]
+    ahead: tuple[tuple[str, str], ...] = ()
 
     def assert_at(self, line: int, column: int | None = None) -> Assert | None:
         """The assert that stands there; without a column, the first of the line."""
@@ -92,11 +95,13 @@ def _compile(prelude: str, tests: str, entry_point: str | None) -> Compiled:
     try:
         trees = [ast.parse(prelude, "<prelude>"), ast.parse(tests, "<tests>")]
         inside = why_inside(trees, wanted)
+        ahead = calls_ahead(trees[0], trees[1], wanted)
         watched, asserts = _with_sides_kept(trees[1])
     except (RecursionError, MemoryError):  # they compile, and are nested too deeply to be looked at
         inside, watched, asserts = "the tests are nested too deeply to be read", codes[1], {}
+        ahead = ()
     packed = b2a_base64(marshal.dumps(codes), newline=False).decode("ascii")
-    return Compiled(codes[0], watched, packed, wanted, inside, asserts)
+    return Compiled(codes[0], watched, packed, wanted, inside, asserts, ahead)
 
 
 def _with_sides_kept(tree: ast.Module) -> tuple[CodeType, dict[tuple[int, int], Assert]]:

@@ -23,7 +23,7 @@ from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.compiled import Compiled, compile_trusted
 from mtp_eval.sandbox.trusted.failures import Failure, failure_at, failure_of, verdict_of
 from mtp_eval.sandbox.trusted.jail import Jail
-from mtp_eval.sandbox.trusted.remote import Link, opening
+from mtp_eval.sandbox.trusted.remote import Calls, Link, OutOfOrder, opening
 from mtp_eval.sandbox.trusted.session import End, ProgramEnded, Session
 from mtp_eval.sandbox.trusted.standard_input import judge_output
 from mtp_eval.sandbox.wire.frames import TooLarge
@@ -42,7 +42,7 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
     inside = bool(tests.inside) if program.same_interpreter is None else program.same_interpreter
     if inside:
         return _again_if_killed(lambda: _judge_inside(program, tests, None, jail, timeout_seconds))
-    return _again_if_killed(lambda: _judge_split(program, tests, jail, timeout_seconds))
+    return _again_if_killed(lambda: _judge_split(program, tests, tests.ahead, jail, timeout_seconds))
 
 
 MAX_KILLED = 4
@@ -59,10 +59,13 @@ def _again_if_killed(run: Callable[[], Outcome]) -> Outcome:
     return outcome
 
 
-def _judge_split(program: Program, tests: Compiled, jail: Jail, timeout_seconds: float) -> Outcome:
-    session = Session(jail, timeout_seconds, opening(program.source, tests.wanted), runs=2)
-    link = Link(session)
+def _judge_split(program: Program, tests: Compiled, ahead: Calls, jail: Jail, timeout_seconds: float) -> Outcome:
+    session = Session(jail, timeout_seconds, opening(program.source, tests.wanted, ahead), runs=2)
+    link = Link(session, ahead)
     failure = _ends(session, lambda: _run_split(session, link, tests))
+    if link.is_out_of_order:
+        session.close()
+        return _judge_split(program, tests, (), jail, timeout_seconds)
     if session.ended is not None or (link.exact and not tests.inside):
         return _outcome(session, failure)
     session.restart_clock()
@@ -95,7 +98,7 @@ def _ends(session: Session, run: Callable[[], Failure]) -> Failure:
     """What a run has to say about a failure; how it ended is in the session."""
     try:
         return run()
-    except ProgramEnded:
+    except (ProgramEnded, OutOfOrder):
         return Failure()
 
 
@@ -130,7 +133,7 @@ def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
     try:
         exec(tests.prelude, namespace)
         exec(tests.tests, namespace)
-    except ProgramEnded:
+    except (ProgramEnded, OutOfOrder):
         raise
     except BaseException as error:
         session.mark(*verdict_of(error))

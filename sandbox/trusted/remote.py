@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections import deque
 from typing import Any, NoReturn
 
 from mtp_eval.sandbox.outcome import Verdict
@@ -20,20 +21,29 @@ from mtp_eval.sandbox.wire.codec import decode, encode
 from mtp_eval.sandbox.wire.containers import containers, mark_shared, replace_content
 from mtp_eval.sandbox.wire.frames import BadFrame, NestedTooDeeply, NotEncodable, TooLarge, to_json
 
+Calls = tuple[tuple[str, str], ...]
+"""Names that are called, and the arguments as `ahead.arguments_text` has them."""
 _PROXIES: dict[Any, type[Remote]] = {"callable": RemoteCallable, "iterator": RemoteIterator}
 
 
-def opening(source: str, wanted: tuple[str, ...]) -> bytes:
-    """The frame that begins a program's run: its source, and the names wanted from it."""
-    body = f'["exec",1,{to_json(source)},{to_json(wanted)}]'.encode("ascii")
+class OutOfOrder(BaseException):
+    """The tests asked for something else than what was sent ahead: the program is to be run again without."""
+
+
+def opening(source: str, wanted: tuple[str, ...], ahead: Calls = ()) -> bytes:
+    """The frame that begins a program's run: its source, the names wanted from it, and calls to make ahead."""
+    calls = ",".join(f"[{to_json(name)},{arguments[1:]}" for name, arguments in ahead)
+    body = f'["exec",1,{to_json(source)},{to_json(wanted)},[{calls}]]'.encode("ascii")
     return len(body).to_bytes(4, "big") + body
 
 
 class Link:
     """Encodes arguments for, and decodes answers of, one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, ahead: Calls = ()) -> None:
         self.session = session
+        self._ahead = deque(ahead)
+        self._handles: dict[str, int] = {}
         self.exact = True
         """Whether everything that came was a value of exactly the type that it is here."""
 
@@ -55,6 +65,7 @@ class Link:
     def _name(self, described: Any, name: str) -> Any:
         kind, detail = described
         if kind == "call" and type(detail) is int:
+            self._handles[name] = detail
             return RemoteCallable(self, detail, True, "function")
         if kind == "value":
             return decode(detail, self._resolve)
@@ -68,11 +79,33 @@ class Link:
         """Call something in the jail; arguments that it changed in place are changed here too."""
         arguments = (*args, *kwargs.values())
         packed = [self.pack(argument) for argument in mark_shared(arguments)]
-        names = list(kwargs)
-        answer = self.session.request("call", target, packed, names)
+        answer = self._answer_ahead(target, packed, list(kwargs)) if self._ahead else None
+        if answer is None:
+            answer = self.session.request("call", target, packed, list(kwargs))
         if answer[-1] is not None and (answer[0], len(answer)) in (("ok", 4), ("raise", 7)):
             self._guarded(self._bring_back, arguments, answer[-1])
         return self._value(answer)
+
+    def _answer_ahead(self, target: int, packed: list[Any], names: list[str]) -> list[Any]:
+        """The answer to a call that has been sent, which must be this one."""
+        name, arguments = self._ahead[0]
+        if self._handles.get(name) != target or to_json([packed, names]) != arguments:
+            self._out_of_order()
+        self._ahead.popleft()
+        return self.session.answer()
+
+    def _out_of_order(self) -> NoReturn:
+        self.session.mark(Verdict.ERROR, "ProtocolError: the tests did something else than what was sent ahead")
+        self.is_out_of_order = True
+        raise OutOfOrder
+
+    is_out_of_order = False
+
+    def _request(self, name: str, *arguments: Any) -> list[Any]:
+        """A request that is no call, and so was not sent ahead."""
+        if self._ahead:
+            self._out_of_order()
+        return self.session.request(name, *arguments)
 
     def pack(self, value: Any) -> Any:
         """A value of the tests', encoded. What cannot be sent ends the program's run: it took the tests there.
@@ -89,11 +122,11 @@ class Link:
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Any other request whose answer is one value."""
-        return self._value(self.session.request(name, *arguments))
+        return self._value(self._request(name, *arguments))
 
     def next_items(self, target: int, n: int) -> tuple[list[Any], bool]:
         """Up to n further items of an iterator in the jail, and whether it is exhausted."""
-        answer = self.session.request("next", target, n)
+        answer = self._request("next", target, n)
         if answer[0] != "ok":
             self._raise(answer)
         items: list[Any] = self._guarded(self._items, answer[2])
