@@ -16,6 +16,9 @@ import resource
 import select
 import struct
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket, socketpair
+from collections.abc import Callable
+
+from mtp_eval.sandbox import linux
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV and _SEND
 _QUESTION = struct.Struct("=QI68x")  # id, pid, and what is not looked at
@@ -46,8 +49,8 @@ class ThreadCounter:
         theirs.close()
         self._socket = ours
 
-    def listen(self, fd: int) -> None:
-        """Hand it the listener; it ends when the last process that could ask has ended.
+    def listen(self, install: Callable[[], int]) -> None:
+        """Install the filter that asks, and hand over what it returns; the process ends when nobody can ask any more.
 
         Raises:
             OSError: this kernel would not tell it, or /proc is not there to count by.
@@ -57,6 +60,7 @@ class ThreadCounter:
         version = re.match(r"(\d+)\.(\d+)", os.uname().release)
         if version is None or (int(version[1]), int(version[2])) < _POLLHUP_SINCE:
             raise OSError(errno.ENOSYS, f"Linux {os.uname().release} is older than 5.9")
+        fd = install()
         self._socket.sendmsg([b"L"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [fd]))])
         self._socket.close()
         os.close(fd)
@@ -72,6 +76,7 @@ def _serve(orders: socket, most: int) -> None:
             os.close(fd)
     orders.close()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)  # else a program may write to its memory where Landlock is missing
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
     while not any(events & select.POLLHUP for _, events in waiting.poll()):  # hung up: nobody is left to ask

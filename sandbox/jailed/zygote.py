@@ -71,8 +71,8 @@ def _close(config: dict[str, Any], commands: socket, *, private: bool) -> tuple[
     warm_up()
     _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well
     if counter is not None and filter_ is not None:
-        listening = filter_.install_asking
-        _attempt(layers, "thread_limit", lambda: counter.listen(listening()), required=private)
+        asking = filter_.install_asking
+        _attempt(layers, "thread_limit", lambda: counter.listen(asking), required=private)
     if filter_ is not None and layers.get("thread_limit") != "on":
         filter_.install_for_zygote()
     return layers, filter_
