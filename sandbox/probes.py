@@ -97,10 +97,12 @@ def probe():
         + """
 def probe():
     places = [os.__file__, os.path.dirname(os.__file__), "/usr/lib", "/dev/null", "/dev/zero", "/dev/urandom"]
-    places = [place for place in places if os.path.exists(place)]
-    done = attempts(**{"chmod " + place: lambda place=place: os.chmod(place, 0o777) for place in places})
-    done += attempts(**{"utime " + place: lambda place=place: os.utime(place) for place in places})
-    return done + attempts(**{"chown " + place: lambda place=place: os.chown(place, -1, -1) for place in places})
+    places = [place for place in places if os.path.exists(place)] + [0, 1, 2]
+    def mode(place): os.chmod(place, os.stat(place).st_mode & 0o7777)  # the one it has: nothing changes even where it works
+    def times(place): os.utime(place, ns=(os.stat(place).st_atime_ns, os.stat(place).st_mtime_ns))
+    done = attempts(**{f"chmod {place}": lambda place=place: mode(place) for place in places})
+    done += attempts(**{f"utime {place}": lambda place=place: times(place) for place in places})
+    return done + attempts(**{f"chown {place}": lambda place=place: os.chown(place, -1, -1) for place in places})
 """,
     ),
     Probe(

@@ -9,6 +9,7 @@ When the command socket closes, everything ends.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -25,6 +26,7 @@ from mtp_eval.sandbox.wire.frames import MAX_RUN_BYTES, RUN, USAGE, from_bytes
 def serve(commands: socket, filter_: seccomp.Filter | None, *, private: bool, scratch: str) -> None:
     """Fork, kill, reap and clean, as told, until the command socket closes."""
     prepared = _Prepared(commands.fileno(), filter_, private=private)
+    shared = _Shared(scratch)
     fork = prepared.quick.fork if sys.platform == "linux" else os.fork
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     most_cpu_seconds = 1 << 40 if hard == resource.RLIM_INFINITY else hard
@@ -47,7 +49,8 @@ def serve(commands: socket, filter_: seccomp.Filter | None, *, private: bool, sc
         elif message == b"K" and pid:
             usage = _end(pid, private=private)
             pid = 0
-            is_clean = _clean(scratch)  # before the answer: this program's rubbish must not cost the next one time
+            # Before the answer: this program's rubbish must not cost the next one time.
+            is_clean = shared.restore() and _clean(scratch) and shared.forget_times()
             send(usage)
             if not is_clean:
                 break
@@ -138,6 +141,39 @@ def _kill_all(pid: int, *, private: bool) -> None:
                 os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+class _Shared:
+    """What a program could leave to the next one besides files: state that the zygote's own descriptors and folder hold."""
+
+    def __init__(self, scratch: str) -> None:
+        self.scratch = scratch
+        self.flags = [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in range(3)]
+        self.mode = os.stat(scratch).st_mode & 0o7777
+        self.is_own = True
+        self.is_own = self.forget_times()  # where it is another's, no program can change it either
+
+    def restore(self) -> bool:
+        """Put all of it back; false if that fails."""
+        try:
+            for fd, flags in enumerate(self.flags):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                if fcntl.fcntl(fd, fcntl.F_GETFL) != flags:
+                    fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+            if self.is_own and os.stat(self.scratch).st_mode & 0o7777 != self.mode:
+                os.chmod(self.scratch, self.mode)
+        except OSError:
+            return False
+        return True
+
+    def forget_times(self) -> bool:
+        """Give the folder the times that it always begins with; false if that fails."""
+        try:
+            if self.is_own:
+                os.utime(self.scratch, ns=(0, 0))
+        except OSError:
+            return False
+        return True
 
 
 def _clean(scratch: str) -> bool:

@@ -73,8 +73,9 @@ _PRCTL, _IOCTL = {"x86_64": 157, "aarch64": 167}, {"x86_64": 16, "aarch64": 29}
 _FCNTL = {"x86_64": 72, "aarch64": 25}
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE_THREAD, _CLONE_NEW_NAMESPACES = 0x00010000, 0x7E020000
-_FCNTL_COMMANDS = (*range(8), 36, 37, 38, 1030, 1032)
-"""Duplicates, flags, record locks of both kinds, a pipe's size to read. Not: owner and signal, leases, notices."""
+_FCNTL_COMMANDS = (*range(8), 1030, 1032)
+"""Duplicates, flags, a process's record locks, a pipe's size to read. Not: owner and signal, leases, notices, and locks
+of descriptors, which would outlive a program on those that it shares with the zygote."""
 _CHANGES_ANY_FILE = ("chmod", "fchmod", "fchmodat", "utime", "utimes", "utimensat")
 """What Landlock does not judge, whosever the file is; nor `truncate` before its version 3."""
 _PRCTL_OPTIONS = (15, 16, 3, 0x53564D41)  # set and get a thread's name, get dumpable, name a mapping (glibc)

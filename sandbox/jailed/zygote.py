@@ -52,8 +52,9 @@ def _prepare(commands: socket) -> tuple[seccomp.Filter | None, bool, str]:
     try:
         layers, filter_ = _close(config, commands, private=private)
     except OSError as error:
+        failed = f"{error.strerror}{f': {error.filename}' if error.filename else ''}" if error.strerror else str(error)
         missing = host.missing() if private else {}
-        commands.send(json.dumps({"failed": error.strerror or str(error), "missing": missing}).encode()[:HELLO_BYTES])
+        commands.send(json.dumps({"failed": failed, "missing": missing}).encode()[:HELLO_BYTES])
         os._exit(1)
     commands.send(json.dumps({"layers": layers}).encode())
     return filter_, private, config["scratch"]
@@ -82,10 +83,15 @@ def _read_configuration() -> dict[str, Any]:
     text = b""
     while chunk := os.read(0, 1 << 16):
         text += chunk
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
+    _reopen_standard_files()
     return json.loads(text)
+
+
+def _reopen_standard_files() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(nowhere, fd)
+    os.close(nowhere)
 
 
 def _forget_the_host() -> None:
@@ -152,6 +158,7 @@ def _enter_namespaces(config: dict[str, Any], commands: socket, layers: dict[str
     namespaces.build_root(
         config["stdlib"], config["library"], config["packages"], config["tmp_bytes"], config["tmp_inodes"]
     )
+    _reopen_standard_files()  # those of the host would let a program change the host's device
     namespaces.give_up_root(in_user_namespace=in_user_namespace)
     for name in ("user_namespace", *namespaces.NAMESPACES, "read_only_root", "limited_tmpfs", "no_capabilities"):
         layers[name] = "on"

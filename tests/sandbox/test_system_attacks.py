@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,59 @@ def breaches(isolation: str) -> list[str]:
         return [f"{program.problem_id}: {o}" for program, o in outcomes if o.verdict in GOT_SOMEWHERE]
 
 
+LEAVING = """
+import fcntl, os
+def f():
+    done = 0
+    for fd in range(3):
+        for way in (lambda: fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND), lambda: fcntl.flock(fd, fcntl.LOCK_EX),
+                    lambda: fcntl.fcntl(fd, 37, bytes(32)), lambda: os.utime(fd)):
+            try: way(); done += 1
+            except OSError: pass
+    for way in (lambda: os.mkdir("d", 0), lambda: os.utime(".", (7, 7)), lambda: os.chmod(".", MODE)):
+        try: way(); done += 1
+        except OSError: pass
+    return done
+"""
+LOOKING = """
+import fcntl, os
+def f():
+    state, times = os.stat("."), "nobody's to set"
+    try:
+        os.utime(".", (5, 5))
+        times = state.st_mtime
+    except OSError: pass
+    for path in ("/dev/null", "."):
+        fd = os.open(path, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(fd)
+    open("file", "w").close()
+    os.mkdir("folder")
+    return [oct(state.st_mode), times, sorted(os.listdir(".")),
+            [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in range(3)], os.stat("/dev/null").st_mode, os.umask(0), os.getcwd() != ""]
+"""
+
+
+def traces(isolation: str) -> list[str]:
+    """What a program sees of the one before it in the same jail, if anything: each looks before and after."""
+    looking = Program("looking", LOOKING, "assert f() == 0")  # the error shows what it saw
+    seen = []
+    with Pool(workers=1, timeout_seconds=3.0, isolation=isolation) as pool:
+        for number, mode in enumerate((0o555, 0, 0o1755, 0o7777)):
+            programs = [looking, Program("leaving", LEAVING.replace("MODE", oct(mode)), "assert f() > 0"), looking]
+            numbered = [replace(p, source=f"{p.source}# {number} {n}") for n, p in enumerate(programs)]
+            before, between, after = pool.run(numbered)
+            assert (before.verdict, between.verdict) == (Verdict.FAILED, Verdict.PASSED), (before, between)
+            if (before.error, after.verdict, after.n_retries) != (after.error, Verdict.FAILED, 0):
+                seen.append(f"{before} {after}")
+    return seen
+
+
+@pytest.mark.parametrize("isolation", ["full", "process"])
+def test_a_program_leaves_nothing_to_the_next(isolation: str) -> None:
+    assert traces(isolation) == []
+
+
 @pytest.mark.parametrize("isolation", ["full", "process"])
 def test_no_attack_gets_anywhere_and_no_process_survives(isolation: str) -> None:
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # what the workers leave behind would become a child of this process
@@ -79,7 +133,7 @@ def test_no_attack_gets_anywhere_as_another_user(user: str, isolation: str) -> N
             break
     else:
         pytest.skip(f"no Python here for {user}")
-    code = f"from tests.sandbox.test_system_attacks import breaches; print(breaches({isolation!r}))"
+    code = f"from tests.sandbox.test_system_attacks import breaches, traces; print(breaches({isolation!r}) + traces({isolation!r}))"
     done = subprocess.run([*become, python, "-c", code], **options)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done
 
