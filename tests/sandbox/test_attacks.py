@@ -30,6 +30,7 @@ def test_there_are_many() -> None:
     assert len(list(programs())) >= 110
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TESTS)
 def test_no_attack_passes_or_is_lost(small_pool: Pool, kind: str) -> None:
     attacks = list(programs())
@@ -46,6 +47,7 @@ def test_no_attack_passes_or_is_lost(small_pool: Pool, kind: str) -> None:
     assert right.passed
 
 
+@pytest.mark.slow
 def test_a_function_called_like_a_builtin_opens_no_other_builtin(small_pool: Pool, benchmark_data: Path) -> None:
     """MBPP+'s problem 126 asks for `sum`; wrong ones bring every other builtin along, of which the tests use many."""
     task = load_task("mbpp-plus")

@@ -74,6 +74,7 @@ def test_too_many_workers_for_the_open_files_name_how_many_can_be() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_pools_that_open_and_close_in_quick_succession_print_nothing() -> None:
     assert run(QUICK_POOLS) == (0, "", "")
 

@@ -51,12 +51,14 @@ def program(case: Case, same_interpreter: bool | None) -> Program:
     return Program(case.name, case.source, case.tests, same_interpreter=same_interpreter, timeout_seconds=10.0)
 
 
+@pytest.mark.slow
 def test_there_are_many_programs_right_and_wrong(cpython: Mapping[str, bool]) -> None:
     assert len(cpython) >= 160
     assert sum(cpython.values()) >= 100
     assert sum(not passes for passes in cpython.values()) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_interpreter", [None, True], ids=["by the text of the tests", "in its own interpreter"])
 def test_verdicts_are_those_of_plain_python(
     pool: Pool, cpython: Mapping[str, bool], same_interpreter: bool | None

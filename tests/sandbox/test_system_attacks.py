@@ -113,6 +113,7 @@ def test_no_attack_gets_anywhere_and_no_process_survives(isolation: str) -> None
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["full", "process"])
 @pytest.mark.parametrize("user", USERS)
 def test_no_attack_gets_anywhere_as_another_user(user: str, isolation: str) -> None:

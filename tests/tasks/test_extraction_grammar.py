@@ -208,6 +208,7 @@ def test_each_cut_is_said_in_words():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["```\n" * 3000, "(" * 5000, '"""' * 2001, "@a\n" * 3000, "<think>" * 3000, "x = [\n" * 2000, "# <|a|>\n" * 3000, "if x:\n" * 2000],

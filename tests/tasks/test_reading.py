@@ -33,6 +33,7 @@ def test_a_torn_gzip_is_named(tmp_path: Path, damage: object) -> None:
         read_text(path)
 
 
+@pytest.mark.slow
 def test_a_gzip_that_unpacks_without_end_costs_no_more_memory_than_the_cap(tmp_path: Path) -> None:
     """2 GiB of zeros in 2 MB: refused, in a process that could not hold them."""
     path = tmp_path / "bomb.jsonl.gz"

@@ -83,6 +83,7 @@ def test_judging_depends_on_nothing_but_its_arguments(task: Task):
             assert isinstance(once, Program | Judgement)
 
 
+@pytest.mark.slow
 def test_references_are_right_and_nothing_is_wrong(task: Task):
     problems = [problem for problem in tried(task) if problem.reference]
     with Pool(workers=1, timeout_seconds=10.0) as pool:
@@ -130,6 +131,7 @@ def test_an_unknown_protocol_rule_or_option_is_refused_with_what_there_is(task: 
         registry.load_task(task.name, nosuch=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("info", TASKS, ids=lambda info: info.name)
 def test_the_catalogue_is_true(info: TaskInfo, benchmark_data: Path):
     adapter = registry.adapter_of(info.name)

@@ -90,6 +90,7 @@ def test_facts_are_json_and_say_which_model_this_is(backend: Backend) -> None:
     assert facts["sha256"] is None or isinstance(facts["sha256"], str)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=["greedy", "sampled"])
 def test_every_request_is_answered_once_without_its_stop_string(backend: Backend, settings: DecodingSettings) -> None:
     done = list(backend.generate(REQUESTS, settings))

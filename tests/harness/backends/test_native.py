@@ -45,6 +45,7 @@ def texts(completions: Sequence[Completion]) -> dict[tuple[str, int], tuple[str,
     return {(c.problem_id, c.sample): (c.text, c.n_tokens, c.stop_reason) for c in completions}
 
 
+@pytest.mark.slow
 def test_completions_do_not_depend_on_batch_order_drafts_or_company(backend: NativeBackend) -> None:
     wanted = requests()
     expected = texts(list(backend.generate(wanted, replace(SAMPLED, decode="autoregressive", batch_size=1))))

@@ -70,6 +70,7 @@ def sorted_and_raced(sampler: Sampler, logits_NV: Tensor, stream_N: Tensor) -> T
     return (scores - draws.log()).argmax(dim=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_tokens_as_by_sorting(kind: str) -> None:
     """2,000 positions a kind, 20,000 in all."""
