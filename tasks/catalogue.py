@@ -134,6 +134,8 @@ APPS = ("0shot", "0shot-stdin")
 CHOICES = ("sum", "acc_norm")
 STEPS = ("0shot-steps", "0shot-long")
 POLY = ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3", "f2x3-m3")
+CHAIN = ("n8h2", "n10h3", "n16h4")
+ROUTE = ("n10h3", "n8h2", "n16h4")
 STARS = ("d2l4", "d2l5", "d3l4", "d5l5", "d2l3")
 
 # fmt: off
@@ -178,5 +180,13 @@ TASKS = (
              "the second token of a name met before, in stories with random names", ("stories-2", "meetings-2")),
     TaskInfo("stargraph", "synthetic.stargraph:StarGraphTask", 1000,
              "the path from a star's centre to a leaf: looking ahead by copying", STARS),
+    TaskInfo("chain", "synthetic.hops:ChainTask", 1000,
+             "the nodes that lead to a goal, the far end first", (*CHAIN, *(f"{p}-text" for p in CHAIN))),
+    TaskInfo("route", "synthetic.hops:RouteTask", 1000,
+             "a program of the calls that lead to a goal, the far end first", (*ROUTE, *(f"{p}-text" for p in ROUTE))),
+    TaskInfo("countdown", "synthetic.countdown:CountdownTask", 1000,
+             "reach a target with given numbers, step by step", ("n3", "n4", "n4s2")),
+    TaskInfo("reach", "synthetic.reach:ReachTask", 200,
+             "a path between two nodes of a graph that was learnt", ("n100", "n50", "n200")),
 )
 # fmt: on

@@ -9,18 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One task on which a next-token model and a multi-token model of equal size are trained.
+    """One task on which a next-token model and multi-token models of equal size are trained.
 
     Args:
         task: for the test; the presets name it for training.
-        n_future: the second of the pair; the first is always 1. The presets are NAME-n1 and NAME-nN.
+        others: the n that are compared with n = 1. The presets are NAME-n1 and NAME-nN.
         group: the tag by which accuracies are given; empty for one figure.
         limit: test problems of each group.
         guess: accuracy without the skill that is tested; None is the share of the commonest answer in each group.
     """
 
     task: str
-    n_future: int
+    others: tuple[int, ...]
     group: str = ""
     limit: int = 1000
     guess: float | None = None
@@ -60,10 +60,16 @@ class Study:
 
 
 STUDIES = {
-    "listops": Study("listops", 4, group="m", limit=65, guess=0.0),
+    "listops": Study("listops", (4,), group="m", limit=65, guess=0.0),
     # one of two paths, once nodes are copied
-    "stargraph": Study("stargraph@d2l3", 2, guess=0.5),
-    "poly": Study("poly@f2x3-m3", 2, group="m", limit=200),
+    "stargraph": Study("stargraph@d2l3", (2,), guess=0.5),
+    "poly": Study("poly@f2x3-m3", (2,), group="m", limit=200),
     # any of the story's three names
-    "induction": Study("induction@meetings-2", 2, group="domain", guess=1 / 3),
+    "induction": Study("induction@meetings-2", (2,), group="domain", guess=1 / 3),
+    # between one node in eight and one in four
+    "chain": Study("chain@n8h2", (2,), guess=0.25),
+    # one node in ten
+    "route": Study("route@n10h3", (2, 3, 4), guess=0.1),
+    "countdown": Study("countdown@n3", (2, 4), guess=0.0),
+    "reach": Study("reach@n100", (2, 4), guess=0.0),
 }

@@ -17,13 +17,15 @@ from benchmarks.study import study_parser
 from benchmarks.synthetic.studies import STUDIES, Study
 
 Row = dict[str, Any]
+COLOURS = ("#3b6fb6", "#d1662b", "#3a8a4d", "#8a4da0")
+SHIFTS = (-0.12, -0.04, 0.04, 0.12)
 
 
 def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, batch_factor: int) -> Row:
     """Train one model and test it."""
     from mtp_eval.harness.backends.native import NativeBackend
     from mtp_eval.harness.training.config_files import make_config
-    from mtp_eval.harness.training.data import documents
+    from mtp_eval.harness.training.data import resolve_data
     from mtp_eval.harness.training.loop import train
     from mtp_eval.harness.training.presets import preset_values
     from mtp_eval.tasks.registry import load_task
@@ -32,7 +34,8 @@ def run_one(name: str, study: Study, n_future: int, seed: int, factor: float, ba
     config = make_config(study.config(preset, seed, factor, batch_factor), origin=f"study {name}")
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        result = train(config, documents(config), Path(folder) / "model")
+        data, tokenizer = resolve_data(config, Path(folder))
+        result = train(config, data, Path(folder) / "model", tokenizer=tokenizer)
         backend = NativeBackend(Path(folder) / "model", device="auto")
     trained = time.process_time()
     accuracies = test(load_task(study.task), backend, study)
@@ -97,18 +100,24 @@ def table(rows: list[Row]) -> str:
     ]
     for name, study in STUDIES.items():
         found = {(row["n_future"], row["seed"]): row["accuracy"] for row in rows if row["study"] == name}
-        seeds = sorted(s for n, s in found if n == 1 and (study.n_future, s) in found)
-        if not seeds:
-            continue
-        guesses = study.guesses()
-        for group in found[(1, seeds[0])]:
-            pair = [[found[(n, s)][group] for s in seeds] for n in (1, study.n_future)]
-            differences = [b - a for a, b in zip(*pair, strict=True)]
-            intervals = [*(interval(values, 0.0) for values in pair), interval(differences, -1.0)]
-            cells = " | ".join("{:.3f} [{:.3f}, {:.3f}]".format(*around) for around in intervals)
-            start = f"| {study.task} | {group} | {guesses[group]:.2f} | {study.n_future}"
-            lines.append(f"{start} | {cells} | {len(seeds)} |")
+        for other in study.others:
+            lines += pair_lines(study, found, other)
     return "\n".join(lines)
+
+
+def pair_lines(study: Study, found: dict[tuple[int, int], dict[str, float]], other: int) -> list[str]:
+    """The table's lines for n = 1 against another n, one for each group; none while no seed has both."""
+    seeds = sorted(s for n, s in found if n == 1 and (other, s) in found)
+    if not seeds:
+        return []
+    guesses, lines = study.guesses(), []
+    for group in found[(1, seeds[0])]:
+        pair = [[found[(n, s)][group] for s in seeds] for n in (1, other)]
+        differences = [b - a for a, b in zip(*pair, strict=True)]
+        intervals = [*(interval(values, 0.0) for values in pair), interval(differences, -1.0)]
+        cells = " | ".join("{:.3f} [{:.3f}, {:.3f}]".format(*around) for around in intervals)
+        lines.append(f"| {study.task} | {group} | {guesses[group]:.2f} | {other} | {cells} | {len(seeds)} |")
+    return lines
 
 
 def plot(rows: list[Row], file: Path) -> None:
@@ -128,7 +137,7 @@ def plot(rows: list[Row], file: Path) -> None:
     for unused in panels[len(names) :]:
         unused.set_axis_off()
     for panel, name in zip(panels, names, strict=False):
-        for n, colour, shift in ((1, "#3b6fb6", -0.08), (STUDIES[name].n_future, "#d1662b", 0.08)):
+        for (n, colour), shift in zip(zip((1, *STUDIES[name].others), COLOURS), SHIFTS):  # noqa: B905
             of_n = [row["accuracy"] for row in rows if row["study"] == name and row["n_future"] == n]
             if not of_n:
                 continue
@@ -173,7 +182,7 @@ def main() -> None:
         wanted = range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds))
         for seed in wanted:
             for name in args.study or STUDIES:
-                for n_future in (1, STUDIES[name].n_future):
+                for n_future in (1, *STUDIES[name].others):
                     if any((r["study"], r["n_future"], r["seed"]) == (name, n_future, seed) for r in rows):
                         continue
                     factor = 0.05 if args.quick else args.steps_factor

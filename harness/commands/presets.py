@@ -16,7 +16,7 @@ def presets() -> None:
     print(f"{'preset':<23} {'parameters':>14} {'trunk+heads':>11} {'d':>5} {'context':>7} {'tokens':>10}  data")
     for name in PRESETS:
         config = preset(name)
-        vocab = 264 if config.data.tokenizer == "bytes" else int(config.data.tokenizer.removeprefix("bpe:"))
+        vocab = 264 if config.data.tokenizer == "bytes" else int(config.data.tokenizer.rpartition(":")[2])
         model = matched(config.model, vocab)
         size = model_size(model)
         tokens = config.total_steps * config.tokens_per_step

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtp_eval.harness.commands.lazy import group
 from mtp_eval.harness.commands.options import DataDir, Given, command
 from mtp_eval.harness.commands.sandbox import execution_options
+
+if TYPE_CHECKING:
+    from mtp_eval.harness.evaluation.task_check import Finding
 
 
 def names_here(data_dir: Path | None) -> list[str]:
@@ -22,6 +27,15 @@ def names_here(data_dir: Path | None) -> list[str]:
         if where not in ("here", "generated"):
             say(f"{name} is not checked: {where}")
     return [*(name for name, where in found.items() if where in ("here", "generated")), *plugin_names()]
+
+
+def preset_findings(task_name: str) -> Iterator[Finding]:
+    """Whether the presets that are trained on a task can be asked all of its problems."""
+    from mtp_eval.harness.evaluation.task_check import Finding
+    from mtp_eval.harness.training.preset_fit import preset_fits
+
+    for preset, protocol, found in preset_fits(task_name):
+        yield Finding(f"fits preset {preset}", not found.misfits, f"{found} ({protocol})")
 
 
 @command("mtp-eval tasks check", "mtp-eval tasks check humaneval mbpp --timeout 10", config=execution_options)
@@ -44,7 +58,7 @@ def check(
     with execution_options().given(given).open() as pool:
         for task in loaded:
             print(task.protocol)
-            for finding in check_task(task, pool):
+            for finding in chain(check_task(task, pool), preset_findings(task.name)):
                 print(f"    {'ok    ' if finding.holds else 'FAILED'}  {finding.check}: {finding.seen}", flush=True)
                 if not finding.holds and task.name not in failed:
                     failed.append(task.name)

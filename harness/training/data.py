@@ -28,6 +28,7 @@ from mtp_eval.harness.training.corpus import INDEX, Corpus, cache_folder, open_c
 from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
+from mtp_eval.harness.training.fit import check_fit
 from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 
@@ -56,7 +57,13 @@ def resolve_data(config: TrainConfig, out: Path, *, reuse: bool = False) -> tupl
     Args:
         reuse: take a task's text that lies in `out` already, instead of generating it again.
     """
+    from mtp_eval.tasks.registry import load_task
+
     tokenizer, weights = resolve_tokenizer(config), config.data.weights
+    for name in (source for source in config.data.sources if source.startswith(TASK)):
+        task = load_task(name.removeprefix(TASK))
+        next(task.training_documents(config.seed))  # says so where the task makes none
+        check_fit(task, tokenizer, config.model.context_length)
     if weights is None:
         return Mixture((_corpus(config, tokenizer, out / "data", share=1.0, reuse=reuse),)), tokenizer
     parts = tuple(
@@ -98,21 +105,24 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
         return read_tokenizer(name)
     if not size.isdigit():
         raise InputError(f"data.tokenizer = {name!r}: expected {kind}:SIZE, such as {kind}:8192")
-    is_stream = any(source.startswith(TASK) for source in config.data.sources)
+    if any(source.startswith(TASK) for source in config.data.sources):  # made anew each time, so never cached
+        return _made_tokenizer(config, kind, int(size))
     folder = cache_folder(config.data.cache) / "tokenizers" / _cache_key(config, name)
-    if (folder / META_FILE).is_file() and not is_stream:
+    if (folder / META_FILE).is_file():
         return load_tokenizer(folder)
-    if not is_stream:
-        try_folder(folder, CACHE_OPTION)
-    training = (d.prompt + d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
-    tokenizer = TRAINED[kind](islice(training, TOKENIZER_DOCUMENTS), int(size))
-    if not is_stream:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tokenizer.save(folder)
-        except OSError as error:
-            raise InputError(f"cannot keep the tokenizer in {folder}: {error}. Free space or set data.cache") from None
+    try_folder(folder, CACHE_OPTION)
+    tokenizer = _made_tokenizer(config, kind, int(size))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(folder)
+    except OSError as error:
+        raise InputError(f"cannot keep the tokenizer in {folder}: {error}. Free space or set data.cache") from None
     return tokenizer
+
+
+def _made_tokenizer(config: TrainConfig, kind: str, size: int) -> Tokenizer:
+    training = (d.prompt + d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
+    return TRAINED[kind](islice(training, TOKENIZER_DOCUMENTS), size)
 
 
 def documents(config: TrainConfig) -> Iterator[Document]:

@@ -193,6 +193,7 @@ class InductionTask(ExactMatchTask):
                 for domain, of in kinds
                 for _ in range(size // len(kinds))
             ]
+        self._test_texts = frozenset(text for _, text, _ in texts)
         problems = [
             Problem(
                 problem_id=f"induction/{number}/{mention}",
@@ -212,12 +213,14 @@ class InductionTask(ExactMatchTask):
         super().__init__(name, chosen, problems, data_sha256=sha256, extract=extract)
 
     def training_documents(self, seed: int) -> Iterator[str]:
-        """Stories with names drawn anew for each, from those that the test never uses where they are held out."""
+        """Stories, never one of the test, with names drawn anew for each, from those the test never uses where they are held out."""
         rng = random.Random(f"induction training {seed}")
         names = self._kind.names(test=False)
         while True:
             cast = draw_cast(rng, names, self._kind.cast_size)
-            yield with_names(rng, draw_story(rng, self._kind), cast)[0] + "\n"
+            story, _ = with_names(rng, draw_story(rng, self._kind), cast)
+            if story not in self._test_texts:
+                yield story + "\n"
 
 
 def read_stories(corpus: Path) -> list[str]:

@@ -23,7 +23,7 @@ from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.exact_match import ExactMatchTask
 from mtp_eval.tasks.problem import Problem
-from mtp_eval.tasks.synthetic.polynomials import OPERATIONS, Ring, digits, draw_expression
+from mtp_eval.tasks.synthetic.polynomials import OPERATIONS, Expression, Ring, digits, draw_expression
 
 TEST_SEED = 20240419
 
@@ -94,6 +94,7 @@ class PolyTask(ExactMatchTask):
         self.report_by = report_by
         rng = random.Random(f"poly test {seed} {self.ring.p} {self.ring.d}")
         self._questions: set[str] = set()
+        self._meanings: set[str] = set()
         problems = [
             self._problem(rng, m, index)
             for index in range(per_m)  # m by turns, so that the first problems are a fair sample
@@ -112,18 +113,20 @@ class PolyTask(ExactMatchTask):
         size = self.ring.p**self.ring.d
         return sum(size if operation == "negation" else size * size for operation in self._operations)
 
-    def _draw(self, rng: random.Random, m: int) -> tuple[str, str]:
-        """A question and its answer."""
+    def _draw(self, rng: random.Random, m: int) -> tuple[Expression, str, str]:
+        """An expression, its question and its answer."""
         expression = draw_expression(rng, self.ring, m, self._operations)
-        return f"{expression.text()}{'.' * self._pause}=", digits(expression.evaluate(self.ring)) + "\n"
+        answer = digits(expression.evaluate(self.ring)) + "\n"
+        return expression, f"{expression.text()}{'.' * self._pause}=", answer
 
     def _problem(self, rng: random.Random, m: int, index: int) -> Problem:
         """A test problem that is not among the ones before; where a small ring has no more, a repeated one."""
         for _ in range(50):
-            question, answer = self._draw(rng, m)
+            expression, question, answer = self._draw(rng, m)
             if question not in self._questions:
                 break
         self._questions.add(question)
+        self._meanings.add(expression.meaning())
         return Problem(
             problem_id=f"poly/m{m}/{index}",
             prompt=question,
@@ -139,9 +142,9 @@ class PolyTask(ExactMatchTask):
         return found.group(1) if found else ""
 
     def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
-        """Question and answer, m uniform over the training range, never a test question."""
+        """Question and answer, m uniform over the training range, never a test question, nor one with operands exchanged."""
         rng = random.Random(f"poly training {seed}")
         while True:
-            question, answer = self._draw(rng, rng.randint(*self._train_m))
-            if question not in self._questions:
+            expression, question, answer = self._draw(rng, rng.randint(*self._train_m))
+            if expression.meaning() not in self._meanings:
                 yield question, answer

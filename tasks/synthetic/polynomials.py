@@ -81,6 +81,17 @@ class Expression:
         symbol, inner = SYMBOLS[self.operation], [operand.text() for operand in self.operands]
         return f"({symbol}{inner[0]})" if len(inner) == 1 else f"({inner[0]}{symbol}{inner[1]})"
 
+    def meaning(self) -> str:
+        """The text with the operands of sums and products in a fixed order: the same for what is the same by commutation."""
+        if not self.operation:
+            return digits(self.value)
+        symbol, inner = SYMBOLS[self.operation], [operand.meaning() for operand in self.operands]
+        if len(inner) == 1:
+            return f"({symbol}{inner[0]})"
+        if self.operation in ("addition", "multiplication"):
+            inner.sort()
+        return f"({inner[0]}{symbol}{inner[1]})"
+
 
 def digits(f: Polynomial) -> str:
     """Coefficients as one digit each, the constant first."""

@@ -26,6 +26,15 @@ PROTOCOLS = {"d2l4": (2, 4, 26), "d2l5": (2, 5, 26), "d3l4": (3, 4, 26), "d5l5":
 """Paths, nodes on each (the centre counted), and how many letters nodes are drawn from."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+Meaning = tuple[frozenset[str], str]
+"""The edges, in no order, and the question."""
+
+
+def meaning_of(prompt: str) -> Meaning:
+    """What a prompt says, whatever the order of its edges."""
+    edges, _, question = prompt.partition("|")
+    return frozenset(edges.split(" ")), question
+
 
 class StarGraphTask(ExactMatchTask):
     """The path-star task with its training generator.
@@ -57,9 +66,11 @@ class StarGraphTask(ExactMatchTask):
             raise TaskOptionError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
         self._letters = LETTERS[:letters]
         rng = random.Random(f"stargraph test {seed} {chosen} {letters}")
+        self._meanings: set[Meaning] = set()
         problems = []
         for index in range(size):
             prompt, answer = self._draw(rng)
+            self._meanings.add(meaning_of(prompt))
             problems.append(
                 Problem(
                     problem_id=f"stargraph/{index}",
@@ -70,7 +81,6 @@ class StarGraphTask(ExactMatchTask):
                     tags={"paths": str(self._d), "nodes": str(self._l)},
                 )
             )
-        self._prompts = frozenset(problem.prompt for problem in problems)
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
         own_name = chosen if letters == usual else f"{chosen}+{letters}letters"
         super().__init__(name, own_name, problems, data_sha256=sha256, extract=extract)
@@ -85,9 +95,9 @@ class StarGraphTask(ExactMatchTask):
         return f"{' '.join(edges)}|{centre}{paths[0][-1]}=", "".join(paths[0]) + "\n"
 
     def training_pairs(self, seed: int) -> Iterator[tuple[str, str]]:
-        """Prompt and answer, never one of the test problems."""
+        """Prompt and answer, never with the edges and the goal of a test problem, in whatever order."""
         rng = random.Random(f"stargraph training {seed}")
         while True:
             prompt, answer = self._draw(rng)
-            if prompt not in self._prompts:
+            if meaning_of(prompt) not in self._meanings:
                 yield prompt, answer

@@ -12,6 +12,7 @@ import pytest
 from mtp_eval.sandbox import Program
 from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.sandbox.pool import Pool
+from mtp_eval.sandbox.program import Program
 from mtp_eval.tasks.registry import load_task
 
 CHEAT = """

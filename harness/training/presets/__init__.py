@@ -19,7 +19,7 @@ Values = Mapping[str, Any]
 def _listops(n_future: int) -> Values:
     """Two and a half minutes on one core; learns to write compositions of one to three list operations."""
     return {
-        "model": {"d_model": 96, "n_layers": 6, "n_heads": 4, "context_length": 192, "n_future": n_future},
+        "model": {"d_model": 96, "n_layers": 6, "n_heads": 4, "context_length": 240, "n_future": n_future},
         # windows begin with a document, as prompts do: without it a model of this size hardly learns the task
         "data": {"sources": ["task:listops"], "align_documents": True},
         "optimizer": {"learning_rate": 2e-3, "warmup_steps": 50},

@@ -22,6 +22,10 @@ TRAINABLE = [
     "stargraph",
     "stargraph@d5l5",
     "stargraph@d2l3",
+    "chain",
+    "route",
+    "countdown",
+    "reach",
 ]
 
 
