@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtp_eval.results.columns import write_columns
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.run import Run, allowed_ks
 from mtp_eval.results.scores.metrics import METRICS_FILE, run_metrics
@@ -18,6 +19,7 @@ from mtp_eval.results.tables.render import render
 
 def finish(store: RunStore, ks: Sequence[int], timing: Mapping[str, Any]) -> Run:
     """Write metrics, tables and this session's timing beside the journal; returns the run, whose table they are."""
+    write_columns(store)
     run = Run.of(store)
     table = run.table(allowed_ks([run], ks))
     write_atomically(store.folder / METRICS_FILE, dump_json(run_metrics(run, ks)))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtp_eval.results.columns import readable
 from mtp_eval.results.files import distinct_names
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
@@ -175,11 +176,6 @@ def _runs(folders: Folder | Iterable[Folder]) -> list[tuple[ScoredRun, RunStore]
     stores = [RunStore.read(Path(folder)) for folder in given]
     names = distinct_names([store.folder for store in stores])
     return [(replace(ScoredRun.of(store), name=name), store) for store, name in zip(stores, names, strict=True)]
-
-
-def readable(text: str) -> str:
-    """Lone surrogates as escapes: neither Arrow nor a page can hold them."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _model_facts(header: RunHeader, label: str) -> dict[str, float]:

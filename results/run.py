@@ -88,7 +88,11 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     """
     run = Run.of(RunStore.read(Path(folder)))
     if not run.cells:
-        raise RunError(f"{folder} holds no records yet")
+        raise RunError(
+            f"{folder} holds no record that can be believed: {run.damage}"
+            if run.damage
+            else f"{folder} holds no records yet"
+        )
     return run
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.results.frame import readable
+from mtp_eval.results.columns import readable
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import natural_key
 from mtp_eval.sandbox.outcome import Verdict

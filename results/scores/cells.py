@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtp_eval.results.errors import RunError
-from mtp_eval.results.header import RunHeader, TaskFacts
+from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
 from mtp_eval.results.scores.estimators import FloatArray, IntArray, majority, pass_at_k
+from mtp_eval.sandbox.outcome import Verdict
 
 if TYPE_CHECKING:
     from mtp_eval.results.store import RunStore
@@ -134,11 +135,6 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
 
 
-def read_cells(store: RunStore) -> tuple[Cell, ...]:
-    """All cells of a run, in the order of its models and tasks, then of groups and temperatures."""
-    return with_speed_ups(count_cells(store.header, store.records()), store)
-
-
 def with_speed_ups(cells: Sequence[Cell], store: RunStore) -> tuple[Cell, ...]:
     """The cells with what `--verify-decoding` measured in this run.
 
@@ -165,21 +161,43 @@ def count_cells(header: RunHeader, records: Iterable[Record], by: str | None = N
 
     Groups follow each task's own `report_by`, or the tag `by` where it is given.
     """
-    own, tasks = header.temperature, {name: header.task(name) for name in header.tasks}
-    tallies: dict[tuple[str, str, str, float | None], _Tally] = {}
+    tallies = Tallies(header)
     for record in records:
-        task = tasks.get(record.task) or TaskFacts(record.task)
-        tag = by or task.report_by
+        tag = by or tallies.tag(record.task)
         group = str(record.tags.get(tag, "")) if tag else ""
-        temperature = own if record.temperature is None else record.temperature
-        if record.completion.stop_reason == "given":
-            temperature = None  # read from a file: the run's own temperature says nothing about it
-        name = (record.model, record.task, group, temperature)
-        if name not in tallies:
-            tallies[name] = _Tally(votes=task.votes)
-        tallies[name].add(record)
-    ranks = {name: rank for rank, name in enumerate([*header.models, *header.tasks])}
-    return [tallies[name].cell(*name) for name in sorted(tallies, key=lambda name: _place(name, ranks))]
+        given = record.completion.stop_reason == "given"
+        tallies.of(record.model, record.task, group, record.temperature, given).add(record)
+    return tallies.cells()
+
+
+class Tallies:
+    """The counts of every cell of a run while its records are read."""
+
+    def __init__(self, header: RunHeader) -> None:
+        self.header = header
+        self.tasks = {name: header.task(name) for name in header.tasks}
+        self.found: dict[tuple[str, str, str, float | None], Tally] = {}
+
+    def tag(self, task: str) -> str | None:
+        """The tag by which a task's problems are grouped."""
+        return self.tasks[task].report_by if task in self.tasks else None
+
+    def votes(self, task: str) -> bool:
+        """Whether a task's answers vote."""
+        return task in self.tasks and self.tasks[task].votes
+
+    def of(self, model: str, task: str, group: str, temperature: float | None, given: bool) -> Tally:
+        """The tally of a cell; completions read from a file (`given`) have no known temperature."""
+        heat = None if given else self.header.temperature if temperature is None else temperature
+        name = (model, task, group, heat)
+        if name not in self.found:
+            self.found[name] = Tally(votes=self.votes(task))
+        return self.found[name]
+
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of the run's tasks and models, then of groups and temperatures."""
+        ranks = {name: rank for rank, name in enumerate([*self.header.models, *self.header.tasks])}
+        return [self.found[name].cell(*name) for name in sorted(self.found, key=lambda name: _place(name, ranks))]
 
 
 def _place(name: tuple[str, str, str, float | None], ranks: Mapping[str, int]) -> tuple[Any, ...]:
@@ -189,7 +207,7 @@ def _place(name: tuple[str, str, str, float | None], ranks: Mapping[str, int]) -
     return (*by_header, natural_key(group), -1.0 if temperature is None else temperature)
 
 
-class _Tally:
+class Tally:
     """Counts of one cell while the journal is read."""
 
     def __init__(self, votes: bool) -> None:
@@ -202,15 +220,10 @@ class _Tally:
         self.generation_seconds = 0.0
 
     def add(self, record: Record) -> None:
-        counts = self.problems.setdefault(record.problem_id, [0, 0, 0])
-        if not record.judged:
-            counts[2] += 1
-        else:
-            counts[0] += 1
-            counts[1] += record.passed
-            if self.votes is not None and record.program:  # no answer found is no vote
-                self.votes.setdefault(record.problem_id, []).append((record.program, record.passed))
-        self.verdicts[record.verdict.value] += 1
+        """Count one record."""
+        self.count(record.problem_id, record.verdict, 1)
+        if record.judged:
+            self.vote(record.problem_id, record.program, record.passed, 1)
         self.same_interpreter += record.outcome.same_interpreter
         completion = record.completion
         self.n_tokens += completion.n_tokens
@@ -221,7 +234,20 @@ class _Tally:
         for head, count in enumerate(completion.n_accepted):
             self.accepted[head] += count
 
+    def count(self, problem: str, verdict: str, n: int) -> None:
+        """Count n samples of a problem with a verdict."""
+        counts = self.problems.setdefault(problem, [0, 0, 0])
+        counts[2 if verdict == Verdict.INFRASTRUCTURE_ERROR else 0] += n
+        counts[1] += n if verdict == Verdict.PASSED else 0
+        self.verdicts[str(verdict)] += n
+
+    def vote(self, problem: str, answer: str, right: bool, n: int) -> None:
+        """Count n samples with the same answer; no answer found is no vote."""
+        if self.votes is not None and answer:
+            self.votes.setdefault(problem, []).extend([(answer, right)] * n)
+
     def cell(self, model: str, task: str, group: str, temperature: float | None) -> Cell:
+        """The cell that these counts make."""
         names = sorted(self.problems, key=natural_key)
         n, c, broken = (np.array([self.problems[name][i] for name in names], dtype=np.int64) for i in range(3))
         return Cell(
@@ -239,7 +265,7 @@ class _Tally:
             n_drafted=tuple(self.drafted[head] for head in range(len(self.drafted))),
             n_accepted=tuple(self.accepted[head] for head in range(len(self.accepted))),
             same_interpreter=self.same_interpreter,
-            generation_seconds=self.generation_seconds,
+            generation_seconds=round(self.generation_seconds, 6),  # the order of adding does not show
             majority=self._majority(names),
         )
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
+from mtp_eval.results.columns import fresh_columns
 from mtp_eval.results.header import RunHeader, TaskFacts
 from mtp_eval.results.journal import faults_sentence
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import Cell, count_cells, read_cells
+from mtp_eval.results.scores.cells import Cell, count_cells, with_speed_ups
+from mtp_eval.results.scores.columns import count_columns
 from mtp_eval.results.store import RunStore
 
 SomeRun = TypeVar("SomeRun", bound="ScoredRun")
@@ -33,7 +35,11 @@ class ScoredRun:
     @classmethod
     def of(cls, store: RunStore) -> Self:
         """The run in a store, as far as it has been written."""
-        cells = read_cells(store)  # which finds the faults
+        columns = fresh_columns(store)
+        counted = (
+            count_cells(store.header, store.records()) if columns is None else count_columns(store.header, columns)
+        )
+        cells = with_speed_ups(counted, store)
         return cls(store.header, cells, faults_sentence(store.faults), store.folder.resolve().name)
 
     @classmethod

@@ -14,7 +14,8 @@ from mtp_eval.results.files import dump_json
 from mtp_eval.results.finish import finish
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.scores.cells import count_cells, read_cells
+from mtp_eval.results.run import read_run
+from mtp_eval.results.scores.cells import count_cells
 from mtp_eval.results.scores.metrics import run_metrics
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
@@ -73,7 +74,7 @@ def test_missing_samples_make_pass_at_k_undefined_with_a_reason(
             [new_record("a", "t", "t/1", 0), new_record("a", "t", "t/1", 1), new_record("a", "t", "t/2", 0, "failed")]
         )
         markdown = str(finish(store, [1, 2], {}).table())
-    assert np.isnan(read_cells(RunStore.read(tmp_path / "run"))[0].score(2).mean)
+    assert np.isnan(read_run(tmp_path / "run").cells[0].score(2).mean)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["complete"] is False
     entry = metrics["cells"][0]["pass_at_k"]

@@ -15,7 +15,6 @@ import pytest
 
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.run import Run
-from mtp_eval.results.scores.cells import read_cells
 from mtp_eval.results.scores.scored import with_distinct_labels
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import FORMATS, latex_text, render
@@ -55,7 +54,7 @@ def test_csv_gives_pandas_the_exact_numbers(folder: Path) -> None:
     frame = pd.read_csv(io.StringIO(rendered(folder, "csv")))
     assert list(frame["model"]) == [NASTY, "plain"]
     store = RunStore.read(folder)
-    for row, cell in zip(frame.to_dict("records"), read_cells(store), strict=True):
+    for row, cell in zip(frame.to_dict("records"), Run.of(store).cells, strict=True):
         assert row["pass@1"] == cell.score(1).mean
         assert row["pass@2_low95"] < row["pass@2"] < row["pass@2_high95"]
 

@@ -1,0 +1,132 @@
+"""A finished run's journal by columns: `records.parquet`, for pandas, pyarrow, DuckDB and Polars, and for our own readers.
+
+    import pandas as pd
+    frame = pd.read_parquet("runs/n4/records.parquet", columns=["task", "problem_id", "verdict"])
+
+A row per record in the journal's order, typed, compressed with zstd, each text in a column of its own, so that a reader of
+verdicts never touches completions. Keys are those of the journal (`results.record`); `tags` is a map; half characters
+in texts stand as escapes, which is the only thing that the journal has and this file has not. The file says which journal it
+was made from (bytes, time and checksum); where that has changed since, readers take the journal. Written when a run
+finishes, only from a journal without a fault, and replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.results.files import sync_folder
+from mtp_eval.results.journal import JOURNAL_FILE
+from mtp_eval.results.record import Record
+from mtp_eval.results.store import RunStore
+
+COLUMNS_FILE = "records.parquet"
+ROWS_PER_GROUP = 1 << 17
+ORIGIN = b"mtp_eval.journal"
+REPEATED = ("model", "task", "problem_id", "verdict", "stop_reason", "prompt_sha256")
+"""Columns with few values."""
+TEXTS = ("error", "completion", "program")
+WHOLE = ("sample", "prompt_tokens", "prompt_tokens_cut", "n_tokens", "n_forwards", "n_retries", "peak_bytes")
+FLAGS = ("same_interpreter", "timeout_sensitive")
+SECONDS = ("generation_wall_seconds", "generation_cpu_seconds", "wall_seconds", "cpu_seconds")
+COUNTS_BY_HEAD = ("n_drafted", "n_accepted")
+
+
+def schema() -> Any:
+    """The file's columns and their types."""
+    import pyarrow as pa
+
+    types = {
+        **dict.fromkeys(REPEATED, pa.string()),
+        "sample": pa.int32(),
+        **dict.fromkeys(TEXTS, pa.string()),
+        **dict.fromkeys(WHOLE, pa.int64()),
+        **dict.fromkeys(COUNTS_BY_HEAD, pa.list_(pa.int32())),
+        **dict.fromkeys(SECONDS, pa.float64()),
+        **dict.fromkeys(FLAGS, pa.bool_()),
+        "temperature": pa.float64(),
+        "tags": pa.map_(pa.string(), pa.string()),
+    }
+    return pa.schema(list(types.items()))
+
+
+def write_columns(store: RunStore) -> None:
+    """Write `records.parquet` beside the journal; nothing where a line of the journal is at fault."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = store.folder / COLUMNS_FILE
+    journal = store.folder / JOURNAL_FILE
+    if fresh_columns(store) is not None:
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    origin = json.dumps({**_state(journal), "crc32": _crc32(journal)})
+    columns = schema().with_metadata({ORIGIN: origin.encode()})
+    try:
+        with pq.ParquetWriter(temporary, columns, compression="zstd", write_page_checksum=True) as writer:
+            for rows in _batches(store.records()):
+                writer.write_table(pa.Table.from_pylist(rows, schema=columns))
+        if store.faults or _state(journal) != {key: json.loads(origin)[key] for key in ("bytes", "mtime_ns")}:
+            path.unlink(missing_ok=True)
+            return
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def fresh_columns(store: RunStore) -> Path | None:
+    """The run's `records.parquet`, if there is one and it was made from the journal as it is now."""
+    path, journal = store.folder / COLUMNS_FILE, store.folder / JOURNAL_FILE
+    if not path.exists() or not journal.exists():
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        origin = json.loads(pq.read_schema(path).metadata[ORIGIN])
+        now = _state(journal)
+        same = origin["bytes"] == now["bytes"] and (
+            origin["mtime_ns"] == now["mtime_ns"] or origin["crc32"] == _crc32(journal)
+        )
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        return None
+    return path if same else None
+
+
+def _state(journal: Path) -> dict[str, int]:
+    facts = journal.stat()
+    return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
+
+
+def _crc32(path: Path) -> int:
+    crc = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            crc = zlib.crc32(block, crc)
+    return crc
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[dict[str, Any]]]:
+    while rows := [_row(record) for record in islice(records, ROWS_PER_GROUP)]:
+        yield rows
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = record.to_row()
+    for name in ("problem_id", *TEXTS):
+        row[name] = readable(row[name])
+    row["tags"] = [(readable(key), readable(str(value))) for key, value in record.tags.items()]
+    return row
+
+
+def readable(text: str) -> str:
+    """Lone surrogates as escapes: neither Arrow nor a page can hold them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,116 @@
+"""records.parquet holds what the journal holds, gives the same numbers, and is not believed where the journal has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from mtp_eval.results.columns import fresh_columns, schema
+from mtp_eval.results.finish import finish
+from mtp_eval.results.record import Record
+from mtp_eval.results.run import read_run
+from mtp_eval.results.scores.cells import Cell
+from mtp_eval.results.scores.scored import ScoredRun
+from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.outcome import Verdict
+
+NewHeader = Callable[..., dict[str, Any]]
+NewRecord = Callable[..., Record]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, new_header: NewHeader, new_record: NewRecord) -> Path:
+    """Every kind of cell: groups, votes, temperatures, drafts, files, infrastructure errors, half characters."""
+    rng = random.Random(4)
+    tasks: dict[str, dict[str, Any]] = {
+        "grouped": {"n_problems": 7, "report_by": "domain"},
+        "voting": {"n_problems": 5, "kind": "exact_match"},
+        "plain": {"n_problems": 6},
+    }
+    header = new_header(["b", "a"], tasks, 4, temperature=[0.2, 0.8], k=[1, 2])
+    records = [
+        new_record(
+            model, task, f"{task}/{p}", sample, rng.choice(list(Verdict)).value,
+            completion=f"text {sample} \udc80", program=rng.choice(["", "1", "2\udc80"]), temperature=heat,
+            tags={"domain": "in" if p % 2 else "out"}, n_tokens=rng.randrange(50), n_forwards=rng.randrange(20),
+            n_drafted=(3, 2) if model == "a" else (), n_accepted=(2, rng.randrange(2)) if model == "a" else (),
+            generation_wall_seconds=rng.random(), same_interpreter=rng.random() < 0.2,
+            stop_reason="given" if task == "plain" else "eos",
+        )
+        for model in ("a", "b")
+        for task in tasks
+        for p in range(tasks[task]["n_problems"])
+        for sample, heat in enumerate([0.2, 0.2, 0.8, 0.8])
+    ]  # fmt: skip
+    rng.shuffle(records)
+    with RunStore.open(tmp_path / "run", header) as store:
+        store.append(records)
+        finish(store, [1, 2], {})
+    return tmp_path / "run"
+
+
+def as_text(cell: Cell) -> str:
+    return repr({name: getattr(cell, name) for name in cell.__dataclass_fields__})
+
+
+def test_cells_are_those_of_the_journal(folder: Path) -> None:
+    store = RunStore.read(folder)
+    assert fresh_columns(store) is not None
+    by_columns = ScoredRun.of(store).cells
+    by_lines = ScoredRun.of_records(store.header, store.records()).cells
+    assert len(by_lines) == 2 * (2 * 2 + 2 + 1)
+    assert list(map(as_text, by_columns)) == list(map(as_text, by_lines))
+
+
+def test_other_readers_find_a_row_per_record_in_typed_columns(folder: Path) -> None:
+    frame = pd.read_parquet(folder / "records.parquet")
+    records = list(read_run(folder).records())
+    assert len(frame) == len(records)
+    assert list(frame["verdict"]) == [record.verdict.value for record in records]
+    assert list(frame["sample"]) == [record.sample for record in records]
+    assert frame["completion"][0] == records[0].completion.text.replace("\udc80", "\\udc80")
+    assert set(frame.columns) == set(schema().names) == set(records[0].to_row())
+    assert pq.read_metadata(folder / "records.parquet").row_group(0).column(0).compression == "ZSTD"
+
+
+@pytest.mark.parametrize("what", ["longer", "changed", "touched", "copied", "no columns", "damaged columns"])
+def test_columns_are_believed_only_while_the_journal_is_the_same(folder: Path, tmp_path: Path, what: str) -> None:
+    journal, columns = folder / "records.jsonl", folder / "records.parquet"
+    if what == "longer":
+        journal.write_bytes(journal.read_bytes() + journal.read_bytes().splitlines(keepends=True)[0])
+    elif what == "changed":
+        journal.write_bytes(journal.read_bytes().replace(b'"n_retries": 0', b'"n_retries": 1', 1))
+        os.utime(journal, (1, 1))
+    elif what == "touched":
+        os.utime(journal, (1, 1))
+    elif what == "copied":
+        folder = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    elif what == "no columns":
+        columns.unlink()
+    else:
+        columns.write_bytes(columns.read_bytes()[:200])
+    assert (fresh_columns(RunStore.read(folder)) is not None) == (what in ("touched", "copied"))
+    assert bool(read_run(folder).damage) == (what in ("longer", "changed"))
+    assert read_run(folder).cells
+
+
+def test_a_resumed_run_writes_its_columns_again(folder: Path, new_record: NewRecord) -> None:
+    header = json.loads((folder / "run.json").read_text())
+    known = {record.key for record in read_run(folder).records()}
+    with RunStore.open(folder, header) as store:
+        lacking = known - set(store.keys())
+        assert lacking, "infrastructure errors are made again"
+        store.append([new_record(m, t, p, s, "passed", temperature=0.2) for m, t, p, s in lacking])
+        assert fresh_columns(store) is None
+        finish(store, [1, 2], {})
+        assert fresh_columns(store) is not None
+    assert pq.read_metadata(folder / "records.parquet").num_rows == 2 * (7 + 5 + 6) * 4
