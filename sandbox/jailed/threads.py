@@ -54,6 +54,7 @@ class ThreadCounter:
 
         Raises:
             OSError: this kernel would not tell it, or /proc is not there to count by.
+            RuntimeError: the process is gone, and this one of no use any more.
         """
         if not self.can_count:
             raise OSError(errno.ENOENT, "/proc is not mounted here")
@@ -61,7 +62,10 @@ class ThreadCounter:
         if version is None or (int(version[1]), int(version[2])) < _POLLHUP_SINCE:
             raise OSError(errno.ENOSYS, f"Linux {os.uname().release} is older than 5.9")
         fd = install()
-        self._socket.sendmsg([b"L"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [fd]))])
+        try:
+            self._socket.sendmsg([b"L"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [fd]))])
+        except OSError as error:  # it was killed; the filter cannot be taken back, and nobody would answer
+            raise RuntimeError("the process that counts threads is gone") from error
         self._socket.close()
         os.close(fd)
 

@@ -187,6 +187,8 @@ class Jail:
             raise JailDied(f"the zygote is gone: {error}") from None
         if len(answer) != USAGE.size:
             raise JailDied("the zygote is gone")
+        if self.counter_pid and not _lives(self.counter_pid):
+            raise JailDied("the process that counts threads is gone, so that the program could start none")
         _, status, cpu_seconds, peak_bytes = USAGE.unpack(answer)
         return Usage(status, cpu_seconds, peak_bytes)
 
@@ -216,6 +218,14 @@ class Jail:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and no zombie of ours."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # the zygote's, which collects its dead itself
+        return os.path.exists(f"/proc/{pid}")
 
 
 def _start_python(command_fd: int) -> subprocess.Popen[bytes]:

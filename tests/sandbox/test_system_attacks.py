@@ -5,11 +5,14 @@ The attempts are in system_attacks.txt, a prelude first; `probe()` returns what 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,3 +162,26 @@ def started(n):
     with Pool(workers=2, timeout_seconds=5.0, isolation="process") as pool:
         assert pool.layers["thread_limit"] == "on"
         assert [outcome.verdict for outcome in pool.run(programs)] == [Verdict.PASSED] * 4
+
+
+def test_a_program_whose_thread_counter_was_killed_is_judged_again() -> None:
+    source = "import threading, time\ntime.sleep(0.5)\ndef f(): threading.Thread(target=int).start(); return 1"
+    with Pool(workers=1, timeout_seconds=5.0, isolation="process") as pool:
+        pool.submit(Program("threads", source, "assert f() == 1"), "threads")
+        deadline = time.monotonic() + 20
+        while not (counters := thread_counters()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in counters:
+            os.kill(pid, signal.SIGKILL)
+        ((_, outcome),) = pool.drain()
+    assert (outcome.verdict, outcome.n_retries) == (Verdict.PASSED, 1), outcome
+
+
+def thread_counters() -> list[int]:
+    """The first child of each zygote, which is a child of a worker, which is one of this process's."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    children = [pid for pid in sorted(parents) if parents.get(parents.get(parents[pid], 0), 0) == os.getpid()]
+    return children[:1]
