@@ -128,8 +128,8 @@ class TaskInfo:
         return SOURCES[self.file] if self.file else GENERATED
 
 
-PLUS = ("evalplus", "evalplus-base")
-MBPP = ("3shot-austin", "0shot-docstring", "0shot-evalplus")
+PLUS = ("evalplus", "evalplus-base", "chat")
+MBPP = ("3shot-austin", "0shot-docstring", "0shot-evalplus", "chat")
 APPS = ("0shot", "0shot-stdin")
 CHOICES = ("sum", "acc_norm")
 STEPS = ("0shot-steps", "0shot-long")
@@ -141,7 +141,7 @@ STARS = ("d2l4", "d2l5", "d3l4", "d5l5", "d2l3")
 # fmt: off
 TASKS = (
     TaskInfo("humaneval", "humaneval:HumanEvalTask", 164,
-             "functions from signature and docstring", ("0shot", "bigcode", "lm-eval"), "HumanEval.jsonl.gz"),
+             "functions from signature and docstring", ("0shot", "bigcode", "lm-eval", "chat"), "HumanEval.jsonl.gz"),
     TaskInfo("humaneval-plus", "plus:PlusTask", 164,
              "HumanEval with EvalPlus's many more inputs", PLUS, "HumanEvalPlus.jsonl.gz"),
     TaskInfo("mbpp", "mbpp:MbppTask", 500,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.tasks import chat
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
@@ -27,12 +28,15 @@ FILE = "HumanEval.jsonl.gz"
 class Protocol:
     """How HumanEval is asked.
 
-    `strip` removes the white space around the prompt, its last line break included, which is known to move scores.
+    `strip` removes the white space around the prompt, its last line break included, which is known to move scores. In a
+    chat the model writes the whole program.
     """
 
     stop: tuple[str, ...]
     strip: bool = False
     max_new_tokens: int | None = None
+    rule: str = "raw"
+    is_chat: bool = False
 
 
 PROTOCOLS = {
@@ -44,6 +48,8 @@ PROTOCOLS = {
     ),
     # lm-evaluation-harness's humaneval
     "lm-eval": Protocol(("\nclass", "\ndef", "\n#", "\nif", "\nprint"), max_new_tokens=1024),
+    # EvalPlus's question to chat models
+    "chat": Protocol(chat.STOPS, max_new_tokens=chat.MAX_NEW_TOKENS, rule=chat.RULE, is_chat=True),
 }
 
 
@@ -73,7 +79,9 @@ class HumanEvalTask(Task):
         self.caution = TRUSTED_TESTS if problem_file else ""
         own_name = f"{chosen}+{problem_file.name}" if problem_file else chosen
         self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
+        self._prompts = {row["task_id"]: row["prompt"] for row in loaded.rows}
         self._preludes: dict[str, str] = {}
+        self._is_chat, self.default_rule = asked.is_chat, asked.rule
         problems = [
             Problem(
                 problem_id=row["task_id"],
@@ -85,17 +93,19 @@ class HumanEvalTask(Task):
             )
             for row in loaded.rows
         ]
+        if asked.is_chat:
+            problems = [chat.as_chat(one, self._prompts[one.problem_id] + one.reference) for one in problems]
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
     def prefix(self, problem: Problem) -> str:
-        """The prompt is the beginning of the program."""
-        return problem.prompt
+        """The prompt is the beginning of the program, but in a chat."""
+        return "" if self._is_chat else problem.prompt
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged by the benchmark's `check`."""
         assert problem.entry_point is not None
         if problem.problem_id not in self._preludes:
-            self._preludes[problem.problem_id] = helpers_of(problem.prompt, problem.entry_point)
+            self._preludes[problem.problem_id] = helpers_of(self._prompts[problem.problem_id], problem.entry_point)
         return Program(
             problem_id=problem.problem_id,
             source=source,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.tasks import chat
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.extract import parse
@@ -33,6 +34,7 @@ class Protocol:
     stop: tuple[str, ...]
     max_new_tokens: int
     rule: str
+    is_chat: bool = False
 
 
 PROTOCOLS = {
@@ -44,6 +46,8 @@ PROTOCOLS = {
     "0shot-evalplus": Protocol(
         0, ("\nif __name__", "\ndef main(", "\nprint(", '\n"""', "\nassert"), 768, "definitions"
     ),
+    # the same prompt in EvalPlus's question to chat models
+    "chat": Protocol(0, chat.STOPS, chat.MAX_NEW_TOKENS, chat.RULE, is_chat=True),
 }
 
 
@@ -88,6 +92,8 @@ class MbppTask(Task):
             for row in loaded.rows
             if first <= row["task_id"] <= last
         ]
+        if asked.is_chat:
+            problems = [chat.as_chat(one, one.reference) for one in problems]
         own_name = chosen if split == "test" else f"{chosen}+{split}"
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 

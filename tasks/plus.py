@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.tasks import plus_oracle
+from mtp_eval.tasks import chat, plus_oracle
 from mtp_eval.tasks.base import choose_protocol, refuse_taken_name
 from mtp_eval.tasks.cheats import returns_remembered
 from mtp_eval.tasks.errors import DataError
@@ -29,7 +29,7 @@ from mtp_eval.tasks.plus_values import arguments_of
 from mtp_eval.tasks.problem import Cheat, Problem, Program, Task
 from mtp_eval.tasks.sources import load_file
 
-PROTOCOLS = ("evalplus", "evalplus-base")
+PROTOCOLS = ("evalplus", "evalplus-base", "chat")
 ORACLES: Mapping[str, tuple[str, ...]] = {
     "root": ("find_zero",),
     "any": ("are_equivalent",),
@@ -86,7 +86,8 @@ class PlusTask(Task):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
         loaded = load_file(FILES[name], data_dir)
         self._rows = {row["task_id"]: row for row in loaded.rows}
-        self._with_plus = chosen == "evalplus"
+        self._with_plus = chosen != "evalplus-base"
+        self._is_chat = chosen == "chat"
         self._timeout_seconds = TIMEOUT_SECONDS[name]
         self._completes_prompt = name == "humaneval-plus"
         self._latest: tuple[str, Program] | None = None  # a problem's samples come one after the other
@@ -101,11 +102,18 @@ class PlusTask(Task):
             )
             for row in loaded.rows
         ]
+        if self._is_chat:
+            problems = [chat.as_chat(one, self.start_of(one.problem_id) + one.reference) for one in problems]
+            problems = [replace(one, stop=chat.STOPS) for one in problems]
         super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
     def prefix(self, problem: Problem) -> str:
-        """The prompt: HumanEval+'s signature, or MBPP+'s docstring."""
-        return problem.prompt
+        """The prompt: HumanEval+'s signature, or MBPP+'s docstring; in a chat nothing."""
+        return "" if self._is_chat else problem.prompt
+
+    def start_of(self, problem_id: str) -> str:
+        """The prompt as the beginning of a program."""
+        return str(self._rows[problem_id]["prompt"]).strip() + "\n"
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judged on the base inputs, then on the plus inputs."""
@@ -122,7 +130,9 @@ class PlusTask(Task):
             source="",
             tests=tests,
             entry_point=problem.entry_point,
-            prelude=helpers_of(problem.prompt, problem.entry_point) if self._completes_prompt else "",
+            prelude=helpers_of(self.start_of(problem.problem_id), problem.entry_point)
+            if self._completes_prompt
+            else "",
             timeout_seconds=min(60.0, max(self._timeout_seconds, 4 * slow)),
         )
 

@@ -20,6 +20,27 @@ from mtp_eval.tasks.extract import Asked, rule_named
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """A question to a chat model, around which its own template goes.
+
+    Args:
+        question: the user's turn.
+        answer_start: how the model's turn begins; what it writes goes on from there.
+        question_alone: the user's turn where the model's cannot be begun for it (a server that takes messages); stop
+            strings, which are for an answer that was begun, do not apply there.
+    """
+
+    question: str
+    answer_start: str
+    question_alone: str
+
+    @property
+    def text(self) -> str:
+        """Question and beginning of the answer, as people are shown them."""
+        return f"{self.question}\n{self.answer_start}"
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One item of a benchmark.
 
@@ -32,6 +53,7 @@ class Problem:
         entry_point: the function that the tests call, where there is one.
         tags: labels to report scores by, such as {"m": "2", "domain": "in"}.
         choices: for a likelihood task, the continuations of the prompt among which the model chooses.
+        chat: the prompt as turns of a chat, where it is one; `prompt` is then its text without a template.
     """
 
     problem_id: str
@@ -42,11 +64,15 @@ class Problem:
     entry_point: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    chat: Chat | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to be generated. `seed` depends on (run seed, task, problem, sample) only, never on batching."""
+    """One completion to be generated. `seed` depends on (run seed, task, problem, sample) only, never on batching.
+
+    With a `chat` the model is asked that, in its own template, in place of `prompt`.
+    """
 
     problem_id: str
     sample: int
@@ -54,6 +80,7 @@ class Request:
     seed: int
     stop: tuple[str, ...] = ()
     max_new_tokens: int = 256
+    chat: Chat | None = None
 
 
 @dataclass(frozen=True, slots=True)

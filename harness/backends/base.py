@@ -87,6 +87,16 @@ class Backend(ABC):
         """
         return
 
+    def check_chat(self) -> None:
+        """Refuse requests that are chats; called before any work starts for a task that asks such.
+
+        Raises:
+            InputError: the model has no chat template (the default).
+        """
+        raise InputError(
+            f"model {self.name} has no chat template: protocols @chat are for hf: models that bring one and for openai: servers"
+        )
+
     @abstractmethod
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, in any order, each as soon as it is finished.

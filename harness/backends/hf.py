@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
+from mtp_eval.harness.backends.chat_template import templated
 from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
 from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood
@@ -123,6 +124,17 @@ class HuggingFaceBackend(Backend):
         """A prompt as the model is given it: at least one token."""
         return [*self.prefix_ids, *self._encode(text)] or [self._begin]
 
+    def request_ids(self, request: Request) -> list[int]:
+        """A request as the model is given it: its prompt, or its chat in the model's template, which writes its own begin mark."""
+        return (
+            self._encode(templated(self.tokenizer, request.chat)) if request.chat else self.prompt_ids(request.prompt)
+        )
+
+    def check_chat(self) -> None:
+        """Refuse a model without a chat template."""
+        if not self.tokenizer.chat_template:
+            raise InputError(f"{self.name} brings no chat template: ask it by a protocol without @chat")
+
     @property
     def _begin(self) -> int:
         """The begin mark, or what stands in for it."""
@@ -144,9 +156,7 @@ class HuggingFaceBackend(Backend):
         yield logits_BTV[row_N, position_N]
 
     def _job(self, index: int, request: Request) -> tuple[Job, int]:
-        prompt, room, n_cut = fit(
-            self.prompt_ids(request.prompt), request.max_new_tokens, self.context, len(self.prefix_ids)
-        )
+        prompt, room, n_cut = fit(self.request_ids(request), request.max_new_tokens, self.context, len(self.prefix_ids))
         tail = prompt[-_TAIL:]
         before = self._text(tail)
 

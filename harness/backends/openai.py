@@ -65,6 +65,9 @@ class OpenAIBackend(Backend):
         if settings.decode == "self-speculative":
             raise InputError("--decode self-speculative is the server's own business for openai: models: leave it out")
 
+    def check_chat(self) -> None:
+        """Servers put their model's template around messages."""
+
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request, `batch_size` at a time.
 
@@ -85,20 +88,12 @@ class OpenAIBackend(Backend):
     def _complete(self, request: Request, settings: DecodingSettings) -> Completion:
         started = time.perf_counter()
         try:
-            answer = self._client.completions.create(
-                model=self.name,
-                prompt=request.prompt,
-                max_tokens=request.max_new_tokens,
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-                seed=request.seed,
-                stop=list(request.stop[:MAX_STOPS]) or None,
-            )
+            answer = self._ask(request, settings)
         except self._error as error:
             raise MtpEvalError(f"the server at {self.url} did not complete {request.problem_id}: {error}") from error
         choice = answer.choices[0]
-        text, reason = choice.text, str(choice.finish_reason)
-        cuts = [at for stop in request.stop if (at := text.find(stop)) >= 0]
+        text, reason = choice.message.content if request.chat else choice.text, str(choice.finish_reason)
+        cuts = [at for stop in _stops(request) if (at := text.find(stop)) >= 0]
         return Completion(
             problem_id=request.problem_id,
             sample=request.sample,
@@ -108,3 +103,23 @@ class OpenAIBackend(Backend):
             stop_reason="stop" if cuts else reason,
             wall_seconds=time.perf_counter() - started,
         )
+
+    def _ask(self, request: Request, settings: DecodingSettings) -> Any:
+        """The server's answer: of its chat endpoint where the request is a chat, else of the endpoint for plain text."""
+        shared: dict[str, Any] = {
+            "model": self.name,
+            "max_tokens": request.max_new_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": request.seed,
+            "stop": list(_stops(request)[:MAX_STOPS]) or None,
+        }
+        if request.chat is None:
+            return self._client.completions.create(prompt=request.prompt, **shared)
+        messages: Any = [{"role": "user", "content": request.chat.question_alone}]
+        return self._client.chat.completions.create(messages=messages, **shared)
+
+
+def _stops(request: Request) -> tuple[str, ...]:
+    """A chat's stop strings are for an answer that was begun, which a server does not let us do."""
+    return () if request.chat else request.stop

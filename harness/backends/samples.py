@@ -42,6 +42,9 @@ class SamplesBackend(Backend):
         """The file and its hash."""
         return {"spec": f"samples:{self.path}", "sha256": self.sha256}
 
+    def check_chat(self) -> None:
+        """The texts exist already, whatever was asked."""
+
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """The file's completion for each request; decoding settings do not apply to text that exists.
 

@@ -49,6 +49,7 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
     try_folder(config.out or RUNS, "--out")
     tasks = load_tasks(config)
     backends = open_backends(config)
+    check_chats(tasks, backends)
     plan = Plan(
         tasks,
         models={label: backend.facts() for label, backend in backends.items()},
@@ -73,6 +74,17 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
         for temperature in config.temperature:
             backend.check(settings_of(config, temperature))
     return backends
+
+
+def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend]) -> None:
+    """See before work starts that every model can be asked what the tasks ask.
+
+    Raises:
+        InputError: a task is a chat, and a model has no template for it.
+    """
+    if any(problem.chat for task in tasks for problem in task.problems):
+        for backend in backends.values():
+            backend.check_chat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def requests_of(task: LoadedTask, config: RunConfig, temperature: float) -> list
             prompt=problem.prompt,
             seed=request_seed(config.seed, task.task.protocol, problem.problem_id, sample),
             stop=problem.stop,
+            chat=problem.chat,
             max_new_tokens=config.max_new_tokens or problem.max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
         )
         for problem in task.problems

@@ -19,10 +19,12 @@ def completions_server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             asked.append(body)
-            text = f" {(body['prompt'].split() or ['?'])[-1]}\nSTOP5 beyond"
+            prompt = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
+            text = f" {(prompt.split() or ['?'])[-1]}\nSTOP5 beyond"
+            said = {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
             answer = {
                 "id": "x", "object": "text_completion", "created": 0, "model": body["model"],
-                "choices": [{"index": 0, "text": text, "finish_reason": "length", "logprobs": None}],
+                "choices": [{"index": 0, **said, "finish_reason": "length", "logprobs": None}],
                 "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
             }  # fmt: skip
             data = json.dumps(answer).encode()

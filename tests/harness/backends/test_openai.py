@@ -10,7 +10,7 @@ import pytest
 from mtp_eval.harness.backends.openai import OpenAIBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
-from mtp_eval.tasks.problem import Request
+from mtp_eval.tasks.problem import Chat, Request
 from tests.harness.backends.server import completions_server
 
 
@@ -32,6 +32,17 @@ def test_requests_carry_the_settings_and_stops_beyond_four_are_cut_here(
     assert done["p/0"].n_tokens == 3
     assert all(a["max_tokens"] == 9 and a["temperature"] == 0.5 and len(a["stop"]) == 4 for a in asked)
     assert sorted(a["seed"] for a in asked) == list(range(5))
+
+
+def test_a_chat_is_asked_as_a_message_and_nothing_is_cut(server: tuple[str, list[dict[str, Any]]]) -> None:
+    url, asked = server
+    chat = Chat("question\n", "answer\n```python\n", "question alone")
+    request = Request("p/0", 0, "shown", seed=1, stop=("\nSTOP5",), max_new_tokens=9, chat=chat)
+    (done,) = OpenAIBackend(f"{url}#m").generate([request], DecodingSettings(temperature=0.5))
+    assert done.text == " alone\nSTOP5 beyond"
+    (body,) = asked
+    assert body["messages"] == [{"role": "user", "content": "question alone"}]
+    assert (body.get("stop"), body["max_tokens"], body["seed"]) == (None, 9, 1)
 
 
 def test_a_spec_without_a_model_is_refused() -> None:
