@@ -157,5 +157,6 @@ def helpers_of(prompt: str, entry_point: str) -> str:
         tree = parse(prompt.rstrip() + "\n    pass\n")
     except SyntaxError:
         return ""
-    kept = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == entry_point)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    kept = [node for node in tree.body if not (isinstance(node, kinds) and node.name == entry_point)]
     return ast.unparse(ast.Module(body=kept, type_ignores=[]))

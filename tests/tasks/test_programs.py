@@ -12,6 +12,7 @@ import pytest
 from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.program import Program
+from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.registry import load_task
 
 CHEAT = """
@@ -265,3 +266,10 @@ def test_no_problems_function_has_a_name_of_its_judge(benchmark_data):
             refuse_taken_name(problem.entry_point or "", oracle)
     with pytest.raises(ValueError, match="rename"):
         refuse_taken_name("decode", plus_oracle)
+
+
+@pytest.mark.parametrize("stub", ["def f(x):\n", "async def f(x):\n", "class f:\n"])
+def test_what_is_asked_for_is_never_a_trusted_helper(stub):
+    assert helpers_of(f"import math\n\n\ndef half(x):\n    return x / 2\n\n\n{stub}", "f") == (
+        "import math\n\ndef half(x):\n    return x / 2"
+    )
