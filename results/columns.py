@@ -22,7 +22,7 @@ from typing import Any
 
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.journal import JOURNAL_FILE
-from mtp_eval.results.record import Record
+from mtp_eval.results.record import LATER, Record
 from mtp_eval.results.store import RunStore
 
 COLUMNS_FILE = "records.parquet"
@@ -51,6 +51,7 @@ def schema() -> Any:
         **dict.fromkeys(FLAGS, pa.bool_()),
         "temperature": pa.float64(),
         "tags": pa.map_(pa.string(), pa.string()),
+        **{field.key: pa.string() if str in field.types else pa.int64() for field in LATER},
     }
     return pa.schema(list(types.items()))
 
@@ -121,8 +122,9 @@ def _batches(records: Iterator[Record]) -> Iterator[list[dict[str, Any]]]:
 
 def _row(record: Record) -> dict[str, Any]:
     row = record.to_row()
-    for name in ("problem_id", *TEXTS):
-        row[name] = readable(row[name])
+    for name, value in row.items():
+        if isinstance(value, str):
+            row[name] = readable(value)
     row["tags"] = [(readable(key), readable(str(value))) for key, value in record.tags.items()]
     return row
 

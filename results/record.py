@@ -37,8 +37,8 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (float, int),
     "bool": (bool,),
-    "float | None": (float, int, type(None)),
     "int | None": (int, type(None)),
+    "float | None": (float, int, type(None)),
     "tuple[int, ...]": (list, tuple),
     "Mapping[str, str]": (dict,),
 }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,9 @@ def main() -> None:
         print(f"{n_records:,} records, records.parquet {(folder / COLUMNS_FILE).stat().st_size / 2**20:,.0f} MiB")
         for name, code in STEPS.items():
             print(f"{name}: {measured(code, folder)}", flush=True)
+    tracemalloc.start()
     keys = Keys(("n1", "toy", f"toy/{p}", s) for p in range(PROBLEMS) for s in range(200))
-    print(f"keys on resume: {sys.getsizeof(keys._samples['n1', 'toy'])} bytes of dictionary for {len(keys):,} records")
+    print(f"keys on resume: {tracemalloc.get_traced_memory()[0] / len(keys):.2f} bytes a record")
 
 
 if __name__ == "__main__":

@@ -34,14 +34,14 @@ def report(
     """Write summary, plots, paired comparison, verdicts and all completions into one page that needs no network."""
     from functools import partial
 
-    from mtp_eval.harness.evaluation.prompts import find_prompts
+    from mtp_eval.harness.evaluation.prompts import find_problems
     from mtp_eval.harness.outputs import try_file, try_folder
     from mtp_eval.harness.progress import say
     from mtp_eval.results.report.write import write_report
 
     try_file(out, "--out")
     try_folder(plots, "--plots")
-    find = partial(find_prompts, data_dir=data_dir)
+    find = partial(find_problems, data_dir=data_dir)
     for remark in write_report(run, out, k, baseline, plots, find, most_completions, title):
         say(remark)
     print(out)

@@ -1,4 +1,4 @@
-"""Prompts of finished runs, found again in the benchmark's files: a run keeps their hashes only."""
+"""Prompts, tests and references of finished runs, found again in the benchmark's files: a run keeps hashes only."""
 
 from __future__ import annotations
 
@@ -6,33 +6,46 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.report.data import ProblemTexts
 from mtp_eval.results.scores.scored import ScoredRun
+from mtp_eval.sandbox.program import Program
 from mtp_eval.tasks.errors import TaskError
+from mtp_eval.tasks.problem import Judgement, Problem, Task
 
 
-def find_prompts(
+def find_problems(
     runs: Sequence[ScoredRun], records: Sequence[Record], data_dir: Path | None = None
-) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """Prompts by task and problem, where the task can be loaded and its prompt has the recorded hash."""
+) -> tuple[dict[tuple[str, str], ProblemTexts], list[str]]:
+    """What the benchmark says of each problem, where the task can be loaded and its prompt has the recorded hash."""
     from mtp_eval.tasks.registry import load_task
 
-    facts = [run.task(name) for run in runs for name in run.header.tasks]
-    protocols = {
-        task.name: task.protocol for task in facts if not task.is_given
-    }  # of the others nobody knows the prompt
+    facts = {name: run.task(name) for run in runs for name in run.header.tasks}
     hashes = {(r.task, r.problem_id): r.prompt_sha256 for r in records}
-    prompts: dict[tuple[str, str], str] = {}
+    texts: dict[tuple[str, str], ProblemTexts] = {}
     missing = []
-    for name, protocol in protocols.items():
+    for name, task in facts.items():
         try:
-            problems = load_task(str(protocol or name), data_dir=data_dir).problems()
+            loaded = load_task(name if task.is_given else str(task.protocol or name), data_dir=data_dir)
+            problems = loaded.problems()
         except (TaskError, OSError):
             missing.append(name)
             continue
         for problem in problems:
             key = (name, problem.problem_id)
             if key in hashes and sha256_text(problem.prompt) == hashes[key]:
-                prompts[key] = problem.prompt
-        if not any(task == name for task, _ in prompts):
+                prompt = "" if task.is_given else problem.prompt  # nobody knows what that model was asked
+                texts[key] = ProblemTexts(prompt, tests_of(loaded, problem), problem.reference)
+        if not any(found == name for found, _ in texts):
             missing.append(name)
-    return prompts, missing
+    return texts, missing
+
+
+def tests_of(task: Task, problem: Problem) -> str:
+    """What judges a problem's programs, as text; empty where an answer is compared."""
+    judged = task.judge_reference(problem)
+    match judged:
+        case Program():
+            cases = (f"# input\n{given}\n# expected output\n{expected}" for given, expected in judged.stdin_cases)
+            return "\n".join(filter(None, (judged.prelude, judged.tests, *cases)))
+        case Judgement():
+            return ""

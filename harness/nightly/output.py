@@ -50,11 +50,11 @@ def write_outputs(config: NightlyConfig, night: Night, text: str) -> None:
 
 def write_page(runs: list[Path], path: Path, name: str) -> None:
     """The report; a night whose report cannot be made is still judged."""
-    from mtp_eval.harness.evaluation.prompts import find_prompts
+    from mtp_eval.harness.evaluation.prompts import find_problems
     from mtp_eval.results.report.write import write_report
 
     try:
-        write_report(runs, path, find_prompts=find_prompts, title=f"Night {name}")
+        write_report(runs, path, find_problems=find_problems, title=f"Night {name}")
     except (ValueError, OSError, MemoryError) as error:
         say(f"the report could not be written: {error}")
 

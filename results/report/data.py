@@ -24,8 +24,20 @@ from mtp_eval.sandbox.outcome import Verdict
 MOST = 200_000
 CHUNK_SIZE = 500
 ERROR_CHARACTERS = 200
-Prompts = Mapping[tuple[str, str], str]
-"""Prompt texts by (task, problem_id), as far as they are at hand."""
+MOST_TEST_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemTexts:
+    """What a benchmark's files say of a problem: what the model was asked, what judges it, and a solution."""
+
+    prompt: str
+    tests: str = ""
+    reference: str = ""
+
+
+Problems = Mapping[tuple[str, str], ProblemTexts]
+"""Texts by (task, problem_id), as far as they are at hand."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class ProblemFacts:
     signs: tuple[str, ...]
 
 
-def pack(records: Iterable[Record], prompts: Prompts, most: int = MOST) -> Packed:
+def pack(records: Iterable[Record], texts: Problems, most: int = MOST) -> Packed:
     """All completions for the page's browser."""
     rows = sorted(records, key=lambda r: (r.task, natural_key(r.problem_id), r.model, r.sample))
     kept, n_left_out = _capped(rows, most)
@@ -69,7 +81,7 @@ def pack(records: Iterable[Record], prompts: Prompts, most: int = MOST) -> Packe
     columns: dict[str, list[Any]] = {key: [] for key in ("model", "problem", "sample", "verdict", "error", "seconds")}
     chunks = []
     for start in range(0, len(kept), CHUNK_SIZE):
-        texts = []
+        of_chunk = []
         for record in kept[start : start + CHUNK_SIZE]:
             problem = problems.setdefault((record.task, record.problem_id), len(problems))
             columns["model"].append(number("models", record.model))
@@ -78,15 +90,15 @@ def pack(records: Iterable[Record], prompts: Prompts, most: int = MOST) -> Packe
             columns["verdict"].append(number("verdicts", record.verdict.value))
             columns["error"].append(number("errors", record.outcome.error[:ERROR_CHARACTERS]))
             columns["seconds"].append(round(record.outcome.wall_seconds, 4))
-            texts.append(_texts(record))
-        chunks.append(_packed(texts))
+            of_chunk.append(_texts(record))
+        chunks.append(_packed(of_chunk))
     index = {
         **{kind: list(numbers) for kind, numbers in names.items()},
         "tasks": sorted({task for task, _ in problems}),
         "problems": [{"task": task, "id": name} for task, name in problems],
         "columns": columns,
         "chunk_size": CHUNK_SIZE,
-        "prompts": _packed([prompts.get(key) for key in problems]),
+        "texts": _packed([_problem_texts(texts.get(key)) for key in problems]),
     }
     return Packed(_packed(index), tuple(chunks), len(kept), n_left_out)
 
@@ -137,12 +149,25 @@ def _signs(records: Sequence[Record], verdicts: Mapping[Verdict, int]) -> tuple[
     return tuple(signs)
 
 
+def _problem_texts(found: ProblemTexts | None) -> dict[str, str] | None:
+    if found is None:
+        return None
+    tests = found.tests
+    if len(tests) > MOST_TEST_CHARACTERS:
+        tests = f"{tests[:MOST_TEST_CHARACTERS]}\n... and {len(tests) - MOST_TEST_CHARACTERS:,} characters more"
+    return {"prompt": readable(found.prompt), "tests": readable(tests), "reference": readable(found.reference)}
+
+
 def _texts(record: Record) -> dict[str, Any]:
     completion, outcome = record.completion, record.outcome
     return {
         "completion": readable(completion.text),
         "program": readable(record.program),
         "error": readable(outcome.error),
+        "line": outcome.failed_line,
+        "expression": readable(outcome.expression),
+        "expected": readable(outcome.expected),
+        "actual": readable(outcome.actual),
         "tokens": completion.n_tokens,
         "forwards": completion.n_forwards,
         "stop": completion.stop_reason,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,17 @@ class Plot:
         with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
             self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "mtp-eval"})
         return out.getvalue()
+
+    def inline_svg(self) -> str:
+        """The figure as an element of a page: no background of its own, no comments, its height left to the page."""
+        import matplotlib as mpl
+
+        out = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
+            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+        text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
+        text = text[text.index("<svg") :]
+        return re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
 
     def png(self, dots_per_inch: int = 160) -> bytes:
         """The figure as PNG."""
@@ -85,15 +97,15 @@ class Looks:
         return style_of(self.labels.index(label))
 
 
-def make_panels(count: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, at most three in a row."""
+def make_panels(count: int, sharey: bool = False, height: float = 3.9) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of such a height in inches, at most three in a row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(3, count)
     rows = math.ceil(count / columns)
     width = 6.4 if count == 1 else 4.4 * columns
-    figure = Figure(figsize=(width, 3.9 * rows), layout="constrained")
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
     axes = list(grid.flat)
@@ -124,6 +136,11 @@ def legend(figure: Figure) -> None:
             list(named.values()), list(named), loc="outside lower center", ncols=columns, fontsize=8, frameon=False,
             handlelength=3.5,
         )  # fmt: skip
+
+
+def shortened(text: str, most: int = 28) -> str:
+    """A label that leaves room for the plot."""
+    return _safe(text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 + 1 :]}")
 
 
 def _safe(text: str) -> str:

@@ -6,7 +6,6 @@ data (`results.report.data`) and is shown as text, never as markup.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,9 +15,9 @@ from mtp_eval.results.compare.comparison import Comparison
 from mtp_eval.results.compare.text import comparison_table, sentence
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.report.data import MOST, ProblemFacts, Prompts, pack, problem_facts
+from mtp_eval.results.report.data import MOST, ProblemFacts, Problems, pack, problem_facts
 from mtp_eval.results.report.figure import Plot
-from mtp_eval.results.report.plots import heads_plot, m_plot, pass_at_k_plot, size_plot
+from mtp_eval.results.report.plots import heads_plot, m_plot, pass_at_k_plot, score_plot, size_plot
 from mtp_eval.results.scores.cells import Cell, count_cells
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import render
@@ -44,6 +43,7 @@ def report_plots(given: ReportInput) -> list[Plot]:
     """Every plot that these runs have data for."""
     by_m, domains = _cells_by_m(given)
     found = [
+        score_plot(given.runs, min(given.ks)),
         pass_at_k_plot(given.runs),
         size_plot(given.runs, min(given.ks)),
         heads_plot(given.runs),
@@ -52,14 +52,14 @@ def report_plots(given: ReportInput) -> list[Plot]:
     return [plot for plot in found if plot is not None]
 
 
-def report_html(given: ReportInput, prompts: Prompts, plots: Sequence[Plot], most: int = MOST) -> str:
+def report_html(given: ReportInput, texts: Problems, plots: Sequence[Plot], most: int = MOST) -> str:
     """The page."""
     from jinja2 import Environment, StrictUndefined
 
     folder = files("mtp_eval.results.report") / "templates"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
-    packed = pack(given.records, prompts, most)
+    packed = pack(given.records, texts, most)
     facts = problem_facts(given.records)
     return template.render(
         title=given.title,
@@ -67,7 +67,7 @@ def report_html(given: ReportInput, prompts: Prompts, plots: Sequence[Plot], mos
         script=(folder / "report.js").read_text("utf-8"),
         summary=render(results_table(given.runs, given.ks), "html"),
         remarks=list(given.remarks),
-        plots=[{"caption": plot.caption, "source": _data_uri(plot)} for plot in plots],
+        plots=[{"caption": plot.caption, "svg": plot.inline_svg()} for plot in plots],
         sentences=[sentence(c) for c in given.comparisons],
         comparison=render(comparison_table(given.comparisons, given.runs), "html") if given.comparisons else "",
         flips=[_flips(c) for c in given.comparisons if c.wins or c.losses],
@@ -93,10 +93,6 @@ def _cells_by_m(given: ReportInput) -> tuple[list[Cell], dict[str, str]]:
         tasks |= run.header.data.get("tasks", {})
     domains = {str(record.tags["m"]): str(record.tags.get("domain", "")) for record in tagged}
     return count_cells(RunHeader({"models": models, "tasks": tasks}), tagged, by="m"), domains
-
-
-def _data_uri(plot: Plot) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(plot.svg().encode()).decode("ascii")
 
 
 def _verdict_names(runs: Sequence[ScoredRun]) -> list[str]:

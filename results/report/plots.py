@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtp_eval.results.report.figure import Looks, Plot, finish, legend, make_panels, style_of
+from mtp_eval.results.report.figure import Looks, Plot, finish, legend, make_panels, shortened, style_of
 from mtp_eval.results.scores.cells import Cell, natural_key
 from mtp_eval.results.scores.estimators import pass_at_k_curve
 from mtp_eval.results.scores.intervals import mean_interval
@@ -169,23 +169,50 @@ def loss_plot(curves: Mapping[str, Path]) -> Plot | None:
                 frames[label] = frame
     if not frames:
         return None
-    figure, axes = make_panels(len(frames), sharey=True)
-    for ax, (label, frame) in zip(axes, frames.items(), strict=False):
-        heads = [name for name in frame.columns if name.startswith("loss_head_")]
-        for place, name in enumerate(heads):
+    heads = sorted(
+        {name for frame in frames.values() for name in frame.columns if name.startswith("loss_head_")}, key=natural_key
+    )
+    figure, axes = make_panels(len(heads), sharey=True)
+    for ax, head in zip(axes, heads, strict=False):
+        for place, (label, frame) in enumerate(frames.items()):
+            if head not in frame.columns:
+                continue
             look = style_of(place)
             for split, width in (("train", 1.2), ("validation", 2.0)):
-                rows = frame[(frame["split"] == split) & frame[name].notna()]
+                rows = frame[(frame["split"] == split) & frame[head].notna()]
                 if rows.empty:
                     continue
                 marks = {"marker": look["marker"], "markersize": 4.5} if split == "validation" else {"alpha": 0.6}
                 ax.plot(
-                    rows["step"], rows[name], color=look["color"], linestyle=look["linestyle"], linewidth=width,
-                    label=f"head {name.removeprefix('loss_head_')}, {split}", **marks,
+                    rows["step"], rows[head], color=look["color"], linestyle=look["linestyle"], linewidth=width,
+                    label=f"{label}, {split}", **marks,
                 )  # fmt: skip
-        finish(ax, label, "step", "loss (nats per token)")
+        finish(ax, f"head {head.removeprefix('loss_head_')}", "step", "loss (nats per token)")
     legend(figure)
-    return Plot("loss", "Loss per head during training; markers are held-out text.", figure)
+    return Plot("loss", "Loss of every model during training, a panel per head; markers are held-out text.", figure)
+
+
+def score_plot(runs: Sequence[ScoredRun], k: int = 1) -> Plot | None:
+    """pass@k of every model with its interval, a panel per task and group; None where no score is defined."""
+    panels: dict[str, list[Cell]] = {}
+    for _, cell in cells_of(runs):
+        if not cell.score(k).reason:
+            panels.setdefault(cell.where, []).append(cell)
+    if not panels:
+        return None
+    rows = max(map(len, panels.values()))
+    figure, axes = make_panels(len(panels), height=1.2 + 0.32 * rows)
+    for ax, (where, cells) in zip(axes, panels.items(), strict=False):
+        for place, cell in enumerate(cells):
+            score = cell.score(k)
+            interval = mean_interval(score.values)
+            reach = np.array([[score.mean - interval.low], [interval.high - score.mean]])
+            look = {**style_of(place), "linestyle": "none"}
+            ax.errorbar([100 * score.mean], [place], xerr=100 * np.maximum(reach, 0), capsize=3, **look)
+        ax.set_yticks(range(len(cells)), [shortened(_heated(cell, cells)) for cell in cells])
+        ax.set_ylim(len(cells) - 0.5, -0.5)
+        finish(ax, where, f"pass@{k} (%)", "")
+    return Plot("scores", f"pass@{k} of every model; bars are 95 % intervals over problems.", figure)
 
 
 def _plain_ticks(ax: Axes, k_max: int) -> None:

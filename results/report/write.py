@@ -9,13 +9,13 @@ from mtp_eval.results.compare.comparison import Comparison, compare_runs, correc
 from mtp_eval.results.errors import NotComparable, OptionError
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.record import Record
-from mtp_eval.results.report.data import MOST
+from mtp_eval.results.report.data import MOST, Problems
 from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.page import ReportInput, report_html, report_plots
 from mtp_eval.results.report.plots import loss_plot
 from mtp_eval.results.run import Run, read_runs, wanted_ks
 
-FindPrompts = Callable[[Sequence[Run], Sequence[Record]], tuple[dict[tuple[str, str], str], list[str]]]
+FindProblems = Callable[[Sequence[Run], Sequence[Record]], tuple[Problems, list[str]]]
 
 
 def write_report(
@@ -24,13 +24,13 @@ def write_report(
     k: str | None = None,
     baseline: str | None = None,
     plots_folder: Path | None = None,
-    find_prompts: FindPrompts | None = None,
+    find_problems: FindProblems | None = None,
     most: int = MOST,
     title: str | None = None,
 ) -> list[str]:
     """Write the page (and plots); returns remarks for the user.
 
-    `find_prompts` gives prompts by task and problem, and the tasks whose prompts could not be found.
+    `find_problems` gives prompts, tests and references by task and problem, and the tasks whose files could not be found.
 
     Raises:
         RunError: a folder that holds no run, a baseline that is not among the models.
@@ -39,17 +39,19 @@ def write_report(
     records = [record for run in runs for record in run.records()]
     ks = wanted_ks(runs, k)
     comparisons, remarks = against_baseline(runs, ks, baseline)
-    prompts, missing = find_prompts(runs, records) if find_prompts else ({}, [])
+    texts, missing = find_problems(runs, records) if find_problems else ({}, [])
     if missing:
         remarks.append(
-            f"Prompts not shown for {', '.join(missing)}: the benchmark's files are not at hand (--data-dir)."
+            f"Prompts, tests and references of {', '.join(missing)} are not shown: its files are not at hand (--data-dir)."
         )
     given = ReportInput(title or _title(folders), runs, records, ks, comparisons, remarks)
     plots = report_plots(given)
     losses = loss_plot(training_folders(runs))
     plots += [losses] if losses else []
+    if not plots:
+        remarks.append("There is no plot: no score of these runs is defined (too few samples for the smallest k).")
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, report_html(given, prompts, plots, most))
+    write_atomically(out, report_html(given, texts, plots, most))
     if plots_folder is not None:
         save_plots(plots, plots_folder)
     return remarks

@@ -256,9 +256,10 @@ def _latex(table: Table) -> str:
 def _html(table: Table) -> str:
     """A <table> without style of its own; every text is escaped."""
 
-    def cell(tag: str, text: str, numeric: bool, bold: bool = False) -> str:
+    def cell(tag: str, text: str, numeric: bool, bold: bool = False, title: str = "") -> str:
         content = f"<strong>{escape(text)}</strong>" if bold else escape(text)
-        return f'<{tag} class="number">{content}</{tag}>' if numeric else f"<{tag}>{content}</{tag}>"
+        titled = f' data-title="{escape(title)}"' if title else ""
+        return f'<{tag} class="number"{titled}>{content}</{tag}>' if numeric else f"<{tag}{titled}>{content}</{tag}>"
 
     lines = ["<table>"]
     if table.title:
@@ -270,7 +271,9 @@ def _html(table: Table) -> str:
     lines.append("</thead><tbody>")
     for row in table.rows:
         pairs = zip(table.columns, row, strict=True)
-        lines.append("<tr>" + "".join(cell("td", e.text, column.numeric, e.bold) for column, e in pairs) + "</tr>")
+        lines.append(
+            "<tr>" + "".join(cell("td", e.text, column.numeric, e.bold, column.title) for column, e in pairs) + "</tr>"
+        )
     lines.append("</tbody></table>")
     lines += [f'<p class="note">{escape(note)}</p>' for note in table.all_notes]
     lines.append(f'<p class="provenance">{escape(table.provenance)}</p>')

@@ -22,7 +22,7 @@
   const total = model.length;
   const packedChunks = Array.from(document.querySelectorAll("script.chunk"), (node) => node.firstChild);
   const unpacked = new Map();
-  let prompts = null;
+  let problemTexts = null;
 
   async function texts(row) {
     const chunk = Math.floor(row / index.chunk_size);
@@ -73,10 +73,38 @@
         found.push(row);
       }
     }
-    return found;
+    const sort = byId("f-sort").value;
+    const by = { model: (a, b) => model[a] - model[b], verdict: (a, b) => verdict[a] - verdict[b], slow: (a, b) => seconds[b] - seconds[a] }[sort];
+    return by ? found.sort((a, b) => by(a, b) || a - b) : found;
+  }
+
+  // The state in the address: filters, the chosen completion and the one beside it.
+  let beside = -1;
+  const FIELDS = { task: "f-task", model: "f-model", problem: "f-problem", text: "f-text", sort: "f-sort" };
+
+  function remember() {
+    const state = new URLSearchParams();
+    for (const [key, id] of Object.entries(FIELDS)) if (byId(id).value !== "") state.set(key, byId(id).value);
+    if (boxes.some((box) => !box.checked)) state.set("verdicts", boxes.filter((b) => b.checked).map((b) => b.dataset.verdict).join(","));
+    if (chosen >= 0) state.set("row", chosen);
+    if (beside >= 0) state.set("beside", beside);
+    const text = state.toString();
+    if (text !== "" || location.hash.includes("=")) history.replaceState(null, "", text === "" ? "#browse" : `#${text}`);
+  }
+
+  function recall() {
+    if (!location.hash.includes("=")) return -1;
+    const state = new URLSearchParams(location.hash.slice(1));
+    for (const [key, id] of Object.entries(FIELDS)) byId(id).value = state.get(key) ?? "";
+    const wanted = state.has("verdicts") ? state.get("verdicts").split(",") : null;
+    for (const box of boxes) box.checked = wanted === null || wanted.includes(box.dataset.verdict);
+    const number = (key) => (state.has(key) && Number(state.get(key)) < total ? Number(state.get(key)) : -1);
+    beside = number("beside");
+    return number("row");
   }
 
   async function filter() {
+    remember();
     search += 1;
     const mine = search;
     const wanted = byId("f-text").value.toLowerCase();
@@ -124,15 +152,31 @@
     byId("rows").replaceChildren(...made);
   }
 
-  async function choose(row) {
+  const label = (row) => `${index.models[model[row]]} #${sample[row]}, ${index.verdicts[verdict[row]]}`;
+
+  async function choose(row, other = -1) {
     chosen = row;
+    beside = other;
+    remember();
     draw();
-    if (prompts === null) prompts = unpack(index.prompts);
-    const [t, allPrompts] = await Promise.all([texts(row), prompts]);
-    if (chosen !== row) return;
-    const where = index.problems[problem[row]];
+    if (problemTexts === null) problemTexts = unpack(index.texts);
+    const [t, allTexts, u] = await Promise.all([texts(row), problemTexts, other >= 0 ? texts(other) : null]);
+    if (chosen !== row || beside !== other) return;
+    const known = allTexts[problem[row]];
     const detail = byId("detail");
-    const facts = [
+    const where = index.problems[problem[row]];
+    const parts = [element("h3", "", `${where.task} ${where.id}`), element("p", "", facts(row, t)), chooser(row, other)];
+    parts.push(...(u === null ? alone(row, t, known) : sideBySide(row, t, other, u)));
+    parts.push(...aboutProblem(t, known, u === null));
+    detail.replaceChildren(...parts);
+    detail.scrollTop = 0;
+    detail.dataset.row = row;
+    detail.dataset.beside = other;
+  }
+
+  function facts(row, t) {
+    const found = [
+      `${index.models[model[row]]} #${sample[row]}`,
       `${index.verdicts[verdict[row]]}`,
       t.temperature === null ? "" : `T=${t.temperature}`,
       t.tokens ? `${t.tokens} tokens` : "",
@@ -144,26 +188,115 @@
       t.retries ? `run again ${t.retries} times` : "",
       t.same_interpreter ? "judged in its own interpreter" : "",
     ];
-    const parts = [
-      element("h3", "", `${where.task} ${where.id} #${sample[row]} · ${index.models[model[row]]}`),
-      element("p", "", facts.filter((fact) => fact !== "").join(" · ")),
-    ];
-    const prompt = allPrompts[problem[row]];
-    const blocks = [
-      ["Error", t.error],
-      ["Prompt", prompt === null ? `(not at hand; its SHA-256 begins with ${t.sha})` : prompt],
-      ["Completion as the model wrote it", t.completion],
-      ["Program that was executed", t.program],
-    ];
-    for (const [title, text] of blocks) {
-      if (title === "Error" && text === "") continue;
-      const block = element("pre", "", text);
-      block.dataset.part = title.split(" ")[0].toLowerCase();
-      parts.push(element("h4", "", title), block);
+    return found.filter((fact) => fact !== "").join(" · ");
+  }
+
+  // Other completions for the same problem, to be put beside this one.
+  function chooser(row, other) {
+    const line = element("label", "", "Beside it ");
+    const select = element("select");
+    select.id = "beside";
+    select.append(new Option("nothing", "-1"));
+    let count = 0;
+    for (let i = 0; i < total && count < 300; i += 1) {
+      if (i === row || problem[i] !== problem[row]) continue;
+      select.append(new Option(label(i), i));
+      count += 1;
     }
-    detail.replaceChildren(...parts);
-    detail.scrollTop = 0;
-    detail.dataset.row = row;
+    select.value = String(other);
+    select.addEventListener("change", () => choose(row, Number(select.value)));
+    line.append(select);
+    return line;
+  }
+
+  function block(title, text, part, open) {
+    if (!text) return [];
+    const made = element("details");
+    made.open = open;
+    const pre = element("pre", "", text);
+    pre.dataset.part = part;
+    made.append(element("summary", "", title), pre);
+    return [made];
+  }
+
+  function alone(row, t) {
+    const parts = [];
+    const told = [
+      ["failed", t.expression ? `${t.line === null ? "" : `line ${t.line} of the tests: `}${t.expression}` : ""],
+      ["expected", t.expected],
+      ["got", t.actual],
+      ["error", t.expression && t.error.includes(t.expression) ? "" : t.error],
+    ].filter(([, text]) => text);
+    if (told.length > 0) {
+      const box = element("div");
+      box.id = "facts";
+      for (const [name, text] of told) {
+        const value = element("span", "", text);
+        value.dataset.part = name;
+        box.append(element("b", "", name), value);
+      }
+      parts.push(box);
+    }
+    parts.push(...block("Program that was executed", t.program, "program", true));
+    return parts;
+  }
+
+  function aboutProblem(t, known, open) {
+    const line = t.line;
+    const parts = [];
+    if (known !== null) {
+      parts.push(...block("Tests", known.tests, "tests", open && known.tests.length < 4000));
+      if (line !== null && parts.length > 0) markLine(parts[0].querySelector("pre"), known.tests, line);
+      parts.push(...block("Reference solution", known.reference, "reference", false));
+    }
+    parts.push(...block("Completion as the model wrote it", t.completion, "completion", false));
+    parts.push(...block("Prompt", known === null ? `(not at hand; its SHA-256 begins with ${t.sha})` : known.prompt || "(not known: the completions were read from a file)", "prompt", false));
+    return parts;
+  }
+
+  function markLine(pre, text, number) {
+    const lines = text.split("\n").map((line, i) => element("span", i + 1 === number ? "line failing" : "line", line));
+    pre.replaceChildren(...lines);
+  }
+
+  // The two programs line by line; what stands in one only is coloured.
+  function sideBySide(row, t, other, u) {
+    const left = t.program.split("\n");
+    const right = u.program.split("\n");
+    const common = longestCommon(left, right);
+    const pair = element("div", "pair");
+    for (const [title, lines, kept, colour, error] of [
+      [label(row), left, common[0], "gone", t.error],
+      [label(other), right, common[1], "new", u.error],
+    ]) {
+      const side = element("div");
+      const pre = element("pre");
+      pre.append(...lines.map((line, i) => element("span", kept.has(i) ? "line" : `line ${colour}`, line)));
+      side.append(element("h4", "", title), element("p", "", error), pre);
+      pair.append(side);
+    }
+    return [pair];
+  }
+
+  // Indices of the lines that both have, in order (dynamic programming over at most 1,000 lines each).
+  function longestCommon(a, b) {
+    const n = Math.min(a.length, 1000);
+    const m = Math.min(b.length, 1000);
+    const best = Array.from({ length: n + 1 }, () => new Uint16Array(m + 1));
+    for (let i = n - 1; i >= 0; i -= 1) {
+      for (let j = m - 1; j >= 0; j -= 1) {
+        best[i][j] = a[i] === b[j] ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
+      }
+    }
+    const kept = [new Set(), new Set()];
+    for (let i = 0, j = 0; i < n && j < m; ) {
+      if (a[i] === b[j]) {
+        kept[0].add(i++);
+        kept[1].add(j++);
+      } else if (best[i + 1][j] >= best[i][j + 1]) i += 1;
+      else j += 1;
+    }
+    return kept;
   }
 
   let timer = 0;
@@ -172,7 +305,7 @@
     timer = setTimeout(filter, 150);
   };
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["f-task", "f-model", "f-verdicts"]) byId(id).addEventListener("change", filter);
+  for (const id of ["f-task", "f-model", "f-sort", "f-verdicts"]) byId(id).addEventListener("change", filter);
   for (const id of ["f-problem", "f-text"]) byId(id).addEventListener("input", later);
   byId("f-failed").addEventListener("click", () => {
     for (const box of boxes) box.checked = box.dataset.verdict !== "passed";
@@ -180,7 +313,7 @@
   });
   function reset() {
     for (const box of boxes) box.checked = true;
-    for (const id of ["f-task", "f-model", "f-problem", "f-text"]) byId(id).value = "";
+    for (const id of Object.values(FIELDS)) byId(id).value = "";
   }
   byId("f-reset").addEventListener("click", () => {
     reset();
@@ -210,7 +343,19 @@
     filter();
   });
   window.addEventListener("resize", draw);
+  window.addEventListener("hashchange", () => {
+    if (!location.hash.includes("=")) return;
+    const row = recall();
+    filter().then(() => (row >= 0 ? choose(row, beside) : undefined));
+  });
 
+  const first = recall();
+  const second = beside;
+  chosen = first;
   await filter();
+  if (first >= 0) {
+    await choose(first, second);
+    byId("browse").scrollIntoView();
+  }
   document.documentElement.dataset.readyMilliseconds = Math.round(performance.now());
 })();

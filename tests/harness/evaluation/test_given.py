@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.prompts import find_prompts
+from mtp_eval.harness.evaluation.prompts import find_problems
 from mtp_eval.harness.evaluation.run import run
 from mtp_eval.harness.evaluation.score import score
 from mtp_eval.results.compare.folders import compare_folders
@@ -53,7 +53,7 @@ def test_a_file_says_not_what_the_model_was_asked_unless_the_user_does(tmp_path:
 def test_a_prompt_that_was_never_used_is_not_shown(tmp_path: Path) -> None:
     for name, protocol, n_shown in (("a", None, 0), ("b", "humaneval@0shot", 1)):
         done = scored(tmp_path, name, protocol=protocol)
-        prompts, missing = find_prompts([done], list(done.records()))
+        prompts, missing = find_problems([done], list(done.records()))
         assert (len(prompts), missing) == (n_shown, [])
 
 

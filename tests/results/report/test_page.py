@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from mtp_eval.harness.cli import app
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.report.page import ReportInput, report_html
+from mtp_eval.results.report.data import ProblemTexts
+from mtp_eval.results.report.page import ReportInput, report_html, report_plots
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
 from tests.command_line import exit_code_of
@@ -181,6 +182,60 @@ def test_report_in_a_browser(run_folder: Path, browser: Browser, tmp_path: Path)
     assert browser.run("document.querySelectorAll('#detail img, #detail script').length") == 0
     browser.run("document.getElementById('browse').scrollIntoView()")
     browser.screenshot(tmp_path / "browse.png")
+    assert browser.complaints == []
+
+
+@pytest.mark.slow
+def test_a_failure_is_explained_put_beside_another_and_kept_in_the_address(
+    browser: Browser, tmp_path: Path, new_header: NewHeader, new_record: NewRecord
+) -> None:
+    header = RunHeader(new_header(["n1", "n4"], {"toy": {"n_problems": 2}}))
+    told = {"failed_line": 2, "expression": "assert f(1) == 2", "expected": "2", "actual": "<b>3</b>"}
+    records = [
+        new_record(
+            "n1", "toy", "toy/0", 0, "failed", program="def f(x):\n    return 3\n", error="AssertionError", **told
+        ),
+        new_record("n4", "toy", "toy/0", 0, "passed", program="def f(x):\n    return x + 1\n"),
+        new_record("n1", "toy", "toy/1", 0, "passed", wall_seconds=9.0),
+    ]
+    texts = {("toy", "toy/0"): ProblemTexts("the prompt", "check = 1\nassert f(1) == 2\n", "    return 1 + x\n")}
+    given = ReportInput("explained", [ScoredRun.of_records(header, records)], records, [1])
+    page = tmp_path / "explained.html"
+    page.write_text(report_html(given, texts, report_plots(given)), "utf-8")
+    browser.complaints.clear()
+    browser.open(page)
+    wait = "new Promise(done => setTimeout(() => done({}), 400))"
+    browser.run("document.querySelector('.row').click()")
+    browser.run(wait.format("0"))
+    part = "document.querySelector('[data-part={}]').textContent"
+    assert browser.run(part.format("failed")) == "line 2 of the tests: assert f(1) == 2"
+    assert browser.run(part.format("expected")) == "2"
+    assert browser.run(part.format("got")) == "<b>3</b>"
+    assert browser.run("document.querySelector('.failing').textContent") == "assert f(1) == 2"
+    assert browser.run(part.format("reference")) == "    return 1 + x\n"
+    assert not browser.run("document.querySelector('[data-part=prompt]').closest('details').open")
+    first = browser.run("document.querySelector('#detail details summary').textContent")
+    assert first == "Program that was executed"
+
+    choose = "{const s = document.getElementById('beside'); s.value = '1'; s.dispatchEvent(new Event('change'))}"
+    browser.run(choose)
+    browser.run(wait.format("0"))
+    assert browser.run("document.querySelector('.pair .gone').textContent") == "    return 3"
+    assert browser.run("document.querySelector('.pair .new').textContent") == "    return x + 1"
+    address = browser.run("location.hash")
+    browser.open(tmp_path / "explained.html")
+    browser.run(f"location.hash = {address!r}")
+    browser.run(wait.format("0"))
+    assert browser.run("document.querySelector('.pair .new').textContent") == "    return x + 1"
+
+    sort = "{const s = document.getElementById('f-sort'); s.value = 'slow'; s.dispatchEvent(new Event('change', {bubbles: true}))}"
+    browser.run(sort)
+    browser.run(wait.format("0"))
+    assert "toy/1" in browser.run("document.querySelector('.row').textContent")
+    for width in (1280, 400):
+        browser.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.run("document.querySelectorAll('figure svg').length") == 1
     assert browser.complaints == []
 
 
