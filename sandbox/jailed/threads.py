@@ -66,8 +66,11 @@ class ThreadCounter:
             self._socket.sendmsg([b"L"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [fd]))])
         except OSError as error:  # it was killed; the filter cannot be taken back, and nobody would answer
             raise RuntimeError("the process that counts threads is gone") from error
-        self._socket.close()
         os.close(fd)
+
+    def close(self) -> None:
+        """Let go of it; without a listener it ends."""
+        self._socket.close()
 
 
 def _serve(orders: socket, most: int) -> None:

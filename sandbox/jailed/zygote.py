@@ -1,8 +1,8 @@
 """The zygote: a small clean Python process that goes to jail first and then forks one child for each program.
 
 Started by `jail.Jail` as `python -c BOOT FOLDER FD`, never forked from the harness. The configuration comes on standard
-input, the orders that `forks.serve` takes on the socket FD. Only the standard library is imported here, and little of it: a fork costs what
-the process weighs.
+input, the orders that `forks.serve` takes on the socket FD. Only the standard library is imported here, and little of
+it: a fork costs what the process weighs.
 """
 
 from __future__ import annotations
@@ -71,12 +71,17 @@ def _close(config: dict[str, Any], commands: socket, *, private: bool) -> tuple[
     _forget_the_host()
     warm_up()
     _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well
-    if counter is not None and filter_ is not None:
-        asking = filter_.install_asking
+    if counter is not None:
+        asking = filter_.install_asking if filter_ is not None else _no_filter
         _attempt(layers, "thread_limit", lambda: counter.listen(asking), required=private)
+        counter.close()
     if filter_ is not None and layers.get("thread_limit") != "on":
         filter_.install_for_zygote()
     return layers, filter_
+
+
+def _no_filter() -> int:
+    raise OSError("no seccomp filter to ask by")
 
 
 def _read_configuration() -> dict[str, Any]:
