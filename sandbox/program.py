@@ -16,10 +16,12 @@ class OutputRule:
     Args:
         by_words: lines are compared by their words, whatever the white space between and around them.
         ignore_last_empty_lines: empty lines at the end do not count.
+        tolerance: how far a number may be off, absolutely or relatively; 0 compares texts.
     """
 
     by_words: bool = True
     ignore_last_empty_lines: bool = True
+    tolerance: float = 0.0
 
     def lines(self, text: str) -> list[str]:
         """What two outputs are compared by."""
@@ -27,6 +29,20 @@ class OutputRule:
         while self.ignore_last_empty_lines and lines and not lines[-1].strip():
             lines.pop()
         return lines
+
+    def same(self, got: str, wanted: str) -> bool:
+        """Whether two of these lines count as equal."""
+        if got == wanted or not self.tolerance:
+            return got == wanted
+        words = got.split(), wanted.split()
+        return len(words[0]) == len(words[1]) and all(map(self._close, *words))
+
+    def _close(self, got: str, wanted: str) -> bool:
+        try:
+            a, b = float(got), float(wanted)
+        except ValueError:
+            return got == wanted
+        return abs(a - b) <= self.tolerance * max(1.0, abs(b))
 
 
 @dataclass(frozen=True, slots=True)

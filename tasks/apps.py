@@ -1,7 +1,8 @@
 """APPS (Hendrycks et al. 2021): problems from coding sites, judged by calling a function or through standard input.
 
-The file read here has 150 of the 5,000 test problems: 50 introductory, 52 interview (a few of them twice), 48
-competition. It has no reference solutions. Under `0shot` a problem with starter code is answered by that function;
+The file read here has 128 of the 5,000 test problems, 22 of them twice: 49 introductory, 32 interview, 47 competition;
+copies are left out, as they would count double. It has no reference solutions. Where a problem's text allows a tolerance for
+printed numbers, the judge does. Under `0shot` a problem with starter code is answered by that function;
 under `0shot-stdin` every problem is a program that reads the same lines and prints the answer.
 """
 
@@ -11,12 +12,12 @@ import ast
 import inspect
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.sandbox.program import OutputRule
 from mtp_eval.tasks import apps_oracle
 from mtp_eval.tasks.base import choose_protocol, refuse_taken_name
 from mtp_eval.tasks.extract import parse
@@ -26,6 +27,10 @@ from mtp_eval.tasks.sources import load_file
 FILE = "apps_selected150.jsonl.gz"
 PROTOCOLS = ("0shot", "0shot-stdin")
 STOP = ("\nQUESTION", "\n---", "\nANSWER")
+TOLERANCE = re.compile(
+    r"10\s*\^\s*\{?\s*[-−–]\s*(\d+)\s*\}?[^.\n]{0,60}\b(?:error|precision|accuracy)"
+    r"|\b(?:error|precision|accuracy|differs?)\b[^.\n]{0,60}10\s*\^\s*\{?\s*[-−–]\s*(\d+)"
+)
 DIFFICULTIES = {"apps-intro": "introductory", "apps-interview": "interview", "apps-competition": "competition"}
 
 
@@ -48,14 +53,10 @@ class AppsTask(Task):
         loaded = load_file(FILE, data_dir)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._calls = chosen == "0shot"
-        problems, seen = [], Counter[str]()
-        for row in loaded.rows:
-            if row["difficulty"] != DIFFICULTIES[name]:
-                continue
-            seen[row["id"]] += 1
-            again = f"#{seen[row['id']]}" if seen[row["id"]] > 1 else ""
+        problems = []
+        for row in {row["id"]: row for row in loaded.rows if row["difficulty"] == DIFFICULTIES[name]}.values():
             problem = Problem(
-                problem_id=f"apps/{row['id']}{again}",
+                problem_id=f"apps/{row['id']}",
                 prompt=prompt_of(row, calls=self._calls),
                 reference="",
                 stop=STOP,
@@ -72,7 +73,9 @@ class AppsTask(Task):
         row = self._rows[problem.problem_id]
         if problem.entry_point is None:
             cases = tuple((test["input"], "\n".join(map(as_text, test["output"]))) for test in row["test_list"])
-            return Program(problem_id=problem.problem_id, source=source, stdin_cases=cases)
+            return Program(
+                problem.problem_id, source, stdin_cases=cases, output_rule=output_rule_of(row["description"])
+            )
         name = problem.entry_point
         refuse_taken_name(name, apps_oracle)
         if re.search(r"^class Solution\b", source, re.MULTILINE) and not re.search(
@@ -83,6 +86,12 @@ class AppsTask(Task):
         return Program(
             problem.problem_id, source, tests=f"{oracle_source()}\n{call}\n", same_interpreter=False, entry_point=name
         )
+
+
+def output_rule_of(description: str) -> OutputRule:
+    """How outputs are compared: by the tolerance that the problem's text states ("10^{-6} relative or absolute precision")."""
+    found = TOLERANCE.search(description)
+    return OutputRule(tolerance=10.0 ** -int(found[1] or found[2]) if found else 0.0)
 
 
 def prompt_of(row: Mapping[str, Any], *, calls: bool) -> str:

@@ -19,6 +19,7 @@ from mtp_eval.tasks.extract import parse
 from mtp_eval.tasks.problem import Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, load_file
 
+CHALLENGE = "-challenge"
 SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974), "all": (1, 974)}
 """First and last id of each split."""
 SLOW_REFERENCES = {123: 20.0}
@@ -57,7 +58,8 @@ class MbppTask(Task):
     Args:
         name: "mbpp" or "mbpp-sanitized".
         protocol: a key of `PROTOCOLS`.
-        split: a key of `SPLITS`; "test" is what papers report.
+        split: a key of `SPLITS`; "test" is what papers report. With "-challenge" behind it, the published challenge tests
+            count as well, where a problem has some.
         data_dir: a folder holding the published file.
         extract: an extraction rule other than the protocol's.
     """
@@ -74,11 +76,13 @@ class MbppTask(Task):
         chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
         asked = PROTOCOLS[chosen]
         self.default_rule = asked.rule
-        if split not in SPLITS:
-            raise TaskOptionError(f"{name} has no split {split!r}; expected one of {', '.join(SPLITS)}")
+        ids, self._challenge = split.removesuffix(CHALLENGE), split.endswith(CHALLENGE)
+        if ids not in SPLITS or (self._challenge and name != "mbpp"):
+            known = [*SPLITS, *(f"{one}{CHALLENGE}" for one in SPLITS if name == "mbpp")]
+            raise TaskOptionError(f"{name} has no split {split!r}; expected one of {', '.join(known)}")
         loaded = load(name, data_dir)
         self._rows = {f"mbpp/{row['task_id']}": row for row in loaded.rows}
-        first, last = SPLITS[split]
+        first, last = SPLITS[ids]
         examples = [self._rows[f"mbpp/{i}"] for i in EXAMPLE_IDS[: asked.shots]]
         problems = [
             Problem(
@@ -103,15 +107,16 @@ class MbppTask(Task):
         return Program(
             problem_id=problem.problem_id,
             source=source,
-            tests=tests_of(row),
+            tests=tests_of(row, challenge=self._challenge),
             entry_point=problem.entry_point,
             timeout_seconds=SLOW_REFERENCES.get(row["task_id"]),
         )
 
 
-def tests_of(row: Mapping[str, Any]) -> str:
+def tests_of(row: Mapping[str, Any], *, challenge: bool) -> str:
     """Setup code and asserts, one statement a line."""
-    return "\n".join([row["test_setup_code"].replace("\r\n", "\n"), *(line.strip() for line in row["test_list"])])
+    asserts = [*row["test_list"], *(row["challenge_test_list"] if challenge else ())]
+    return "\n".join([row["test_setup_code"].replace("\r\n", "\n"), *(line.strip() for line in asserts)])
 
 
 def docstring_prompt(row: Mapping[str, Any]) -> str:

@@ -77,9 +77,10 @@ def _compare(fd: int, expected: str, rule: OutputRule, output_bytes: int) -> tup
     with os.fdopen(os.dup(fd), "rb") as file:
         got = rule.lines(file.read().decode("utf-8", "replace"))
     wanted = rule.lines(expected)
-    if got == wanted:
+    differing = (n for n, (a, b) in enumerate(zip(got, wanted, strict=False)) if not rule.same(a, b))
+    number = next(differing, min(len(got), len(wanted)))
+    if number == len(got) == len(wanted):
         return End(Verdict.PASSED), Failure()
-    number = next((n for n, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b), min(len(got), len(wanted)))
     told = [shown(lines[number]) if number < len(lines) else "no such line" for lines in (wanted, got)]
     text = f"line {number + 1} of the output: expected {told[0]}, got {told[1]}"
     return End(Verdict.FAILED, text[:300]), Failure(expected=told[0], actual=told[1])

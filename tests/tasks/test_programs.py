@@ -51,6 +51,18 @@ def test_mbpp_setup_code_comes_before_the_asserts(benchmark_data):
     assert "\r" not in tests
 
 
+def test_mbpps_challenge_tests_are_an_option(benchmark_data, pool):
+    task, plain = load_task("mbpp@3shot-austin+test-challenge"), load_task("mbpp")
+    assert task.protocol == "mbpp@3shot-austin+test-challenge"
+    assert [p.prompt for p in task.problems()] == [p.prompt for p in plain.problems()]
+    longer = [p for p in task.problems() if task.judge(p, "").tests != plain.judge(p, "").tests]
+    assert task.judge(by_id(task)["mbpp/11"], "").tests.count("assert") == 5
+    outcomes = list(pool.run(task.judge_reference(p) for p in longer))
+    assert [p.problem_id for p, o in zip(longer, outcomes, strict=True) if not o.passed] == []
+    with pytest.raises(ValueError, match="mbpp-sanitized has no split"):
+        load_task("mbpp-sanitized@3shot-austin+test-challenge")
+
+
 @pytest.mark.parametrize("protocol", ["0shot", "bigcode"])
 def test_humaneval_helpers_are_trusted_copies(pool, protocol):
     """A completion may redefine `poly`; the tests go on using the benchmark's own."""
@@ -226,13 +238,33 @@ def test_apps_takes_a_class_named_solution(benchmark_data, pool):
     assert outcome.passed
 
 
-def test_the_stdin_judge_runs_on_all_50_introductory_problems(benchmark_data, pool):
+def test_the_stdin_judge_runs_on_all_introductory_problems(benchmark_data, pool):
     """Echoing the input is right nowhere, and every verdict is about the program."""
     task = load_task("apps-intro@0shot-stdin")
     programs = [task.judge(problem, "print(input())") for problem in task.problems()]
     verdicts = [str(outcome.verdict) for outcome in pool.run(programs)]
-    assert len(verdicts) == 50
+    assert len(verdicts) == 49
     assert set(verdicts) <= {"failed", "error"}
+
+
+def test_apps_allows_the_tolerance_that_the_problem_states(benchmark_data, pool):
+    """apps/2162: all numbers correct up to 10^-6."""
+    task = load_task("apps-competition")
+    problem = by_id(task)["apps/2162"]
+    case, expected = task.judge(problem, "").stdin_cases[0]
+    numbers = [float(word) for word in expected.split()]
+    texts = ["".join(f"print({number + off!r})\n" for number in numbers) for off in (0, 5e-7, 5e-6)]
+    rule = task.judge(problem, "").output_rule
+    programs = [Program("apps/2162", text, stdin_cases=((case, expected),), output_rule=rule) for text in texts]
+    assert [outcome.passed for outcome in pool.run(programs)] == [True, True, False]
+    strict = by_id(task)["apps/2010"]
+    assert task.judge(strict, "").output_rule.tolerance == 0
+
+
+def test_apps_counts_no_problem_twice(benchmark_data):
+    ids = [p.problem_id for name in ("intro", "interview", "competition") for p in load_task(f"apps-{name}").problems()]
+    assert len(ids) == len(set(ids)) == 128
+    assert not any("#" in name for name in ids)
 
 
 # --- code-contests: the loader on a small file of the published schema ---

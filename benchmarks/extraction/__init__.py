@@ -1,0 +1,1 @@
+"""Extraction: what the rules make of chat answers whose programs are known."""
