@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from mtp_eval.sandbox import Program
 from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.sandbox.pool import Pool
 from mtp_eval.sandbox.program import Program
