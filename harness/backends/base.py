@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from hashlib import sha256
+from typing import Any, ClassVar, Self
 
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -24,10 +25,22 @@ class BackendOptions:
     Args:
         device: "auto" takes a GPU where there is one.
         dtype: of weights and caches; "auto" leaves it to the backend.
+        system: the system prompt of requests that are chats; "" for none.
+        concurrency: requests under way at once, where a server answers.
+        timeout_seconds: for one of them.
+        samples_per_request: sampled completions of one prompt that are asked for together.
     """
 
     device: str = "auto"
     dtype: str = "auto"
+    system: str = ""
+    concurrency: int = 16
+    timeout_seconds: float = 120.0
+    samples_per_request: int = 1
+
+    def system_facts(self) -> Mapping[str, str]:
+        """For a backend's facts: which system prompt it was given, if any."""
+        return {"system_sha256": sha256(self.system.encode()).hexdigest()} if self.system else {}
 
 
 class Backend(ABC):
@@ -65,6 +78,8 @@ class Backend(ABC):
 
     name: str
     """Short label for tables and messages."""
+    is_independent: ClassVar[bool] = False
+    """Whether a completion depends on nothing else of its call: then a resumed run asks for the missing ones only."""
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:

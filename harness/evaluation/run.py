@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.registry import model_labels, open_backend
 from mtp_eval.harness.config import given_config
 from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution, settings_of
 from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
@@ -49,7 +50,7 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
     try_folder(config.out or RUNS, "--out")
     tasks = load_tasks(config)
     backends = open_backends(config)
-    check_chats(tasks, backends)
+    check_chats(tasks, backends, has_system_prompt=config.system is not None)
     plan = Plan(
         tasks,
         models={label: backend.facts() for label, backend in backends.items()},
@@ -66,9 +67,9 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
     Raises:
         InputError: one cannot be opened, or cannot follow the run's settings.
     """
+    options = backend_options(config)
     backends = {
-        label: open_backend(spec, device=config.device, dtype=config.dtype)
-        for label, spec in zip(model_labels(config.model), config.model, strict=True)
+        label: open_backend(spec, options) for label, spec in zip(model_labels(config.model), config.model, strict=True)
     }
     for backend in backends.values():
         for temperature in config.temperature:
@@ -76,15 +77,37 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
     return backends
 
 
-def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend]) -> None:
+def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend], *, has_system_prompt: bool) -> None:
     """See before work starts that every model can be asked what the tasks ask.
 
     Raises:
-        InputError: a task is a chat, and a model has no template for it.
+        InputError: a task is a chat, and a model has no template for it; or a system prompt for no chat.
     """
     if any(problem.chat for task in tasks for problem in task.problems):
         for backend in backends.values():
             backend.check_chat()
+    elif has_system_prompt:
+        raise InputError("--system is the system prompt of a chat: ask a protocol @chat, or leave it out")
+
+
+def backend_options(config: RunConfig) -> BackendOptions:
+    """How the run's models are opened.
+
+    Raises:
+        InputError: the file of the system prompt cannot be read.
+    """
+    try:
+        system = config.system.read_text("utf-8") if config.system else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--system {config.system} cannot be read as text: {error}") from None
+    return BackendOptions(
+        device=config.device,
+        dtype=config.dtype,
+        system=system,
+        concurrency=config.concurrency,
+        timeout_seconds=config.request_timeout,
+        samples_per_request=config.samples_per_request,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +141,12 @@ class ModelCandidates(Candidates):
 def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing: Timing) -> Iterator[Candidate]:
     """The shard's missing completions as candidates."""
     task = shard.task.task
-    problems = {request.problem_id: shard.task.problem(request.problem_id) for request in shard.requests}
-    if task.needs == "likelihood":
-        completions = choice_likelihoods(problems, shard.requests, backend)
-    else:
-        completions = backend.generate(shard.requests, settings)
+    requests = shard.requests
+    if backend.is_independent:
+        requests = tuple(r for r in requests if (r.problem_id, r.sample) in shard.missing)
+    problems = {request.problem_id: shard.task.problem(request.problem_id) for request in requests}
+    likely = task.needs == "likelihood"
+    completions = choice_likelihoods(problems, requests, backend) if likely else backend.generate(requests, settings)
     while True:
         started = time.perf_counter()
         completion = next(completions, None)

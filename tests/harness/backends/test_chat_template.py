@@ -69,3 +69,12 @@ def test_models_without_a_template_refuse_chats_before_work(tmp_path: Path, benc
     with pytest.raises(InputError, match="ckpt has no chat template: protocols @chat are for hf: models"):
         run(model=str(tmp_path / "ckpt"), task="humaneval,mbpp@chat", limit=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_system_prompt_stands_before_the_question_or_is_refused() -> None:
+    chat = evalplus_chat(PROMPT)
+    assert templated(tokenizer(CHATML), chat, "Be brief.") == f"<|im_start|>system\nBe brief.<|im_end|>\n{CHATML_TEXT}"
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system prompt') }}{% endif %}" + CHATML
+    assert templated(tokenizer(refusing), chat) == CHATML_TEXT
+    with pytest.raises(InputError, match="refuses the question: no system prompt"):
+        templated(tokenizer(refusing), chat, "Be brief.")
