@@ -30,7 +30,19 @@ def compare(
     tolerance: Annotated[
         float, typer.Option(metavar="X", min=0.0, help="Points a score may drop before it is a regression.")
     ] = 0.0,
-    fail_on_regression: Annotated[bool, typer.Option(help="Exit with 3 when the candidate is worse.")] = False,
+    margin: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            min=0.0,
+            max=100.0,
+            help="Test that the candidate is not worse by so many points or more.",
+            show_default="no test",
+        ),
+    ] = 0.0,
+    fail_on_regression: Annotated[
+        bool, typer.Option(help="Exit with 3 when the candidate is worse, or not shown to be within the margin.")
+    ] = False,
     on_common_problems: Annotated[bool, typer.Option(help="Compare where the problem sets differ.")] = False,
     format: Annotated[
         Literal["markdown", "csv", "latex", "html", "json"], typer.Option(help="Form of the output.")
@@ -74,13 +86,16 @@ def compare(
     ] = None,
 ) -> None:
     """Compare two runs problem by problem: difference with interval, exact test, problems won and lost."""
+    from mtp_eval.harness.errors import InputError
     from mtp_eval.results.compare.folders import compare_folders, compare_pooled, power_report, regression_gate
 
     if power:
         print(power_report(baseline, candidate, problems, score, agreement), end="")
         return
+    if margin and pool_seeds:
+        raise InputError("--margin and --pool-seeds cannot be given together")
     pooled = compare_pooled(baseline, candidate, k) if pool_seeds else None
-    result = pooled or compare_folders(baseline, candidate, k, alpha, on_common_problems)
+    result = pooled or compare_folders(baseline, candidate, k, alpha, on_common_problems, margin / 100.0)
     print(result.text(format, alpha, flips), end="")
     if fail_on_regression:
         regression_gate(result.comparisons, alpha, tolerance / 100.0)

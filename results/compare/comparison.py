@@ -18,7 +18,7 @@ from mtp_eval.results.scores.cells import Cell, Score
 from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.scores.intervals import Interval
 from mtp_eval.results.scores.scored import ScoredRun
-from mtp_eval.results.scores.significance import TIE, difference_interval, holm, paired_p
+from mtp_eval.results.scores.significance import TIE, difference_interval, holm, noninferiority_p, paired_p
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ class Comparison:
     losses: tuple[Flip, ...]
     n_ties: int
     notes: tuple[str, ...] = ()
+    margin: float = 0.0
+    """How much worse (a share) the candidate may be in a test of non-inferiority; 0 for none."""
+    p_margin: float = float("nan")
+    """One-sided p-value of "worse by the margin or more", adjusted like `p_holm`."""
     at: str = ""
     """The temperature, such as "T=0.8", where the runs are over several."""
 
@@ -66,6 +70,10 @@ class Comparison:
     def is_regression(self, alpha: float = 0.05, tolerance: float = 0.0) -> bool:
         """Whether the candidate is significantly worse, and by more than `tolerance` (a share)."""
         return self.p_holm <= alpha and self.difference < -tolerance
+
+    def is_noninferior(self, alpha: float = 0.05) -> bool:
+        """Whether it is shown that the candidate is not worse by the margin or more."""
+        return self.p_margin <= alpha
 
     def is_gain(self, alpha: float = 0.05) -> bool:
         """Whether the candidate is significantly better."""
@@ -87,6 +95,7 @@ def compare_runs(
     level: float = 0.95,
     on_common_problems: bool = False,
     names: tuple[str, str] = ("baseline", "candidate"),
+    margin: float = 0.0,
 ) -> list[Comparison]:
     """Every pair of cells at every k, corrected for being several; `names` tell runs of one label apart.
 
@@ -100,7 +109,7 @@ def compare_runs(
         if of_baseline.model == of_candidate.model:
             of_baseline = replace(of_baseline, model=f"{names[0]}/{of_baseline.model}")
             of_candidate = replace(of_candidate, model=f"{names[1]}/{of_candidate.model}")
-        found = [compare_cells(of_baseline, of_candidate, k, level, notes) for k in ks]
+        found = [compare_cells(of_baseline, of_candidate, k, level, notes, margin) for k in ks]
         several = len({cell.temperature for cell in candidate.cells if cell.task == of_candidate.task}) > 1
         at = f"T={of_candidate.temperature:g}" if several and of_candidate.temperature is not None else ""
         comparisons += [replace(c, at=at) for c in found]
@@ -111,11 +120,14 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons with Holm's correction over all of them that have a p-value."""
     defined = [c for c in comparisons if not np.isnan(c.p_value)]
     adjusted = iter(holm([c.p_value for c in defined]))
-    return [c if np.isnan(c.p_value) else replace(c, p_holm=next(adjusted)) for c in comparisons]
+    margins = iter(holm([c.p_margin for c in defined]))
+    return [
+        c if np.isnan(c.p_value) else replace(c, p_holm=next(adjusted), p_margin=next(margins)) for c in comparisons
+    ]
 
 
 def compare_cells(
-    baseline: Cell, candidate: Cell, k: int, level: float = 0.95, notes: Sequence[str] = ()
+    baseline: Cell, candidate: Cell, k: int, level: float = 0.95, notes: Sequence[str] = (), margin: float = 0.0
 ) -> Comparison:
     """One comparison on the problems that both could score; `p_holm` is still the plain p-value."""
     scores = baseline.score(k), candidate.score(k)
@@ -148,6 +160,8 @@ def compare_cells(
         losses=losses,
         n_ties=len(shared) - len(wins) - len(losses),
         notes=tuple(remarks),
+        margin=margin,
+        p_margin=noninferiority_p(d_P, margin) if margin and shared else float("nan"),
     )
 
 

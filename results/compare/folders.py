@@ -10,7 +10,7 @@ from pathlib import Path
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
 from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
 from mtp_eval.results.compare.seeds import compare_recipes
-from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, sentence
+from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, margin_sentence, sentence
 from mtp_eval.results.errors import OptionError, RegressionFound
 from mtp_eval.results.files import without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
@@ -39,13 +39,19 @@ class Compared:
         if style != "markdown":
             return table
         lines = [*unfinished(self.runs), *(sentence(c, alpha) for c in self.comparisons)]
+        lines += filter(None, (margin_sentence(c, alpha) for c in self.comparisons))
         said = "\n".join(f"- {line}" for line in lines)
         changed = "\n".join(filter(None, (flips_text(c, flips) for c in self.comparisons)))
         return f"{said}\n\n{table}\n{changed}\n"
 
 
 def compare_folders(
-    baseline: str | None, candidate: str | None, k: str | None, alpha: float, on_common_problems: bool = False
+    baseline: str | None,
+    candidate: str | None,
+    k: str | None,
+    alpha: float,
+    on_common_problems: bool = False,
+    margin: float = 0.0,
 ) -> Compared:
     """Two run folders, or the models of one against its first.
 
@@ -67,14 +73,14 @@ def compare_folders(
         if not others:
             raise OptionError(f"{first} holds one model only; give a second run to compare it with")
         ks = wanted_ks([left], k)
-        each = [compare_runs(left, left, ks, reference, other) for other in others]
+        each = [compare_runs(left, left, ks, reference, other, margin=margin) for other in others]
         return Compared(corrected([c for group in each for c in group]), [left])
     second, second_model = split_model(candidate)
     right = read_run(second)
     ks = wanted_ks([left, right], k)
     names = (left.name, right.name)
     comparisons = compare_runs(
-        left, right, ks, first_model, second_model, on_common_problems=on_common_problems, names=names
+        left, right, ks, first_model, second_model, on_common_problems=on_common_problems, names=names, margin=margin
     )
     return Compared(comparisons, [left, right])
 
@@ -101,11 +107,14 @@ def split_model(text: str) -> tuple[Path, str | None]:
 
 
 def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: float = 0.0) -> None:
-    """Return when no comparison is significantly worse.
+    """Return when no comparison is significantly worse, and each is shown to be no worse by the margin, if there is one.
 
     Raises:
-        RegressionFound: one is; the message names it and the problems lost.
+        RegressionFound: one is not; the message names it and the problems lost.
     """
+    unproven = [margin_sentence(c, alpha) for c in comparisons if c.margin and not c.is_noninferior(alpha)]
+    if unproven:
+        raise RegressionFound("not shown to be no worse. " + " ".join(unproven))
     worse = [c for c in comparisons if c.is_regression(alpha, tolerance)]
     if worse:
         parts = [f"{sentence(c, alpha)} {losses_text(c)}".rstrip() for c in worse]

@@ -37,6 +37,15 @@ def sentence(c: Comparison, alpha: float = 0.05) -> str:
     return f"{c.candidate_model} {side} {c.baseline_model} {where}: not significant (p = {c.p_holm:.2g})."
 
 
+def margin_sentence(c: Comparison, alpha: float = 0.05) -> str:
+    """What a test of non-inferiority says, or empty where none was asked for."""
+    if not c.margin or np.isnan(c.p_margin):
+        return ""
+    shown = "is not worse than" if c.is_noninferior(alpha) else "is not shown to be no worse than"
+    pair = f"{c.candidate_model} {shown} {c.baseline_model} by {100 * c.margin:g} points or more"
+    return f"{pair} on {c.where} at pass@{c.k} (one-sided p = {c.p_margin:.2g})."
+
+
 def comparison_table(comparisons: Sequence[Comparison], runs: Sequence[ScoredRun], alpha: float = 0.05) -> Table:
     """A row per comparison; a difference is bold only where the corrected test finds it."""
     numeric = ("problems", "win / tie / loss", "p", "p (Holm)")
@@ -117,6 +126,8 @@ def as_json(c: Comparison) -> dict[str, Any]:
         "p": c.p_value,
         "p_holm": c.p_holm,
         "test": c.test,
+        "margin": c.margin,
+        "p_margin": c.p_margin,
         "wins": flips(c.wins),
         "losses": flips(c.losses),
         "n_ties": c.n_ties,

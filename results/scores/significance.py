@@ -41,11 +41,7 @@ def difference_interval(d_P: FloatArray, level: float = 0.95) -> Interval:
     """
     if d_P.size == 0 or np.isnan(d_P).any():
         return Interval(math.nan, math.nan, "none", level)
-    gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
-    moved, mean = gains + losses, float(d_P.mean())
-    full = moved / d_P.size - mean**2
-    ratio = shrunk(float(d_P.var()) / full, moved) if full > 0.0 else 1.0
-    return tango_interval(gains / ratio, losses / ratio, d_P.size / ratio, level)
+    return tango_interval(*_effective(d_P), level)
 
 
 def tango_interval(gains: float, losses: float, n_problems: float, level: float = 0.95) -> Interval:
@@ -60,16 +56,7 @@ def tango_interval(gains: float, losses: float, n_problems: float, level: float 
     observed = (gains - losses) / n_problems
 
     def score(delta: float) -> float:
-        # The probability of a loss, estimated under the constraint that the difference is delta.
-        a = 2.0 * n_problems
-        b = -gains - losses + (2.0 * n_problems - gains + losses) * delta
-        c = -losses * delta * (1.0 - delta)
-        loss = (math.sqrt(max(b * b - 4.0 * a * c, 0.0)) - b) / (2.0 * a)
-        variance = n_problems * (2.0 * loss + delta * (1.0 - delta))
-        excess = gains - losses - n_problems * delta
-        return (
-            math.copysign(math.inf, excess) if variance <= 0.0 and excess else excess / math.sqrt(max(variance, 1e-300))
-        )
+        return tango_z(gains, losses, n_problems, delta)
 
     def bound(edge: float, target: float) -> float:
         # Near the observed difference the score is about 0; beyond the root it is past the target, if there is a root.
@@ -81,6 +68,40 @@ def tango_interval(gains: float, losses: float, n_problems: float, level: float 
         return float(brentq(excess, min(edge, observed), max(edge, observed), xtol=1e-10))
 
     return Interval(bound(-1.0 + 1e-9, z), bound(1.0 - 1e-9, -z), "Tango with the effective number of problems", level)
+
+
+def tango_z(gains: float, losses: float, n_problems: float, delta: float) -> float:
+    """Tango's score statistic of "the true difference is delta": normal with deviation 1 if it is."""
+    # The probability of a loss, estimated under the constraint that the difference is delta.
+    a = 2.0 * n_problems
+    b = -gains - losses + (2.0 * n_problems - gains + losses) * delta
+    c = -losses * delta * (1.0 - delta)
+    loss = (math.sqrt(max(b * b - 4.0 * a * c, 0.0)) - b) / (2.0 * a)
+    variance = n_problems * (2.0 * loss + delta * (1.0 - delta))
+    excess = gains - losses - n_problems * delta
+    return math.copysign(math.inf, excess) if variance <= 0.0 and excess else excess / math.sqrt(max(variance, 1e-300))
+
+
+def noninferiority_p(d_P: FloatArray, margin: float) -> float:
+    """The one-sided p-value of "the candidate is worse by `margin` (a share) or more": small where it is not.
+
+    It is Tango's score test at a difference of -margin, with the effective number of problems: p is at most alpha exactly
+    where the interval of level 1 - 2 alpha lies above -margin.
+    """
+    from scipy.special import ndtr
+
+    if d_P.size == 0:
+        return math.nan
+    return float(ndtr(-tango_z(*_effective(d_P), -margin)))
+
+
+def _effective(d_P: FloatArray) -> tuple[float, float, float]:
+    """Gains, losses and problems of -1, 0 and 1 that have the mean and about the variance of these differences."""
+    gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
+    moved = gains + losses
+    full = moved / d_P.size - float(d_P.mean()) ** 2
+    ratio = shrunk(float(d_P.var()) / full, moved) if full > 0.0 else 1.0
+    return gains / ratio, losses / ratio, d_P.size / ratio
 
 
 def mcnemar_p(gains: int, losses: int) -> float:
@@ -166,6 +187,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
+    if any(math.isnan(p) for p in p_values):
+        return [math.nan] * len(p_values)
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted = [0.0] * len(p_values)
     worst = 0.0

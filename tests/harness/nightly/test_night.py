@@ -190,6 +190,34 @@ def test_history_survives_pandas_and_foreign_files(tmp_path: Path) -> None:
         read_history(tmp_path / "broken.parquet")
 
 
+JENKINS = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        "name",
+        "tests",
+        "failures",
+        "errors",
+        "group",
+        "time",
+        "skipped",
+        "timestamp",
+        "hostname",
+        "id",
+        "package",
+    },
+    "testcase": {"name", "time", "classname", "group"},
+    **{key: {"type", "message"} for key in ("failure", "error", "skipped")},
+}
+"""Elements and attributes of the schema that Jenkins' xunit plugin validates with (junit-10.xsd)."""
+
+
+def test_junit_holds_what_jenkins_allows() -> None:
+    cases = [Case("s", status, status, "m", "d") for status in ("passed", "failure", "error", "skipped")]
+    root = ElementTree.fromstring(junit_xml(cases, "2026-01-01T00:00:00").split("\n", 1)[1])
+    for element in root.iter():
+        assert set(element.attrib) <= JENKINS[element.tag]
+
+
 def test_junit_escapes_what_xml_cannot_hold() -> None:
     text = junit_xml([Case("s", "a <b> \x00 & \ud800", "failure", 'm"', "d\x1b")])
     case = ElementTree.fromstring(text.split("\n", 1)[1]).find(".//testcase")

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.scores.significance import (
     difference_interval,
+    flipped_sum_tail,
     holm,
     mcnemar_p,
     nested_difference,
+    noninferiority_p,
     paired_p,
     sign_flip_p,
     tango_interval,
@@ -121,3 +124,42 @@ def test_seeds_widen_the_interval_of_a_recipe() -> None:
     interval, p_value = nested_difference(scores_SP, scores_SP)
     assert interval.high - interval.low > 2 * (one.high - one.low)
     assert p_value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("sizes", [np.arange(1, 14) / 10, np.random.default_rng(1).random(13)], ids=["grid", "any"])
+def test_small_p_values_are_those_of_all_signs(sizes: FloatArray) -> None:
+    codes = np.arange(2**13)[:, None] >> np.arange(13) & 1
+    sums = np.abs((2 * codes - 1) @ sizes)
+    for share in (0.3, 0.9, 0.99, 1.0):
+        observed = float(np.quantile(sums, share)) - 1e-9
+        exact = float((sums >= observed).mean())
+        found = flipped_sum_tail(sizes, observed)
+        assert exact - 1e-12 <= found <= 1.05 * exact + 1e-12, "never too small, and hardly too large"
+
+
+def test_ten_thousand_comparisons_can_find_a_loss() -> None:
+    d = np.random.default_rng(2).integers(3, 10, 60) / 10
+    assert max(holm([sign_flip_p(-d)] * 10_000)) < 1e-9
+
+
+def test_noninferiority_is_the_interval_above_the_margin() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        d = rng.choice([-1.0, -0.5, 0.0, 0.5, 1.0], size=150, p=[0.08, 0.1, 0.62, 0.1, 0.1])
+        low = difference_interval(d, level=0.90).low
+        assert (noninferiority_p(d, 0.05) <= 0.05) == (low >= -0.05)
+
+
+@pytest.mark.slow
+def test_a_candidate_at_the_margin_is_seldom_called_no_worse() -> None:
+    """2,000 pairs that differ by exactly the margin of 5 points; the standard error of a 5 % rate is 0.5 points, 3 allowed."""
+    rng = np.random.default_rng(9)
+    p = rng.beta(1.0, 1.0, 300) * 0.9 + 0.05
+    lower = p - 0.05
+    called = found = 0
+    for _ in range(2_000):
+        base = rng.binomial(10, p) / 10
+        called += noninferiority_p(rng.binomial(10, lower) / 10 - base, 0.05) <= 0.05
+        found += noninferiority_p(rng.binomial(10, p) / 10 - base, 0.05) <= 0.05
+    assert called <= 2_000 * 0.065
+    assert found >= 2_000 * 0.8
