@@ -98,6 +98,9 @@ class MbppTask(Task):
         ]
         if asked.is_chat:
             problems = [chat.as_chat(one, one.reference) for one in problems]
+        self.versions = (
+            "" if split == "all" else f"this is the part {split}, {first} to {last}; --split all has 1 to 974"
+        )
         own_name = chosen if split == "test" else f"{chosen}+{split}"
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 

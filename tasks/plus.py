@@ -59,6 +59,10 @@ FILES = {"humaneval-plus": "HumanEvalPlus.jsonl.gz", "mbpp-plus": "MbppPlus.json
 TIMEOUT_SECONDS = {"humaneval-plus": 20.0, "mbpp-plus": 10.0}
 """For all inputs of a program together; bigcode-evaluation-harness uses the same."""
 MAX_NEW_TOKENS = 768
+VERSIONS = {
+    "mbpp-plus": "this is MBPP+ 0.2.0, with 378 problems; 0.1.0 had 399, of which EvalPlus withdrew 21 as ill-formed: leave their "
+    "samples out"
+}
 N_TABLES = 40
 """Problems for which a table of base answers is tried."""
 DIGEST_ABOVE_CHARACTERS = 20_000
@@ -89,6 +93,7 @@ class PlusTask(Task):
         self._with_plus = chosen != "evalplus-base"
         self._is_chat = chosen == "chat"
         self._timeout_seconds = TIMEOUT_SECONDS[name]
+        self.versions = VERSIONS.get(name, "")
         self._completes_prompt = name == "humaneval-plus"
         self._latest: tuple[str, Program] | None = None  # a problem's samples come one after the other
         problems = [

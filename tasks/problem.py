@@ -195,6 +195,8 @@ class Task(ABC):
     """The protocol's own extraction rule."""
     caution: str = ""
     """What a user should know before programs are judged, said each time; nothing for benchmarks whose content is checked."""
+    versions: str = ""
+    """What to say of a problem's name that is not among these: another part or version of the benchmark that has it."""
     report_by: str | None = None
     """The tag by which table rows are split ("domain"), or None for one row."""
 

@@ -49,7 +49,7 @@ COMMANDS = {
 OUTPUTS = ("out", "target", "plots", "human_eval_output")
 FREE_TEXT = {
     ("report", "title"), ("nightly", "night"), ("runs", "model"), ("runs", "task"), ("data check", "text_field"),
-    ("train", "set_"), ("score", "label"), ("score", "protocol"), ("nightly", "notify"),
+    ("train", "set_"), ("score", "label"), ("score", "protocol"), ("table", "caption"), ("table", "label"), ("nightly", "notify"),
 }  # fmt: skip
 """Options that any text is right for: a title, a new name, a pattern that fits nothing; `--set` has cases of its own."""
 UNWRITABLE = ("/proc/nosuch/x", "samples.jsonl/x")
@@ -195,6 +195,7 @@ OTHERS = {
     "a nightly config that is no TOML": "nightly samples.jsonl",
     "an unknown extraction rule": "score samples.jsonl --task humaneval --allow-missing --extract nosuch",
     "an unknown part": "score samples.jsonl --task mbpp --split nosuch",
+    "a night in a place that cannot be written": "nightly unwritable.toml",
     "an unknown command": "rnu",
     "an unknown option": "run --modle x",
     "a day that is none": "runs . --since yesterday",
@@ -207,6 +208,7 @@ def test_nonsense_is_refused_before_work_starts(
     case: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "empty.jsonl").write_text("")
+    (here / "unwritable.toml").write_text('task = "listops"\nout = "/proc/nosuch"\n[models]\na = "ckpt"\n')
     (here / "wrong.toml").write_text("modle = 'x'\n")
     rows = [{"task_id": "HumanEval/0", "completion": "x"}, {"task_id": "HumanEval/1", "solution": "y"}]
     (here / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

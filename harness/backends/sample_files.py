@@ -54,19 +54,20 @@ class SamplesFile:
     is_raw: bool = False
 
 
-def read_samples(path: Path, problems: Sequence[Problem], filter: str | None = None) -> SamplesFile:
+def read_samples(path: Path, problems: Sequence[Problem], filter: str | None = None, versions: str = "") -> SamplesFile:
     """Read any of the forms.
 
     Args:
         problems: all of the task's, in its order.
         filter: which of an lm-eval log's filters counts.
+        versions: what to say of a problem that is not among these.
 
     Raises:
         InputError: no such file, a line that is not in any form (named by its number), or an unknown problem.
         DataError: text or JSON that cannot be read, or that unpacks, nests or counts beyond the limits.
     """
     form, rows, digest = read_rows(path, filter)
-    find = Finder(path, problems)
+    find = Finder(path, problems, versions)
     counted: Counter[str] = Counter()
     samples = []
     for row in rows:
@@ -121,8 +122,9 @@ def normal_id(problem_id: str) -> str:
 class Finder:
     """Finds the problem that a row is of: by its id, however it is written, or by its place in the benchmark."""
 
-    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+    def __init__(self, path: Path, problems: Sequence[Problem], versions: str = "") -> None:
         self.path, self.problems = path, problems
+        self.versions = versions or "is it of another benchmark, or of another version of its data (--data-dir)?"
         self.by_id = {normal_id(problem.problem_id): problem.problem_id for problem in problems}
         self.by_number = {problem.problem_id.rpartition("/")[2]: problem.problem_id for problem in problems}
         if len(self.by_number) < len(problems):
@@ -141,7 +143,7 @@ class Finder:
             ids = f"{self.problems[0].problem_id} to {self.problems[-1].problem_id}"
             raise InputError(
                 f"{self.path}: {row.problem_id!r} is not a problem of this task, which has {len(self.problems):,} "
-                f"({ids}): is it another part of the benchmark (--split), or another version of its data (--data-dir)?"
+                f"({ids}): {self.versions}"
             )
         return found
 

@@ -147,7 +147,7 @@ def from_samples(
     Raises:
         InputError: a file that cannot be read, an unknown problem, or problems without a sample.
     """
-    file = read_samples(path, task.problems, filter)
+    file = read_samples(path, task.problems, filter, task.task.versions)
     return from_file(file, task, label, extracted, allow_missing), file
 
 

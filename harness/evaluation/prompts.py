@@ -25,7 +25,7 @@ def find_problems(
     missing = []
     for name, task in facts.items():
         try:
-            loaded = load_task(name if task.is_given else str(task.protocol or name), data_dir=data_dir)
+            loaded = load_task(task.loaded_as, data_dir=data_dir)
             problems = loaded.problems()
         except (TaskError, OSError):
             missing.append(name)
@@ -33,7 +33,9 @@ def find_problems(
         for problem in problems:
             key = (name, problem.problem_id)
             if key in hashes and sha256_text(problem.prompt) == hashes[key]:
-                prompt = "" if task.is_given else problem.prompt  # nobody knows what that model was asked
+                prompt = (
+                    problem.prompt if task.protocol in (loaded.protocol, None) else ""
+                )  # a file's model was asked another
                 texts[key] = ProblemTexts(prompt, tests_of(loaded, problem), problem.reference)
         if not any(found == name for found, _ in texts):
             missing.append(name)

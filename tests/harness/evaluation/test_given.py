@@ -51,10 +51,11 @@ def test_a_file_says_not_what_the_model_was_asked_unless_the_user_does(tmp_path:
 
 
 def test_a_prompt_that_was_never_used_is_not_shown(tmp_path: Path) -> None:
-    for name, protocol, n_shown in (("a", None, 0), ("b", "humaneval@0shot", 1)):
+    for name, protocol, shown in (("a", None, False), ("b", "humaneval@0shot", True), ("c", "my-own", False)):
         done = scored(tmp_path, name, protocol=protocol)
-        prompts, missing = find_problems([done], list(done.records()))
-        assert (len(prompts), missing) == (n_shown, [])
+        texts, missing = find_problems([done], list(done.records()))
+        assert [bool(text.prompt) for text in texts.values()] == [shown]
+        assert missing == []
 
 
 def test_given_and_a_protocol_are_compared_with_a_warning(tmp_path: Path) -> None:
@@ -116,3 +117,20 @@ def test_samples_come_from_standard_input(tmp_path: Path, benchmark_data: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert "| stdin | mbpp | mbpp@given | 1 of 500 | 1 |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "sentence"),
+    [
+        ("mbpp", 2, "this is the part test, 11 to 510; --split all has 1 to 974"),
+        ("mbpp-plus", "Mbpp/1", "this is MBPP.*0.2.0, with 378 problems; 0.1.0 had 399"),
+        ("humaneval", "HumanEval/164", "another version of its data"),
+    ],
+)
+def test_a_problem_of_another_part_or_version_says_which_has_it(
+    task: str, name: object, sentence: str, tmp_path: Path, benchmark_data: Path
+) -> None:
+    samples = tmp_path / "s.jsonl"
+    samples.write_text(json.dumps({"task_id": name, "completion": "x"}))
+    with pytest.raises(InputError, match=sentence):
+        score(samples=samples, task=task, allow_missing=True, out=tmp_path / "x")
