@@ -10,8 +10,11 @@ Shapes: B rows, T tokens, V vocabulary.
 from __future__ import annotations
 
 import hashlib
+import inspect
+import logging
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -31,6 +34,8 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.devices import choose_device, choose_dtype
 from mtp_eval.tasks.problem import Completion, Request
 
+log = logging.getLogger(__name__)
+
 _LOGITS_AT_ONCE = 64_000_000  # entries of a batch's logits, when likelihoods are taken
 _TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
 
@@ -39,7 +44,7 @@ class HuggingFaceBackend(Backend):
     """A transformers model.
 
     Args:
-        source: a folder, or a name on the hub.
+        source: a folder, or a name on the hub, which may end in @REVISION: a branch, a tag or a commit.
         device: "auto" takes a GPU where there is one.
         dtype: "auto" is the checkpoint's own.
         system: the system prompt of requests that are chats; "" for none.
@@ -54,10 +59,14 @@ class HuggingFaceBackend(Backend):
         except ImportError as error:
             raise InputError(f"hf:{source} needs transformers: pip install 'mtp-eval[hf]'") from error
         self.device = choose_device(device)
+        name, revision = _with_revision(source)
+        kind = "auto" if dtype == "auto" else choose_dtype(dtype)
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-            kind = "auto" if dtype == "auto" else choose_dtype(dtype)
-            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=kind)
+            # a repository's own code is not run, and weights are read as tensors only
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                name, revision=revision, dtype=kind, trust_remote_code=False
+            )
             self.model = model.to(self.device).eval()
         except (OSError, ValueError) as error:
             raise InputError(
@@ -67,6 +76,7 @@ class HuggingFaceBackend(Backend):
         self.source, self.name = source, source.rstrip("/").split("/")[-1]
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
         self.system = system
+        self.has_cache = "past_key_values" in inspect.signature(self.model.forward).parameters
         self.prefix_ids = self._prefix()
         self.eos_ids = self._ends()
 
@@ -81,6 +91,7 @@ class HuggingFaceBackend(Backend):
         return {
             "spec": f"hf:{self.source}",
             "sha256": _weights_sha256(self.model),
+            "revision": getattr(self.model.config, "_commit_hash", None),
             "n_future": 1,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "context_length": self.context,
@@ -104,9 +115,14 @@ class HuggingFaceBackend(Backend):
             jobs.append(job)
             cuts.append(n_cut)
         warn_of_cuts(cuts, self.context, self.name)
+        if not self.has_cache:
+            log.warning(
+                "%s keeps no keys and values that could be batched: each token costs a whole forward", self.name
+            )
+        decode = self._decode if self.has_cache else self._decode_one_by_one
         jobs.sort(key=lambda job: (-len(job.prompt), job.prompt))
         for start in range(0, len(jobs), settings.batch_size):
-            for decoded in self._decode(jobs[start : start + settings.batch_size], sampler):
+            for decoded in decode(jobs[start : start + settings.batch_size], sampler):
                 index = decoded.job.index
                 yield completion(requests[index], decoded, cuts[index])
 
@@ -209,6 +225,20 @@ class HuggingFaceBackend(Backend):
                 running = [running[b] for b in keep]
 
     @torch.inference_mode()
+    def _decode_one_by_one(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
+        """Each job alone and from its beginning for every token: for models whose state is of another kind (Mamba, RWKV)."""
+        for job in jobs:
+            row, ended, key_B = Decoded(job), False, torch.tensor([row_key(job.seed)], device=self.device)
+            while not ended:
+                clock = time.perf_counter(), time.process_time()
+                tokens_1T = torch.tensor([[*job.prompt, *row.tokens]], device=self.device)
+                logits_11V = self.model(input_ids=tokens_1T, use_cache=False).logits[:, -1:]
+                place_11 = torch.full((1, 1), len(row.tokens), device=self.device)
+                ended = row.add(sampler.pick(logits_11V, key_B, place_11)[0].tolist())
+                share_time(clock, [row])
+            yield row
+
+    @torch.inference_mode()
     def _forward(self, tokens_BT: Tensor, mask_BS: Tensor, cache: Any) -> tuple[Tensor, Any]:
         positions_BT = (mask_BS.cumsum(dim=1) - 1).clamp(min=0)[:, -tokens_BT.shape[1] :]
         out = self.model(
@@ -220,6 +250,21 @@ class HuggingFaceBackend(Backend):
             logits_to_keep=1,
         )
         return out.logits[:, -1], out.past_key_values
+
+
+def _with_revision(source: str) -> tuple[str, str | None]:
+    """NAME@REVISION, where that is no path.
+
+    Raises:
+        InputError: a GGUF file, which is for other programs.
+    """
+    if source.endswith(".gguf"):
+        raise InputError(
+            f"hf:{source} is a GGUF file, whose quantized weights transformers would unpack: serve it with llama.cpp and name it "
+            "openai:URL#MODEL, or name the folder that it was made from"
+        )
+    name, at, revision = source.rpartition("@")
+    return (name, revision) if at and revision and not Path(source).exists() else (source, None)
 
 
 def _weights_sha256(model: torch.nn.Module) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,58 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="cannot be loaded"):
         HuggingFaceBackend(str(tmp_path / "nothing"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_a_state_space_model_writes_what_generate_writes(trained: Callable[..., MTPModel], tmp_path: Path) -> None:
+    """The oracle is transformers' own `generate`."""
+    import torch
+    from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
+
+    from mtp_eval.harness.backends.hf import HuggingFaceBackend
+
+    torch.manual_seed(0)
+    model = trained(2)
+    huggingface.write(tmp_path, model.config, dict(model.state_dict()), ByteTokenizer())  # for its tokenizer
+    (tmp_path / "model.safetensors").unlink()
+    about = MambaConfig(
+        vocab_size=264,
+        hidden_size=32,
+        state_size=4,
+        num_hidden_layers=2,
+        eos_token_id=257,
+        bos_token_id=256,
+        pad_token_id=258,
+    )
+    MambaForCausalLM(about).save_pretrained(tmp_path)
+    backend = HuggingFaceBackend(str(tmp_path), dtype="float32")
+    prompts = ["def add(a, b):\n", "x", "while True:"]
+    done = {
+        c.problem_id: c for c in backend.generate([Request(p, 0, p, 1, (), 12) for p in prompts], DecodingSettings())
+    }
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    plain: Any = MambaForCausalLM.from_pretrained(tmp_path)
+    for prompt in prompts:
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        with torch.no_grad():
+            out = plain.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)[
+                0, ids.shape[1] :
+            ].tolist()
+        assert done[prompt].n_tokens == len(out)
+        assert done[prompt].text == tokenizer.decode(out).rstrip("\ufffd")
+    assert backend.loglikelihood([("def", " x")])[0].nats < 0
+
+
+def test_what_hf_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    from mtp_eval.harness.backends.hf import HuggingFaceBackend
+
+    with pytest.raises(InputError, match=r"is a GGUF file.*llama.cpp"):
+        HuggingFaceBackend(str(tmp_path / "model-q4.gguf"))
+
+
+def test_a_folder_whose_name_holds_an_at_sign_is_no_revision(trained: Callable[..., MTPModel], tmp_path: Path) -> None:
+    from mtp_eval.harness.backends.hf import HuggingFaceBackend
+
+    model, folder = trained(2), tmp_path / "run@main"
+    huggingface.write(folder, model.config, dict(model.state_dict()), ByteTokenizer())
+    assert HuggingFaceBackend(str(folder)).facts()["revision"] is None

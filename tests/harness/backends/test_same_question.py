@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from mtp_eval.harness.backends.base import BackendOptions
 from mtp_eval.harness.backends.hf import HuggingFaceBackend
 from mtp_eval.harness.backends.native import NativeBackend
+from mtp_eval.harness.backends.openai import OpenAIBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.convert import huggingface
@@ -21,6 +23,7 @@ from mtp_eval.harness.models.convert.convert import convert
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import Tokenizer, load_tokenizer, prompt_ids, trained_bpe
 from mtp_eval.tasks.problem import Request
+from tests.harness.backends.server import Reply, completions_server
 
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -155,3 +158,29 @@ def test_likelihoods_are_those_that_lm_eval_takes(
             logp_TV = model(torch.tensor([before + after])).logits[0].log_softmax(-1)
         expected = sum(float(logp_TV[len(before) - 1 + i, token]) for i, token in enumerate(after))
         assert found.nats == pytest.approx(expected, abs=1e-4), (context, continuation)
+
+
+def test_a_server_of_the_model_writes_the_same_texts(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
+    """The server is given the prompt's text and tokenises it itself, as real ones do."""
+    behind = doors[1]
+
+    def answer(body: dict[str, Any], number: int) -> Reply:
+        asked = Request("x", 0, body["prompt"], body["seed"], tuple(body.get("stop") or ()), body["max_tokens"])
+        (done,) = behind.generate([asked], DecodingSettings())
+        usage = {"prompt_tokens": done.prompt_tokens, "completion_tokens": done.n_tokens}
+        choice = {"index": 0, "text": done.text, "finish_reason": done.stop_reason}
+        return 200, {}, json.dumps({"choices": [choice], "usage": usage})
+
+    requests = [
+        Request(f"p{i}", 0, prompt, seed=i, stop=("<file_sep>",), max_new_tokens=20) for i, prompt in enumerate(PROMPTS)
+    ]
+    with completions_server(answer) as (url, _):
+        served = {
+            c.problem_id: (shown(c.text), c.n_tokens, c.prompt_tokens)
+            for c in OpenAIBackend(f"{url}#m", BackendOptions(concurrency=1)).generate(requests, DecodingSettings())
+        }
+    ours = {
+        c.problem_id: (shown(c.text), c.n_tokens, c.prompt_tokens)
+        for c in doors[0].generate(requests, DecodingSettings())
+    }
+    assert served == ours
