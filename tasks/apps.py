@@ -69,7 +69,7 @@ class AppsTask(Task):
         super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged by calls where the problem names a function, else through standard input."""
+        """Judge by calls where the problem names a function, else through standard input."""
         row = self._rows[problem.problem_id]
         if problem.entry_point is None:
             cases = tuple((test["input"], "\n".join(map(as_text, test["output"]))) for test in row["test_list"])

@@ -1,4 +1,4 @@
-"""Programs that know nothing, for the self-test of a task: no benchmark worth its name lets them pass.
+"""Programs that know nothing of the problem, for the self-test of a task: its tests must refuse them.
 
 A constant can be right by chance where all of a problem's tests expect the same value; how often says how weak the
 tests are. None and the always-equal object must never pass (None may where it is the right answer).

@@ -57,7 +57,7 @@ class CodeContestsTask(Task):
         )
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged by the outputs for all inputs."""
+        """Judge by the outputs for all inputs."""
         return Program(problem.problem_id, source, stdin_cases=self._cases[problem.problem_id], timeout_seconds=10.0)
 
 

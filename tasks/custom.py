@@ -72,11 +72,11 @@ class CustomTask(Task):
         )
 
     def prefix(self, problem: Problem) -> str:
-        """The filled template."""
+        """The filled template of the prefix."""
         return fill(self._config["prefix"], self._rows[problem.problem_id])
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """The filled tests."""
+        """Judge by the filled tests."""
         return Program(
             problem_id=problem.problem_id,
             source=source,

@@ -102,7 +102,7 @@ class HumanEvalTask(Task):
         return "" if self._is_chat else problem.prompt
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged by the benchmark's `check`."""
+        """Judge by the benchmark's `check`."""
         assert problem.entry_point is not None
         if problem.problem_id not in self._preludes:
             self._preludes[problem.problem_id] = helpers_of(self._prompts[problem.problem_id], problem.entry_point)

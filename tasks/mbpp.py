@@ -105,7 +105,7 @@ class MbppTask(Task):
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged by the setup code and the asserts, which run after the source."""
+        """Judge by the setup code and the asserts, which run after the source."""
         row = self._rows[problem.problem_id]
         return Program(
             problem_id=problem.problem_id,

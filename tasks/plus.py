@@ -121,7 +121,7 @@ class PlusTask(Task):
         return str(self._rows[problem_id]["prompt"]).strip() + "\n"
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged on the base inputs, then on the plus inputs."""
+        """Judge on the base inputs, then on the plus inputs."""
         if self._latest is None or self._latest[0] != problem.problem_id:
             self._latest = problem.problem_id, self._judged(problem)
         return replace(self._latest[1], source=source)

@@ -17,6 +17,8 @@ from typing import ClassVar, Literal
 from mtp_eval.sandbox.program import Program as Program
 from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.extract import Asked, rule_named
+from mtp_eval.tasks.judgement import Cheat as Cheat
+from mtp_eval.tasks.judgement import Judgement as Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,38 +115,6 @@ class Completion:
     prompt_tokens_cut: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The verdict of a task that needs no execution.
-
-    Args:
-        passed: whether the completion is right.
-        extracted: the answer that was found in it; empty when none was.
-        error: why it is not right, in the form of an outcome's error.
-    """
-
-    passed: bool
-    extracted: str
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cheat:
-    """Programs without knowledge that a task's own tests must refuse.
-
-    Args:
-        name: what `tasks check` calls them.
-        sources: a whole program for each problem id that it is tried on.
-        allowed_share: of these, how many may pass.
-        fails_with: what the error of a refused program contains; "" accepts any.
-    """
-
-    name: str
-    sources: Mapping[str, str]
-    allowed_share: float = 0.0
-    fails_with: str = ""
-
-
 TRUSTED_TESTS = (
     "its tests run as trusted code with your rights, outside the sandbox: use only files whose author you trust"
 )
@@ -221,7 +191,7 @@ class Task(ABC):
 
     @cached_property
     def data_sha256(self) -> str:
-        """Identifies the problems and what judges them, in every table row."""
+        """The hash of the problems and of what judges them, in every table row."""
         if self._data_sha256 is not None:
             return self._data_sha256
         digest = hashlib.sha256()

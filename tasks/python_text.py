@@ -79,7 +79,7 @@ def statements(text: str) -> Iterator[tuple[int, int]]:
 
 
 def valid_runs(text: str) -> list[str]:
-    """The runs of consecutive lines that parse, longest first by no order but their own; prose between them is dropped."""
+    """The runs of consecutive lines that parse, in the order of the text; prose between them is dropped."""
     lines, runs = text.split("\n"), list[list[str]]()
     ranges = list(statements(text))
     open_run, position = False, 0

@@ -13,9 +13,10 @@ from mtp_eval.harness.evaluation.judging import judge_all
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor
-from mtp_eval.tasks.extract import RuleStatistics, rules, statistics
+from mtp_eval.tasks.extract import rules
 from mtp_eval.tasks.problem import Judgement, Problem, Program, Task
 from mtp_eval.tasks.registry import load_task
+from mtp_eval.tasks.rule_statistics import RuleStatistics, statistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class ChainTask(HopsTask, ExactMatchTask):
     protocols: ClassVar = {"n8h2": (8, 2), "n10h3": (10, 3), "n16h4": (16, 4)}
 
     def edge(self, start: str, end: str) -> str:
-        """3>7."""
+        """An edge as "3>7"."""
         return f"{start}>{end}"
 
     def question(self, edges: Sequence[str], goal: str) -> str:

@@ -222,7 +222,7 @@ class ListopsTask(Task):
         return problem.prompt
 
     def judge_program(self, problem: Problem, source: str) -> Program:
-        """Judged by equality on the hidden inputs."""
+        """Judge by equality on the hidden inputs."""
         return Program(
             problem_id=problem.problem_id,
             source=source,

@@ -32,19 +32,19 @@ class Ring:
             raise TaskOptionError(f"a ring needs a degree bound d of at least 1, got {self.d}")
 
     def negate(self, f: Polynomial) -> Polynomial:
-        """-f."""
+        """Negate f."""
         return tuple(-a % self.p for a in f)
 
     def add(self, f: Polynomial, g: Polynomial) -> Polynomial:
-        """f + g."""
+        """Add f and g."""
         return tuple((a + b) % self.p for a, b in zip(f, g, strict=True))
 
     def multiply(self, f: Polynomial, g: Polynomial) -> Polynomial:
-        """f g modulo X^d."""
+        """Multiply f and g modulo X^d."""
         return tuple(sum(f[i] * g[k - i] for i in range(k + 1)) % self.p for k in range(self.d))
 
     def compose(self, f: Polynomial, g: Polynomial) -> Polynomial:
-        """f(g(X)) modulo X^d, by Horner's rule."""
+        """Compose f(g(X)) modulo X^d, by Horner's rule."""
         result = (0,) * self.d
         for coefficient in reversed(f):
             result = self.multiply(result, g)
@@ -52,7 +52,7 @@ class Ring:
         return result
 
     def draw(self, rng: random.Random) -> Polynomial:
-        """Uniform over the ring."""
+        """Draw a polynomial, uniform over the ring."""
         return tuple(rng.randrange(self.p) for _ in range(self.d))
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mtp_eval.tasks.errors import UnknownRuleError
-from mtp_eval.tasks.extract import Asked, compiles, rule_named, rules, statistics
+from mtp_eval.tasks.extract import Asked, compiles, rule_named, rules
+from mtp_eval.tasks.rule_statistics import statistics
 
 PROMPT = 'from typing import List\n\n\ndef add(a: int, b: int) -> int:\n    """Add."""\n'
 CONTINUING = Asked(PROMPT, "add", ("\ndef", "\n#", "\nif"))
