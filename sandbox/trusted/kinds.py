@@ -30,9 +30,12 @@ class Kind(Enum):
     """What a name or an expression of the tests holds."""
 
     OWN = 0
+    """A plain value of the tests' own."""
     ITERATOR = 1
-    ANSWER = 2
-    FUNCTION = 3
+    OBJECT = 2
+    """Something of the tests' own that may be no plain value."""
+    ANSWER = 3
+    FUNCTION = 4
 
 
 class Inside(Exception):  # noqa: N818
@@ -49,6 +52,8 @@ class Expressions(ABC):
         self.given: set[str] = set()
         self.changed: set[str] = set()
         self.n_calls = 0
+        self.modules: dict[str, str] = {}
+        """Where an imported name comes from."""
         self._answered: dict[str, int] = {}
         self._depth = 0
 
@@ -66,14 +71,14 @@ class Expressions(ABC):
                 self.bind(inner, kind, scope)
         elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
             self.changed.add(target.value.id)
-            if self.most([kind, self.kind(target.value, scope)]) is not Kind.OWN:
+            if self.most([kind, self.kind(target.value, scope)]) is Kind.ANSWER:
                 raise Inside("changes an answer, or stores one")
         else:
             raise Inside("assigns to something other than a name")
 
     def iterated(self, node: ast.expr, scope: Scope) -> None:
         """Read what a loop goes through."""
-        if self.kind(node, scope) not in (Kind.OWN, Kind.ITERATOR):
+        if self.kind(node, scope) in (Kind.ANSWER, Kind.FUNCTION):
             raise Inside("goes through an answer")
 
     def kind(self, node: ast.expr, scope: Scope) -> Kind:
@@ -92,7 +97,9 @@ class Expressions(ABC):
         """The kind of what is made of values of these kinds."""
         if Kind.FUNCTION in kinds:
             raise Inside("a function used as a value")
-        return Kind.ANSWER if Kind.ANSWER in kinds else Kind.OWN
+        if Kind.ANSWER in kinds:
+            return Kind.ANSWER
+        return Kind.OBJECT if Kind.OBJECT in kinds else Kind.OWN
 
     def _constant(self, node: ast.Constant, scope: Scope) -> Kind:
         return Kind.OWN
@@ -151,7 +158,7 @@ class Expressions(ABC):
         return self._values([node.lower, node.upper, node.step], scope)
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> Kind:
-        if self.kind(node.value, scope) is not Kind.OWN:
+        if self.kind(node.value, scope) in (Kind.ANSWER, Kind.FUNCTION):
             raise Inside(f"the attribute {node.attr} of something of the program's")
         if node.attr.startswith("__"):
             raise Inside(f"the attribute {node.attr}")
@@ -200,7 +207,9 @@ class Expressions(ABC):
         kind = self._values(arguments, scope)
         if kind is Kind.ANSWER and function.id not in OF_ANSWERS:
             raise Inside(f"{function.id} of an answer")
-        return Kind.ITERATOR if kind is Kind.OWN and function.id in ITERATORS else kind
+        if kind is not Kind.ANSWER and held is Kind.OWN and not _is_plain(self.modules.get(function.id), function.id):
+            return Kind.OBJECT
+        return Kind.ITERATOR if kind is not Kind.ANSWER and function.id in ITERATORS else kind
 
     def _program_function(self, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
         self.n_calls += 1
@@ -208,7 +217,7 @@ class Expressions(ABC):
             kind = self.kind(argument, scope)
             if kind is Kind.FUNCTION:
                 raise Inside("gives the program a function")
-            if kind is Kind.ITERATOR or isinstance(argument, ast.Attribute):
+            if kind in (Kind.ITERATOR, Kind.OBJECT) or isinstance(argument, ast.Attribute):
                 raise Inside("gives the program something that is no plain value")
             if kind is Kind.ANSWER and not isinstance(argument, ast.Call):
                 raise Inside("gives the program an answer")
@@ -227,6 +236,8 @@ class Expressions(ABC):
                 raise Inside("stores an answer")
             if function.attr in _CHANGING:
                 self.changed.add(receiver.id)
+            if kind is not Kind.ANSWER and not _is_plain(self.modules.get(receiver.id), function.attr):
+                return Kind.OBJECT
         return kind
 
     def _own_function(self, function: ast.FunctionDef, node: ast.Call, scope: Scope) -> Kind:
@@ -250,6 +261,19 @@ class Expressions(ABC):
 _CHANGING = frozenset((
     "append", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort",
     "update", "appendleft", "popleft", "rotate",
+))  # fmt: skip
+
+
+def _is_plain(module: str | None, name: str) -> bool:
+    """Whether what a module's function gives is surely a value that can be sent; None is no module."""
+    return module is None or (module in _PLAIN_MODULES) or (module == "numpy" and name in _PLAIN_OF_NUMPY)
+
+
+_PLAIN_MODULES = frozenset(
+    ("cmath", "collections", "copy", "datetime", "decimal", "fractions", "json", "math", "random", "statistics")
+)
+_PLAIN_OF_NUMPY = frozenset((
+    "arange", "array", "bool_", "eye", "float32", "float64", "full", "int32", "int64", "linspace", "ones", "sqrt", "zeros",
 ))  # fmt: skip
 
 

@@ -28,8 +28,10 @@ def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
     reader = _Reader()
     scope: Scope = dict.fromkeys(wanted, Kind.FUNCTION)
     try:
+        names = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        read = {node.id for node in names if isinstance(node.ctx, ast.Load)} | {"METADATA"}
         for tree in trees:
-            _refuse_names_for_the_program(tree)
+            _refuse_names_for_the_program(tree, read)
             reader.block(tree.body, scope)
         if not reader.n_calls:
             raise Inside("the tests call nothing of the program's")
@@ -69,11 +71,14 @@ class _Reader(Expressions):
     def _import(self, statement: ast.Import, scope: Scope) -> None:
         for alias in statement.names:
             self._module(alias.name)
-            scope[alias.asname or alias.name.partition(".")[0]] = Kind.OWN
+            name = alias.asname or alias.name.partition(".")[0]
+            scope[name], self.modules[name] = Kind.OWN, alias.name
 
     def _importfrom(self, statement: ast.ImportFrom, scope: Scope) -> None:
         self._module(statement.module or "")
-        scope.update({alias.asname or alias.name: Kind.OWN for alias in statement.names})
+        for alias in statement.names:
+            name = alias.asname or alias.name
+            scope[name], self.modules[name] = Kind.OWN, statement.module or ""
 
     def _module(self, name: str) -> None:
         if name.partition(".")[0] not in MODULES:
@@ -138,10 +143,8 @@ class _Reader(Expressions):
         return self.most(found)
 
 
-def _refuse_names_for_the_program(tree: ast.Module) -> None:
+def _refuse_names_for_the_program(tree: ast.Module, read: set[str]) -> None:
     """A global that the tests set and never read is meant for the program, which sees it in its own interpreter only."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)} | {"METADATA"}
     for statement in tree.body:
         for name in _names_set(statement):
             if name not in read:

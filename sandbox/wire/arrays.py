@@ -40,7 +40,8 @@ def write_array(value: Any, encode_item: Callable[[Any], Any]) -> list[Any] | No
     if value.nbytes > MAX_FRAME_BYTES:
         raise TooLarge(f"an array of {value.nbytes} bytes")
     if not is_array(value):
-        return _write_scalar(value, name, encode_item)
+        is_scalar = any(base.__name__ == "generic" for base in type(value).__mro__)
+        return _write_scalar(value, name, encode_item) if is_scalar else None
     if _NUMBER.fullmatch(name):
         return ["n", name, list(value.shape), _base64(value.astype(dtype, order="C").tobytes())]
     if _TEXT.fullmatch(name):

@@ -67,6 +67,8 @@ def test_one_word_decides_for_all(pool: Pool, interpreter: str, inside: bool) ->
         "assert sorted(f([1])) == [1] and len(f([])) == 0 and f(1) is None",
         "assert set(f('ab')) == {'a', 'b'}",
         "xs = [3, 1]\nassert f(xs) == 1",
+        "import numpy as np\nassert f(np.array([1, 2])) == 3",
+        "from collections import deque\nassert f(deque([1])) == 1",
         "import random\nfor _ in range(9):\n    n = random.randint(0, 9)\n    assert f(n) == n + 1",
     ],
 )
@@ -87,6 +89,9 @@ def test_text_that_compares_answers_with_values_is_judged_from_outside(tests: st
         ("a = [1]\nf(a)\na.append(2)\nassert f(a) == 3", "is changed and given"),
         ("X = 7\nassert f() == 7", "sets X"),
         ("assert f(x for x in [1]) == 1", "no plain value"),
+        ("import numpy as np\nassert f(np.matrix([1])) == 1", "no plain value"),
+        ("from itertools import count\nx = count()\nassert f(x) == 0", "no plain value"),
+        ("import re\nassert f(re.compile('a')) == 1", "no plain value"),
         ("import os\nassert f(os.getcwd()) == 1", "uses the module os"),
         ("assert list(f()) == [1, 2]", "list of an answer"),
         ("assert Point(1, 2) == 3", "makes an object"),
