@@ -23,8 +23,10 @@ def models(
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; name one that holds checkpoints, or none to look here")
     say("A model is named by:")
-    for form in spec_forms():
-        say(f"  {form!s:<18} {form.meaning}")
+    forms = spec_forms()
+    width = max(len(str(form)) for form in forms)
+    for form in forms:
+        say(f"  {form!s:<{width}}  {form.meaning}")
     found = sorted(path.parent for path in folder.rglob(MANIFEST) if ".venv" not in path.parts)
     if not found:
         say(f"No checkpoint below {folder.resolve()}: `mtp-eval train listops-n4 --out ckpt` makes one")

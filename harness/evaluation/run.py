@@ -28,7 +28,9 @@ from mtp_eval.harness.evaluation.verification import verify_decoding
 from mtp_eval.harness.outputs import try_folder
 from mtp_eval.results.run import Run
 from mtp_eval.results.store import RunStore
-from mtp_eval.tasks.problem import Completion, Problem, Request
+from mtp_eval.tasks.problem import Completion, Judgement, Problem, Request
+
+REFUSED = Judgement(passed=False, extracted="", error="there is no completion: the server refused the prompt")
 
 CHOICES_AT_ONCE = 256
 """Problems of a likelihood task whose choices go to a backend in one call."""
@@ -155,7 +157,8 @@ def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing:
             return
         if (completion.problem_id, completion.sample) in shard.missing:
             problem = problems[completion.problem_id]
-            judged = task.judge(problem, completion.text)
+            refused = completion.stop_reason == "refused"
+            judged = REFUSED if refused else task.judge(problem, completion.text)
             yield Candidate(shard.model, shard.task.name, problem, completion, judged, shard.temperature)
 
 

@@ -22,6 +22,7 @@ SYNTHETIC = {
     "300M": (1024, 25, 16),
     "1B": (1536, 36, 24),
 }
+ARITHMETIC_CONTEXT = {"30M": 1024, "100M": 2048}
 # total parameters, for code; with steps and warm-up of the scaling study
 CODE = {
     "0.3B": (1024, 18, 16, 10_850, 1000),
@@ -34,7 +35,13 @@ CODE = {
 
 
 def paper_presets() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield all presets by name: paper-SIZE-nN, paper-synthetic-SIZE-nN, paper-bytes-6.7B-nN."""
+    """Yield all presets by name: paper-SIZE-nN, paper-synthetic-SIZE-nN, paper-arithmetic-SIZE-nN, paper-bytes-6.7B-nN."""
+    for size, length in ARITHMETIC_CONTEXT.items():
+        for n in (1, 2, 4):
+            yield (
+                f"paper-arithmetic-{size}-n{n}",
+                _run(SYNTHETIC[size], n, length=length, tokens=MIB // 4, steps=100_000, warmup=2000, rate=1e-4),
+            )
     for size, (width, layers, heads) in SYNTHETIC.items():
         for n in (1, 2, 4):
             if layers > n:  # 3M has four layers: four heads would leave no trunk

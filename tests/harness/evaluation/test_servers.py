@@ -44,3 +44,6 @@ def test_refused_prompts_are_counted_apart(tmp_path: Path) -> None:
     with completions_server(refusing) as (url, _):
         result = asked_for(tmp_path / "run", url)
     assert any("the server refused 1 of 12 prompts" in note for note in result.notes)
+    records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
+    (refused,) = (record for record in records if "refused the prompt" in json.dumps(record))
+    assert refused["verdict"] == "failed"
