@@ -58,9 +58,9 @@ def design_effect(scores_P: FloatArray, level: float = 0.95) -> float:
     return shrunk(ratio, n_problems * min(mean, 1.0 - mean))
 
 
-def shrunk(ratio: float, seen: float) -> float:
+def shrunk(ratio: float, seen: float, prior: float = PRIOR) -> float:
     """A ratio of variances of which `seen` problems' worth has been seen, drawn towards 1 and at most 1."""
-    return min(1.0, (seen * ratio + PRIOR) / (seen + PRIOR))
+    return min(1.0, (seen * ratio + prior) / (seen + prior))
 
 
 def effective_interval(mean: float, n_effective: float, level: float) -> Interval:

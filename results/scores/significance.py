@@ -30,6 +30,8 @@ ENUMERATE_UP_TO = 14
 ENOUGH_HITS = 1_000
 TIE = 1e-9
 GRID = 65_536
+PRIOR = 1.0
+"""How many problems that differ the safe ratio of variances weighs as much as."""
 MOST_DENOMINATOR = 1_000
 
 
@@ -100,7 +102,7 @@ def _effective(d_P: FloatArray) -> tuple[float, float, float]:
     gains, losses = float(d_P[d_P > 0].sum()), float(-d_P[d_P < 0].sum())
     moved = gains + losses
     full = moved / d_P.size - float(d_P.mean()) ** 2
-    ratio = shrunk(float(d_P.var()) / full, moved) if full > 0.0 else 1.0
+    ratio = shrunk(float(d_P.var()) / full, int(np.count_nonzero(d_P)), PRIOR) if full > 0.0 else 1.0
     return gains / ratio, losses / ratio, d_P.size / ratio
 
 
