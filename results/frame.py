@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtp_eval.results.columns import readable
+from mtp_eval.results.columns import fresh_columns, readable
 from mtp_eval.results.files import distinct_names
 from mtp_eval.results.header import RunHeader
-from mtp_eval.results.record import Record
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.intervals import mean_interval
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.outcome import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +85,11 @@ SCORE_COLUMNS: Mapping[str, str] = {
     "run_complete": "False where the run lacks completions that it asked for, or a line of its journal is damaged",
 }
 Folder = str | os.PathLike[str]
+JOURNALLED = (
+    "model", "task", "problem_id", "sample", "temperature", "verdict", "error", "stop_reason", "n_tokens", "n_forwards",
+    "wall_seconds", "cpu_seconds", "peak_bytes", "generation_wall_seconds", "n_retries", "timeout_sensitive", "same_interpreter",
+)  # fmt: skip
+"""The columns that stand in the journal under the same name."""
 
 
 def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) -> pd.DataFrame:
@@ -93,34 +98,65 @@ def load_completions(folders: Folder | Iterable[Folder], texts: bool = False) ->
     Raises:
         RunError: a folder that holds no run, or none that can be read.
     """
-    return completions_frame([(run, store.records()) for run, store in _runs(folders)], texts)
+    return completions_frame(_runs(folders), texts)
 
 
-def completions_frame(runs: Iterable[tuple[ScoredRun, Iterable[Record]]], texts: bool = False) -> pd.DataFrame:
-    """One row per record of each run."""
+def completions_frame(runs: Iterable[tuple[ScoredRun, RunStore]], texts: bool = False) -> pd.DataFrame:
+    """One row per record of each run, read from its `records.parquet` where that is fresh."""
     import pandas as pd
 
-    rows = []
-    for run, records in runs:
-        header = run.header
-        facts = {label: _model_facts(header, label) for label in header.models}
-        protocols = {name: header.task(name).protocol for name in header.tasks}
-        of_run = {"run": run.name, "top_p": header.top_p, "run_complete": run.is_complete}
-        for record in records:
-            row: dict[str, Any] = {**of_run, "model": record.model, **facts.get(record.model, {})}
-            row |= {name: value for name, value in record.to_row().items() if name in COMPLETION_COLUMNS}
-            row |= {"error": readable(record.outcome.error), "problem_id": readable(record.problem_id)}
-            row |= {"passed": record.passed, "judged": record.judged, "protocol": protocols.get(record.task)}
-            given = record.completion.stop_reason == "given"  # read from a file: how it was sampled is not known
-            heat = header.temperature if record.temperature is None else record.temperature
-            row["temperature"] = float("nan") if given else _number(heat)
-            if texts:
-                row |= {"completion": readable(record.completion.text), "program": readable(record.program)}
-            row |= {f"tag_{name}": value for name, value in record.tags.items()}
-            rows.append(row)
+    frames = [_completions(run, store, texts) for run, store in runs]
     known = [*COMPLETION_COLUMNS, *(TEXT_COLUMNS if texts else ())]
-    tags = sorted({name for row in rows for name in row if name.startswith("tag_")})
-    return pd.DataFrame(rows, columns=[*known, *tags])
+    if not frames:
+        return pd.DataFrame(columns=known)
+    both = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return both[[*known, *sorted(name for name in both.columns if name.startswith("tag_"))]]
+
+
+def _completions(run: ScoredRun, store: RunStore, texts: bool) -> pd.DataFrame:
+    header = store.header
+    frame = _journalled(store, [*JOURNALLED, *(TEXT_COLUMNS if texts else ())])
+    for name in ("n_future", "parameters", "seed"):
+        frame[name] = (
+            frame["model"].map({label: _number(header.fact(label, name)) for label in header.models}).astype(float)
+        )
+    if store.header.models != run.header.models:  # shown under other labels
+        frame["model"] = frame["model"].replace(dict(zip(store.header.models, run.header.models, strict=True)))
+    frame["protocol"] = frame["task"].map({name: header.task(name).protocol for name in header.tasks})
+    frame["passed"] = frame["verdict"] == Verdict.PASSED.value
+    frame["judged"] = frame["verdict"] != Verdict.INFRASTRUCTURE_ERROR.value
+    own = frame["temperature"].astype(float).fillna(_number(header.temperature))
+    frame["temperature"] = own.where(
+        frame["stop_reason"] != "given"
+    )  # read from a file: how it was sampled is not known
+    return frame.assign(run=run.name, top_p=_number(header.top_p), run_complete=run.is_complete)
+
+
+def _journalled(store: RunStore, names: Sequence[str]) -> pd.DataFrame:
+    """These keys of the journal, and a column for each tag."""
+    import pandas as pd
+
+    path = fresh_columns(store)
+    if path is None:
+        rows = [record.to_row() for record in store.records()]
+        values = [[readable(v) if isinstance(v := row[name], str) else v for name in names] for row in rows]
+        return _with_tags(pd.DataFrame(values, columns=list(names)), [row["tags"] for row in rows])
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=[*names, "tags"])
+    tagged = sum(len(chunk.keys) for chunk in table["tags"].chunks)
+    return _with_tags(
+        table.select(names).to_pandas(), [dict(tags) for tags in table["tags"].to_pylist()] if tagged else []
+    )
+
+
+def _with_tags(frame: pd.DataFrame, tags: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    import pandas as pd
+
+    names = sorted({name for of_record in tags for name in of_record})
+    for name in names:
+        frame[f"tag_{name}"] = pd.Series([of_record.get(name) for of_record in tags], index=frame.index, dtype=object)
+    return frame
 
 
 def load_scores(folders: Folder | Iterable[Folder], ks: Sequence[int] | None = None) -> pd.DataFrame:

@@ -65,7 +65,7 @@ class Run(ScoredRun):
 
     def completions(self, texts: bool = False) -> pd.DataFrame:
         """One row per completion; columns are documented in `results.frame.COMPLETION_COLUMNS`."""
-        return completions_frame([(self, self.records())], texts)
+        return completions_frame([(self, RunStore.read(self.folder))], texts)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -12,8 +12,20 @@ from mtp_eval.harness.nightly.night import check_night, evaluate_night
 from mtp_eval.harness.nightly.output import decide, notify, write_failure, write_outputs
 from mtp_eval.harness.nightly.summary import summary
 from mtp_eval.harness.outputs import try_folder
-from mtp_eval.results.errors import RegressionFound
+from mtp_eval.results.errors import RegressionFound, ResultsError
+from mtp_eval.sandbox.errors import IsolationUnavailable
+from mtp_eval.tasks.errors import TaskError
 
+CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (RegressionFound, 3),
+    (IsolationUnavailable, 4),
+    (KeyboardInterrupt, 130),
+    (InputError, 2),
+    (TaskError, 2),
+    (ResultsError, 2),
+)
+"""The exit codes as a notified command is told them; the first class that fits counts."""
+INTERRUPTED = "The night was interrupted; the same command continues it."
 STARTED = "The night was started and has not come to its end. If nothing is running, it was killed: the same command continues it."
 
 
@@ -41,9 +53,9 @@ def nightly_call(path: Path, name: str | None = None, accept: bool = False, noti
         decide(config, night, accept)
         status = 0
     except BaseException as error:
-        status = 3 if isinstance(error, RegressionFound) else 2 if isinstance(error, InputError) else 1
+        status = next((code for kind, code in CODES if isinstance(error, kind)), 1)
         if not text:
-            text = f"{type(error).__name__}: {error}" if not str(error) else f"{error}"
+            text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{error}" or type(error).__name__
             with contextlib.suppress(OSError):
                 write_failure(out, text)
         raise

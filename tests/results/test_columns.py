@@ -16,6 +16,7 @@ import pytest
 
 from mtp_eval.results.columns import fresh_columns, schema
 from mtp_eval.results.finish import finish
+from mtp_eval.results.frame import load_completions
 from mtp_eval.results.record import Record
 from mtp_eval.results.run import read_run
 from mtp_eval.results.scores.cells import Cell
@@ -80,6 +81,14 @@ def test_other_readers_find_a_row_per_record_in_typed_columns(folder: Path) -> N
     assert frame["completion"][0] == records[0].completion.text.replace("\udc80", "\\udc80")
     assert set(frame.columns) == set(schema().names) >= set(records[0].to_row())
     assert pq.read_metadata(folder / "records.parquet").row_group(0).column(0).compression == "ZSTD"
+
+
+def test_frames_of_completions_are_those_of_the_journal(folder: Path, tmp_path: Path) -> None:
+    lines = shutil.copytree(folder, tmp_path / "other" / "run")
+    (lines / "records.parquet").unlink()
+    by_columns, by_lines = load_completions(folder, texts=True), load_completions(lines, texts=True)
+    pd.testing.assert_frame_equal(by_columns, by_lines, check_dtype=False)
+    assert set(by_columns["tag_domain"]) == {"in", "out"}
 
 
 @pytest.mark.parametrize("what", ["longer", "changed", "touched", "copied", "no columns", "damaged columns"])
