@@ -137,6 +137,7 @@ class OpenAIBackend(Backend):
             finally:
                 for task in tasks:
                     task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         if refused and not works:
             raise MtpEvalError(
                 f"the server at {self.endpoint.shown} refused all of {len(refused)} prompts; of "
