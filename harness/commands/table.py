@@ -50,11 +50,13 @@ def table(
     """Print the scores of runs with their intervals and everything that the numbers depend on."""
     from mtp_eval.harness.errors import InputError
     from mtp_eval.harness.outputs import try_file
+    from mtp_eval.harness.progress import say
     from mtp_eval.results.compare.layouts import paper_table
     from mtp_eval.results.run import read_runs, wanted_ks
     from mtp_eval.results.tables.exports import EXPORTS, export
     from mtp_eval.results.tables.layout import Layout, named, read_names
     from mtp_eval.results.tables.render import render
+    from mtp_eval.results.tables.standard import unfinished
     from mtp_eval.results.tables.styles import without_empty
 
     try_file(out, "--out")
@@ -65,6 +67,8 @@ def table(
     runs = named(read_runs(run), shown)
     ks = wanted_ks(runs, k)
     if format in EXPORTS:
+        for note in unfinished(runs):
+            say(note)
         text = export(format, runs, ks)
     else:
         layout = Layout(level, digits, gains, tuple(shown.values()))

@@ -11,7 +11,7 @@ from mtp_eval.results.errors import NotComparable
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import NOTHING, Column, Entry, Table
-from mtp_eval.results.tables.standard import rows_of, standard_table
+from mtp_eval.results.tables.standard import rows_of, standard_table, unfinished
 
 
 def with_differences(
@@ -63,10 +63,11 @@ def with_differences(
         ]
         rows.append((*row_entries, *extra))
     note = (
-        f"Δ: paired difference from {label}, with its {round(100 * level)} % interval; bold: significant at {alpha:g} "
+        f"Δ: paired difference from {label}, with its {round(100 * level)} % interval (Tango); bold: significant at {alpha:g} "
         f"after Holm's correction over {len(comparisons)} comparisons."
     )
-    return replace(table, columns=(*table.columns, *titles), rows=tuple(rows), legend=note)
+    notes = tuple(dict.fromkeys([*unfinished([baseline]), *table.notes]))
+    return replace(table, columns=(*table.columns, *titles), rows=tuple(rows), legend=note, notes=notes)
 
 
 def _entry(c: Comparison, alpha: float) -> Entry:

@@ -12,7 +12,7 @@ from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spr
 from mtp_eval.results.compare.seeds import compare_recipes
 from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, margin_sentence, sentence
 from mtp_eval.results.errors import OptionError, RegressionFound
-from mtp_eval.results.files import without_nan
+from mtp_eval.results.files import distinct_names, without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
 from mtp_eval.results.tables.render import render
 from mtp_eval.results.tables.standard import unfinished
@@ -78,7 +78,10 @@ def compare_folders(
     second, second_model = split_model(candidate)
     right = read_run(second)
     ks = wanted_ks([left, right], k)
-    names = (left.name, right.name)
+    names = left.name, right.name
+    if first.resolve() != second.resolve():
+        told_apart = distinct_names([first, second])
+        names = told_apart[0], told_apart[1]
     comparisons = compare_runs(
         left, right, ks, first_model, second_model, on_common_problems=on_common_problems, names=names, margin=margin
     )

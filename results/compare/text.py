@@ -73,12 +73,14 @@ def comparison_table(comparisons: Sequence[Comparison], runs: Sequence[ScoredRun
             )
         )
     notes = [*unfinished(runs), *dict.fromkeys(f"{c.where}: {note}." for c in comparisons for note in c.notes)]
+    methods = dict.fromkeys(c.interval.method for c in comparisons if c.n_problems)
+    method = " and ".join(name.partition(" with")[0] for name in methods) or "none"
     n_tested = sum(not np.isnan(c.p_value) for c in comparisons)
     legend = (
         f"Bold: significant at {alpha:g} after Holm's correction over {n_tested} comparison"
         f"{'s' if n_tested != 1 else ''}; differences are paired by problem, candidate minus baseline."
     )
-    return Table(tuple(columns), tuple(rows), provenance(runs), tuple(notes), legend=legend)
+    return Table(tuple(columns), tuple(rows), provenance(runs, method=method), tuple(notes), legend=legend)
 
 
 def flips_text(c: Comparison, most: int = 20) -> str:

@@ -161,11 +161,16 @@ def warnings(runs: Sequence[ScoredRun]) -> list[str]:
 
 
 def provenance(
-    runs: Sequence[ScoredRun], level: float = 0.95, over: str | None = "problems", scores: bool = True
+    runs: Sequence[ScoredRun],
+    level: float = 0.95,
+    over: str | None = "problems",
+    scores: bool = True,
+    method: str = "Clopper-Pearson",
 ) -> str:
     """The line under every table: software, runs, the estimator of its scores, and what its brackets mean.
 
-    `over` says what the intervals were drawn over, None that there are none; `scores` False, that there is no pass@k.
+    `over` says what the intervals were drawn over, None that there are none; `scores` False, that there is no pass@k; `method`
+    names the intervals.
     """
     headers = [run.header for run in runs]
     versions = sorted({str(header.versions.get("mtp-eval", "?")) for header in headers})
@@ -178,7 +183,7 @@ def provenance(
     if scores:
         parts.append("pass@k: unbiased estimator of Chen et al. 2021")
     if scores and over:
-        parts.append(f"brackets: {round(level * 100)} % interval over {over}, Clopper-Pearson")
+        parts.append(f"brackets: {round(level * 100)} % interval over {over}, {method}")
     return "; ".join(parts) + "."
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from mtp_eval.harness.cli import app
 from mtp_eval.results.errors import OptionError, RunError
 from mtp_eval.results.finish import finish
 from mtp_eval.results.frame import load_completions, load_scores
@@ -78,6 +80,30 @@ def test_runs_of_one_folder_name_are_told_apart_by_the_path_before_it(write_run:
     assert set(load_scores(folders)["run"]) == set(load_completions(folders)["run"]) == {"monday/mbpp", "tuesday/mbpp"}
     with pytest.raises(OptionError, match="given twice"):
         read_runs([folders[0], folders[0] / ".." / "mbpp"])
+
+
+def test_an_unfinished_run_says_so_wherever_its_numbers_appear(write_run: MakeRun, tmp_path: Path) -> None:
+    whole = write_run(tmp_path / "monday" / "mbpp", HALF)
+    half = write_run(tmp_path / "tuesday" / "mbpp", HALF)
+    journal = half / "records.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-2]))
+    page = tmp_path / "report.html"
+    for arguments in (
+        ["table", half], ["table", half, "--style", "by-n"], ["table", half, "--format", "latex"], ["table", half, "--format", "html"],
+        ["table", whole, "--baseline", f"{half}::n1"], ["table", half, "--pool-seeds"], ["table", half, "--format", "lm-eval"],
+        ["compare", whole, half, "--on-common-problems"], ["compare", whole, half, "--format", "json", "--on-common-problems"],
+        ["report", half, "--out", page],
+    ):  # fmt: skip
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        said = result.output + result.stderr + (page.read_text() if page.exists() else "") + str(result.exception)
+        assert "lacks 2 completions" in said or "incomplete" in said or "one model" in said, arguments
+    assert list(load_scores(half)["missing"]) == [0, 2]
+    assert not load_completions(half)["run_complete"].any()
+
+
+def test_runs_of_one_folder_name_are_compared_under_their_paths(write_run: MakeRun, tmp_path: Path) -> None:
+    folders = [str(write_run(tmp_path / night / "mbpp", HALF)) for night in ("monday", "tuesday")]
+    assert "tuesday/mbpp/n1" in CliRunner().invoke(app, ["compare", *folders]).stdout
 
 
 def test_texts_with_lone_surrogates_fit_into_a_frame(
