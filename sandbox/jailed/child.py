@@ -29,6 +29,7 @@ from mtp_eval.sandbox.jailed.describe import (
     raised,
     truth_of,
 )
+from mtp_eval.sandbox.jailed.script import run_script
 from mtp_eval.sandbox.wire.arrays import is_array, read_array, write_array
 from mtp_eval.sandbox.wire.codec import decode, encode
 from mtp_eval.sandbox.wire.containers import containers, content
@@ -116,7 +117,7 @@ class Answerer:
             "len": lambda seq, target: ["ok", seq, len(self._target(target)), None],
             "str": lambda seq, target: ["ok", seq, self._encode(str(self._target(target))), None],
             "tests": self._tests,
-            "main": self._main,
+            "main": run_script,
         }
 
     def answer(self, request: list[Any]) -> list[Any]:
@@ -224,25 +225,6 @@ class Answerer:
             return [*raised(seq, error), line_in_tests(error)]
         return ["ok", seq, token, None]
 
-    def _main(self, seq: int, source: str) -> list[Any]:
-        try:
-            code = compile(source, "<program>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            return ["syntax", seq, message_of(error)]
-        main = sys.modules["__main__"] = types.ModuleType("__main__")
-        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-        answer: list[Any]
-        try:
-            exec(code, main.__dict__)
-            answer = ["done", seq, 0]
-        except SystemExit as error:
-            answer = ["done", seq, exit_code(error)]
-        except BaseException as error:
-            answer = raised(seq, error)
-        _finish_like_the_interpreter()
-        return answer
-
     # --- values ---
 
     def _decode(self, data: Any) -> Any:
@@ -304,20 +286,3 @@ class _Raiser:
 
     def __next__(self) -> Any:
         raise self.error or StopIteration
-
-
-def _finish_like_the_interpreter() -> None:
-    """Wait for threads, run exit handlers, flush: what a script's output may depend on."""
-    import atexit
-
-    threading = sys.modules.get("threading")
-    try:
-        if threading is not None:
-            threading._shutdown()
-        atexit._run_exitfuncs()
-    except BaseException:
-        pass
-    try:
-        sys.stdout.flush()
-    except Exception:
-        os.close(1)  # what could not be written stays unwritten

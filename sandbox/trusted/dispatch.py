@@ -20,8 +20,7 @@ from typing import Any
 
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.trusted.jail import JailConfig
-from mtp_eval.sandbox.trusted.processes import Job, Worker, describe, size
-from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
+from mtp_eval.sandbox.trusted.processes import Job, Worker, describe, empty, size, was_killed
 from mtp_eval.sandbox.trusted.worker import OUT_OF_TIME
 
 MAX_DEATHS, MAX_KILLS = 3, 10
@@ -31,7 +30,6 @@ MAX_FAILED_STARTS, MAX_KILLED_STARTS = 3, 100
 ALONE_BATCH, ALONE_PATIENCE_SECONDS = 32, 10.0
 """Timeouts wait for their lone run until there are this many, or the oldest has waited this long, or all is idle."""
 _PREFETCH_BYTES, _PREFETCH_JOBS = 16 << 10, 4
-_STUCK_EXTRA_SECONDS = 30.0
 
 
 class Dispatcher:
@@ -179,21 +177,17 @@ class Dispatcher:
         with self._changed:
             for key, _ in ready:
                 if key.data is None:
-                    _empty(self._awake_r)
+                    empty(self._awake_r)
                 elif key.data in self._workers:
                     worker, is_end = key.data, key.fileobj == key.data.process.sentinel
                     self._collect(worker, all_of_it=is_end)
                     if is_end:
                         self._replace_dead(worker)
             for worker in self._workers:
-                if worker.jobs and time.monotonic() - worker.since > self._longest(worker.jobs[0]):
+                if worker.jobs and time.monotonic() - worker.since > worker.jobs[0].longest_seconds(
+                    self._timeout_seconds
+                ):
                     worker.process.kill()
-
-    def _longest(self, job: Job) -> float:
-        """Seconds after which a worker that has not answered is stuck (stopped, say), whatever it does."""
-        limit = job.program.timeout_seconds or self._timeout_seconds
-        one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
-        return one * max(1, len(job.program.stdin_cases)) + _STUCK_EXTRA_SECONDS
 
     def _collect(self, worker: Worker, *, all_of_it: bool) -> None:
         """Take what a worker has sent: the one message that is known to be there, or whatever is left of a dead one."""
@@ -264,7 +258,7 @@ class Dispatcher:
     def _too_many_failed_starts(self, exit_code: int | None) -> bool:
         """Count a worker that ended before it was ready; without any that is ready, too many of them end the pool."""
         self._n_failed_starts += 1
-        if self._n_failed_starts < (MAX_KILLED_STARTS if _was_killed(exit_code) else MAX_FAILED_STARTS):
+        if self._n_failed_starts < (MAX_KILLED_STARTS if was_killed(exit_code) else MAX_FAILED_STARTS):
             return False
         if not any(other.is_ready for other in self._workers):
             self._broken = f"{self._last_failure} ({describe(exit_code)})"
@@ -278,13 +272,13 @@ class Dispatcher:
         the tests did with the program's values, and is the program's fault.
         """
         job.n_deaths += 1
-        was_killed = _was_killed(exit_code)
-        if job.n_deaths < (MAX_KILLS if was_killed else MAX_DEATHS):
+        from_outside = was_killed(exit_code)
+        if job.n_deaths < (MAX_KILLS if from_outside else MAX_DEATHS):
             (self._alone if job.first_timeout is not None else self._waiting).appendleft(job)
             return
-        verdict = Verdict.INFRASTRUCTURE_ERROR if was_killed else Verdict.ERROR
+        verdict = Verdict.INFRASTRUCTURE_ERROR if from_outside else Verdict.ERROR
         error = f"a worker ended with {describe(exit_code)}"
-        if not was_killed:
+        if not from_outside:
             error = f"the tests broke the interpreter on what the program returned: {error}"
         self._finish(job, Outcome(verdict, error, n_retries=job.n_deaths - 1, isolation=self._config.isolation))
 
@@ -298,16 +292,3 @@ class Dispatcher:
         for worker in self._workers:
             worker.jobs.clear()
         self._changed.notify_all()
-
-
-def _empty(fd: int) -> None:
-    try:
-        while os.read(fd, 4096):
-            pass
-    except BlockingIOError:
-        pass
-
-
-def _was_killed(exit_code: int | None) -> bool:
-    """Whether a worker was ended from outside; one that is told to end, or that makes room for a new one, exits with 0."""
-    return exit_code in (-signal.SIGKILL, -signal.SIGTERM, 0)

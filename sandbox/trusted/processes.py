@@ -22,7 +22,10 @@ from mtp_eval.sandbox.errors import SandboxOptionError
 from mtp_eval.sandbox.outcome import Outcome
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import JailConfig
+from mtp_eval.sandbox.trusted.session import WALL_EXTRA_SECONDS, WALL_FACTOR
 from mtp_eval.sandbox.trusted.worker import Texts, main
+
+_STUCK_EXTRA_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -35,6 +38,12 @@ class Job:
     n_deaths: int = 0
     first_timeout: Outcome | None = None
     queued_alone_at: float = 0.0
+
+    def longest_seconds(self, timeout_seconds: float) -> float:
+        """Seconds after which a worker that has not answered is stuck (stopped, say), whatever it does."""
+        limit = self.program.timeout_seconds or timeout_seconds
+        one = WALL_FACTOR * limit + WALL_EXTRA_SECONDS
+        return one * max(1, len(self.program.stdin_cases)) + _STUCK_EXTRA_SECONDS
 
 
 @dataclass(slots=True, eq=False)
@@ -130,3 +139,17 @@ def describe(exit_code: int | None) -> str:
         except ValueError:
             pass
     return f"exit code {exit_code}"
+
+
+def was_killed(exit_code: int | None) -> bool:
+    """Whether a worker was ended from outside; one that is told to end, or that makes room for a new one, exits with 0."""
+    return exit_code in (-signal.SIGKILL, -signal.SIGTERM, 0)
+
+
+def empty(fd: int) -> None:
+    """Read whatever is in a pipe."""
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        pass
