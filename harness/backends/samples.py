@@ -23,6 +23,8 @@ class SamplesBackend(Backend):
 
     is_independent: ClassVar[bool] = True
 
+    is_asked = False
+
     def __init__(self, path: Path):
         self.path = path
         self.name = path.name

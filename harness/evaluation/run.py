@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
@@ -20,6 +20,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution, settings_of
 from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
+from mtp_eval.harness.evaluation.given import stated_protocol
 from mtp_eval.harness.evaluation.judging import Candidate
 from mtp_eval.harness.evaluation.plan import RUNS, LoadedTask, Plan
 from mtp_eval.harness.evaluation.shards import Shard, load_tasks, missing_shards
@@ -52,6 +53,8 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
     try_folder(config.out or RUNS, "--out")
     tasks = load_tasks(config)
     backends = open_backends(config)
+    if not any(backend.is_asked for backend in backends.values()):
+        tasks = [as_given(task, asked) for task, asked in zip(tasks, config.task, strict=True)]
     check_chats(tasks, backends, has_system_prompt=config.system is not None)
     plan = Plan(
         tasks,
@@ -77,6 +80,11 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
         for temperature in config.temperature:
             backend.check(settings_of(config, temperature))
     return backends
+
+
+def as_given(task: LoadedTask, asked: str) -> LoadedTask:
+    """The task for completions from a file, of which only the user can know what their model was asked: `--task NAME@PROTOCOL`."""
+    return replace(task, protocol=stated_protocol(None, asked, task.task.protocol))
 
 
 def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend], *, has_system_prompt: bool) -> None:

@@ -84,6 +84,7 @@ def test_a_run_of_ones_own_is_scored_again_by_another_rule(tmp_path: Path) -> No
     own = run(model=f"samples:{samples}", task="humaneval", limit=1, out=tmp_path / "own", workers=1)
     assert verdicts(own) == ["syntax_error"]
     before = {path.name: path.read_bytes() for path in own.folder.iterdir()}
+    assert own.header.task("humaneval").protocol == "humaneval@given"
     again = score(samples=own.folder, extract="definitions", k=1, out=tmp_path / "again")
     assert verdicts(again) == ["passed"]
     assert again.models == own.models
