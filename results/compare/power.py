@@ -48,10 +48,6 @@ class MeasuredSpread:
         reach = float(ndtri(1.0 - alpha / 2.0) + ndtri(power))
         return reach * self.sd(n_samples) / math.sqrt(self.n_problems)
 
-    def problems_needed(self, difference: float, n_samples: int, power: float = 0.8, alpha: float = 0.05) -> int:
-        """How many problems it takes to detect `difference`."""
-        return math.ceil(self.n_problems * (self.detectable(n_samples, power, alpha) / difference) ** 2)
-
     @classmethod
     def assumed(cls, n_problems: int, score: float, agreement: float) -> MeasuredSpread:
         """For two models of about this pass@1 whose chances per problem are spread uniformly and agree so well.

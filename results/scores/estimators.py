@@ -75,17 +75,6 @@ def pass_at_k_curve(n: ArrayLike, c: ArrayLike, k_max: int) -> FloatArray:
     return curve
 
 
-def why_undefined(n: ArrayLike, k: int) -> str | None:
-    """The reason why pass@k is not a number for these problems, or None where it is one for all of them."""
-    samples = np.asarray(n)
-    if samples.size == 0:
-        return "there are no samples"
-    short = samples < k
-    if not np.any(short):
-        return None
-    return f"{int(short.sum()):,} of {samples.size:,} problems have fewer than k={k} samples (least: {samples.min()})"
-
-
 def majority(answers: Sequence[str], correct: Sequence[bool]) -> float:
     """Whether the most frequent answer of one problem is right; a tie counts with the share of right ones in it.
 
