@@ -51,7 +51,6 @@ class Command:
     examples: tuple[str, ...]
     config: Callable[[], type[BaseModel]] | None
     arguments: tuple[str, ...]
-    leave_out: tuple[str, ...]
 
     @property
     def summary(self) -> str:
@@ -69,19 +68,18 @@ def command(
     *examples: str,
     config: Callable[[], type[BaseModel]] | None = None,
     arguments: tuple[str, ...] = (),
-    leave_out: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], Command]:
     """Make a subcommand of a function; with a config class its first parameter receives what the user gave.
 
-    `arguments` are fields that stand without a name on the command line, `leave_out` those that are no options here.
+    `arguments` are fields that stand without a name on the command line.
     """
-    return lambda function: Command(function, examples, config, arguments, leave_out)
+    return lambda function: Command(function, examples, config, arguments)
 
 
 def with_options(made: Command, config: type[BaseModel]) -> Callable[..., None]:
     """The command's function with a parameter for each field of the config class in place of its first one."""
     own = list(inspect.signature(made.function, eval_str=True).parameters.values())[1:]
-    fields = {name: field for name, field in config.model_fields.items() if name not in made.leave_out}
+    fields = config.model_fields
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = [
         context,
@@ -90,7 +88,7 @@ def with_options(made: Command, config: type[BaseModel]) -> Callable[..., None]:
             parameter(name, fields[name], group, False)
             for group, names in groups(config)
             for name in names
-            if name in fields and name not in made.arguments
+            if name not in made.arguments
         ),
         *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own),
     ]

@@ -16,13 +16,11 @@ from mtp_eval.harness.evaluation.judging import Candidate
 from mtp_eval.harness.evaluation.plan import LoadedTask
 from mtp_eval.harness.evaluation.timing import Timing
 from mtp_eval.results.header import GIVEN, RunHeader
-from mtp_eval.results.journal import JOURNAL_FILE
+from mtp_eval.results.journal import JOURNAL_FILE, Key
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
 from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 from mtp_eval.tasks.registry import load_task
-
-Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
