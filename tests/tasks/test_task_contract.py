@@ -31,6 +31,39 @@ CONTEST = {
     "public_tests": {"input": ["1 2\n", "3 4\n"], "output": ["3\n", "7\n"]},
     "solutions": {"language": [3], "solution": ["print(sum(map(int, input().split())))"]},
 }
+DATED = {
+    "question_id": "1",
+    "question_content": "Add two numbers.",
+    "platform": "atcoder",
+    "contest_date": "2024-01-01T00:00:00",
+    "starter_code": "",
+    "difficulty": "easy",
+    "public_test_cases": '[{"input": "1 2", "output": "3", "testtype": "stdin"}]',
+    "private_test_cases": "[]",
+    "metadata": "{}",
+}
+TESTED = {
+    "task_id": "BigCodeBench/0",
+    "complete_prompt": 'def task_func(x):\n    """Twice x."""\n',
+    "instruct_prompt": "Twice x.",
+    "code_prompt": "def task_func(x):\n",
+    "canonical_solution": "    return 2 * x\n",
+    "test": "import unittest\nclass TestCases(unittest.TestCase):\n    def test_it(self): self.assertEqual(task_func(2), 4)\n",
+    "entry_point": "task_func",
+}
+REWORDED = {
+    "name": "HumanEval_0",
+    "prompt": 'def f(x: int) -> int:\n    """Twice x."""\n',
+    "tests": "def check(candidate):\n    assert candidate(2) == 4\n\ncheck(f)\n",
+    "stop_tokens": ["\ndef"],
+}
+STAND_INS = {
+    "code-contests": CONTEST,
+    "livecodebench": DATED,
+    "bigcodebench": TESTED,
+    "multipl-e-humaneval-py": REWORDED,
+    "multipl-e-mbpp-py": REWORDED,
+}
 
 
 @pytest.fixture(params=["roman", *(info.name for info in TASKS)])
@@ -42,7 +75,7 @@ def task(request: pytest.FixtureRequest, benchmark_data: Path, tmp_path: Path) -
     if registry.here(info) in ("here", "generated"):
         return registry.load_task(info.name)
     assert info.file is not None
-    (tmp_path / info.file).write_text(json.dumps(CONTEST if info.name == "code-contests" else QUESTION) + "\n")
+    (tmp_path / info.file).write_text(json.dumps(STAND_INS.get(info.name, QUESTION)) + "\n")
     return registry.load_task(info.name, data_dir=tmp_path)
 
 
