@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+JOBS   ?= 2
+PYTEST  = $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 PKGS    = harness results sandbox tasks
 
 .PHONY: help demo test test-fast check fix bench dist docs clean
@@ -17,11 +19,11 @@ $(BIN)/.installed: pyproject.toml constraints.txt | build/types
 demo: $(BIN)/.installed   ## train two small models, evaluate both, print one comparison table
 	$(BIN)/mtp-eval demo
 
-test: $(BIN)/.installed   ## run the tests
-	$(BIN)/python -m pytest -q
+test: $(BIN)/.installed   ## run the tests, in JOBS=2 processes
+	$(PYTEST)
 
 test-fast: $(BIN)/.installed   ## run the tests that take under a few seconds each (within a minute)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(BIN)/.installed   ## lint, format and types
 	$(BIN)/ruff check .

@@ -58,7 +58,9 @@ def traps(home: Path) -> Iterator[list[str]]:
     old = {name: os.environ.get(name) for name in (SECRET[0], "HOME")}
     os.environ.update({SECRET[0]: SECRET[1], "HOME": str(home)})
     server = socket.socket()
+    # The programs know one port: tests that run at the same time share it, and a connection is caught by one of them.
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     server.bind(("127.0.0.1", PORT))
     server.listen()
 
