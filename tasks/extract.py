@@ -138,7 +138,9 @@ def ended_text(asked: Asked, completion: str) -> Extraction:
 
 
 def answer_of(asked: Asked, completion: str) -> tuple[Answer, tuple[str, ...]]:
-    """The completion without special tokens and thoughts, and what was cut."""
+    """The completion without special tokens and thoughts, and what was cut; Python as it stands has neither."""
+    if compiles(asked.prefix + completion):
+        return Answer(completion, 0), ()
     thoughtless = without_thoughts(completion)
     said = (f"{thoughtless.thoughts} characters of thoughts",) if thoughtless.thoughts else ()
     ended = ended_text(asked, thoughtless.text)

@@ -16,7 +16,9 @@ NAMES = (
     r"|file_sep|filename|reponame|repo_name|gh_stars|empty_output|(?:fim|jupyter|issue|commit|pr)_[a-z_]+)>"
     r"|\[/?(?:INST|SYS|AVAILABLE_TOOLS)\]|<</?SYS>>"
 )
-STRING = r'"""(?:\\.|[^\\])*?"""' + r"|'''(?:\\.|[^\\])*?'''" + r'|"(?:\\.|[^"\\\n])*"' + r"|'(?:\\.|[^'\\\n])*'"
+QUOTED = r'"""(?:\\.|[^\\])*?"""' + r"|'''(?:\\.|[^\\])*?'''" + r'|"(?:\\.|[^"\\\n])*"' + r"|'(?:\\.|[^'\\\n])*'"
+STRING = rf"(?<!\w)(?i:[rbuf]|[bf]r|r[bf])?(?:{QUOTED})"
+"""A string literal; an apostrophe behind a letter, as in prose, begins none."""
 SCAN = re.compile(rf"(?P<barred>{BARRED})|(?P<string>{STRING})|(?P<comment>#[^\n]*)|(?P<named>{NAMES})", re.DOTALL)
 IN_COMMENT = re.compile(BARRED)
 LEADING = re.compile(rf"\s*(?:{BARRED}|{NAMES})(?:\s*(?:assistant|model)\b[ \t]*\n?)?")

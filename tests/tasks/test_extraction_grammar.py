@@ -162,6 +162,11 @@ CASES = {
     ),
     "a token's name in a comment": (STOPS + DEFS, [GO_ON], "    # </s> ends a text\n    return sum(xs)\n<|im_end|>def x("),
     "a file separator": (STOPS + DEFS, [GO_ON], f"{BODY}<file_sep>import (" ),
+    "a program with a tag at the margin": (
+        B,
+        [ALONE],
+        'T = """\n<think>\nx\n</think>\n"""\ndef total(xs):\n    return sum(xs) + len(T) - 20\n',
+    ),
     # whole lines
     "prose behind a body, by whole lines": (LONGEST, [GO_ON], f"{BODY}\nThat's it, isn't it?\nYes."),
     "a lone fence behind a body, by whole lines": (LONGEST, [GO_ON], f"{BODY}```\nThat's it."),
@@ -181,6 +186,19 @@ def test_the_program_that_was_meant_is_found(case: str):
             except Exception as error:
                 got = error
             assert got == 7, f"{rule}: {got!r}\n{source}"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("It's 5 apples.<|eot_id|>Isn't that so?", "It's 5 apples."),
+        ("The users' answer is 5.</s>Q: What's 2?", "The users' answer is 5."),
+        ("It isn't '</s>' but 5.<|im_end|>", "It isn't '</s>' but 5."),
+        ("x = f'</s>'\nand so on<|im_end|>more", "x = f'</s>'\nand so on"),
+    ],
+)
+def test_an_apostrophe_begins_no_string(text: str, kept: str):
+    assert rule_named("stops").apply(Asked(), text).source == kept
 
 
 def test_there_are_sixty_inputs_at_least():
