@@ -93,15 +93,20 @@ def baseline_run(
 def chosen_nights(name: str, past: pd.DataFrame) -> list[str]:
     """The nights that a word may mean, oldest first, the one to take last."""
     nights = list(dict.fromkeys(past["night"]))
-    accepted = past["night"][past["accepted"].astype(bool)]
-    since = nights[nights.index(accepted.iloc[-1]) :] if len(accepted) else nights
     if name == "previous":
         return nights
     good = set(past["night"][past["good"].astype(bool)])
-    found = [night for night in since if night in good]
+    found = [night for night in since_accepted(past) if night in good]
     if not found:
         raise BaselineError(f"{len(nights)} earlier nights, none of them good: look into them, then --accept one")
     return found[:1] if name == "first" else found
+
+
+def since_accepted(rows: pd.DataFrame) -> list[str]:
+    """The nights from the last accepted one on, oldest first; all where none was accepted."""
+    nights = list(dict.fromkeys(rows["night"]))
+    accepted = rows["night"][rows["accepted"].astype(bool)]
+    return nights[nights.index(accepted.iloc[-1]) :] if len(accepted) else nights
 
 
 def of_series(name: str, evaluation: Evaluation, tonight: Sequence[Evaluation]) -> Run:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtp_eval.harness.nightly.baselines import NoBaseline, baseline_run, past_rows
+from mtp_eval.harness.nightly.baselines import BaselineError, NoBaseline, baseline_run, past_rows, since_accepted
 from mtp_eval.harness.nightly.config import NightlyConfig
 from mtp_eval.harness.nightly.evaluations import OURS, Evaluation
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
 from mtp_eval.results.compare.drift import Drift, find_drift
 from mtp_eval.results.history import history_rows, with_rows
+from mtp_eval.results.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,9 @@ def compare_night(config: NightlyConfig, night: Night, earlier: pd.DataFrame) ->
         for name in config.baseline:
             try:
                 base = baseline_run(config, name, evaluation, night.evaluations, earlier)
-                found += [(evaluation, c) for c in compare_runs(base, evaluation.found, evaluation.found.ks)]
+                made = compare_runs(base, evaluation.found, evaluation.found.ks)
+                refuse_partial(base, evaluation.found, made)
+                found += [(evaluation, c) for c in made]
             except NoBaseline as why:
                 night.nothing_yet.append((evaluation, f"{name}: {why}"))
             except (*OURS, OSError, KeyError, ValueError) as error:
@@ -80,9 +84,23 @@ def compare_night(config: NightlyConfig, night: Night, earlier: pd.DataFrame) ->
                 )
         if config.drift:
             night.drifts += [(evaluation, drift) for drift in drifts_of(evaluation, past_rows(earlier, evaluation))]
-    undefined = [(e, c) for e, c in found if c.p_value != c.p_value]
+    undefined = [(e, c) for e, c in found if math.isnan(c.p_value)]
     night.faults += [Fault(f"{e.series} on {e.task} against {c.baseline_model}", c.notes[-1], e) for e, c in undefined]
     night.compared = list(zip([e for e, _ in found], corrected([c for _, c in found]), strict=True))
+
+
+def refuse_partial(base: Run, tonight: Run, made: Sequence[Comparison]) -> None:
+    """Raise where a group of problems or a temperature is in one of the two only.
+
+    Raises:
+        BaselineError: naming how many could be compared.
+    """
+    pairs = len({(c.where, c.k) for c in made}) // len(tonight.ks)
+    if pairs < max(len(base.cells), len(tonight.cells)):
+        raise BaselineError(
+            f"only {pairs} groups of problems and temperatures could be compared: the baseline has {len(base.cells)}, tonight "
+            f"{len(tonight.cells)}; --accept if that is meant"
+        )
 
 
 def vanished(night: Night, earlier: pd.DataFrame) -> Iterator[Fault]:
@@ -90,10 +108,7 @@ def vanished(night: Night, earlier: pd.DataFrame) -> Iterator[Fault]:
     tonight = {(e.series, e.task) for e in night.evaluations}
     known = [e for e in night.evaluations if len(past_rows(earlier, e))]
     seen = {(e.series, task) for e in known for task in past_rows(earlier, e)["task"]}
-    accepted = earlier["night"][earlier["accepted"].astype(bool)]
-    nights = list(dict.fromkeys(earlier["night"]))
-    since = set(nights[nights.index(accepted.iloc[-1]) :]) if len(accepted) else set(nights)
-    for (series, task, asked), rows in earlier[earlier["night"].isin(since)].groupby(
+    for (series, task, asked), rows in earlier[earlier["night"].isin(since_accepted(earlier))].groupby(
         ["series", "task", "asked"], sort=False
     ):
         if (series, asked) in tonight or (series, task) in seen or (series, task) in tonight:
@@ -107,10 +122,7 @@ def drifts_of(evaluation: Evaluation, past: pd.DataFrame) -> Iterator[Drift]:
     """Losses over the history of an evaluation's scores at its smallest k, since the last accepted night."""
     run = evaluation.found
     assert run is not None
-    accepted = past["night"][past["accepted"].astype(bool)]
-    nights = list(dict.fromkeys(past["night"]))
-    since = nights[nights.index(accepted.iloc[-1]) :] if len(accepted) else nights
-    past = past[past["night"].isin(since) & (past["k"] == min(run.ks))]
+    past = past[past["night"].isin(since_accepted(past)) & (past["k"] == min(run.ks))]
     now = with_rows(past, history_rows(run, [min(run.ks)], night=TONIGHT, series=evaluation.series, **NO_FACTS))
     for _, rows in now.groupby(["task", "group", "temperature", "protocol", "data_sha256"], sort=False, dropna=False):
         rows = rows[rows["score"].notna()]
