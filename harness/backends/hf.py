@@ -37,6 +37,7 @@ from mtp_eval.tasks.problem import Completion, Request
 log = logging.getLogger(__name__)
 
 _LOGITS_AT_ONCE = 64_000_000  # entries of a batch's logits, when likelihoods are taken
+HUB_SECONDS = 10.0
 _TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
 
 
@@ -59,14 +60,12 @@ class HuggingFaceBackend(Backend):
         except ImportError as error:
             raise InputError(f"hf:{source} needs transformers: pip install 'mtp-eval[hf]'") from error
         self.device = choose_device(device)
-        name, revision = _with_revision(source)
+        name, place = hub_place(source)
         kind = "auto" if dtype == "auto" else choose_dtype(dtype)
         try:
             # a repository's own code is not run, and weights are read as tensors only
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                name, revision=revision, dtype=kind, trust_remote_code=False
-            )
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **place)
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind, trust_remote_code=False, **place)
             self.model = model.to(self.device).eval()
         except (OSError, ValueError) as error:
             raise InputError(
@@ -252,8 +251,11 @@ class HuggingFaceBackend(Backend):
         return out.logits[:, -1], out.past_key_values
 
 
-def _with_revision(source: str) -> tuple[str, str | None]:
-    """NAME@REVISION, where that is no path.
+def hub_place(source: str) -> tuple[str, dict[str, Any]]:
+    """A folder, or a hub's name with what `from_pretrained` is told about it: the commit, and whether the hub can be asked at all.
+
+    NAME@REVISION is a revision where it is no path. The hub is asked once, so that without a network the cache answers at once,
+    and a model that moves on while it is loaded is still one commit.
 
     Raises:
         InputError: a GGUF file, which is for other programs.
@@ -263,8 +265,19 @@ def _with_revision(source: str) -> tuple[str, str | None]:
             f"hf:{source} is a GGUF file, whose quantized weights transformers would unpack: serve it with llama.cpp and name it "
             "openai:URL#MODEL, or name the folder that it was made from"
         )
+    if Path(source).exists():
+        return source, {}
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
     name, at, revision = source.rpartition("@")
-    return (name, revision) if at and revision and not Path(source).exists() else (source, None)
+    name, wanted = (name, revision) if at and revision else (source, None)
+    try:
+        return name, {"revision": HfApi().model_info(name, revision=wanted, timeout=HUB_SECONDS).sha}
+    except (HfHubHTTPError, ValueError):  # the hub knows no such model: from_pretrained says so in its own words
+        return name, {"revision": wanted}
+    except Exception:  # no network, in one of the many classes that there are for it
+        return name, {"revision": wanted, "local_files_only": True}
 
 
 def _weights_sha256(model: torch.nn.Module) -> str:

@@ -104,3 +104,30 @@ def test_a_folder_whose_name_holds_an_at_sign_is_no_revision(trained: Callable[.
     model, folder = trained(2), tmp_path / "run@main"
     huggingface.write(folder, model.config, dict(model.state_dict()), ByteTokenizer())
     assert HuggingFaceBackend(str(folder)).facts()["revision"] is None
+
+
+def test_the_hub_is_asked_once_for_the_commit_and_the_cache_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import huggingface_hub
+
+    from mtp_eval.harness.backends.hf import hub_place
+
+    class Answer:
+        sha = "0123abcd"
+
+    asked: list[tuple[str, object]] = []
+
+    def online(api: object, name: str, *, revision: str | None, timeout: float) -> Answer:
+        asked.append((name, revision))
+        return Answer()
+
+    def offline(api: object, name: str, **_: object) -> Answer:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", online)
+    assert hub_place("someone/model@v1") == ("someone/model", {"revision": "0123abcd"})
+    assert hub_place("gpt2") == ("gpt2", {"revision": "0123abcd"})
+    assert asked == [("someone/model", "v1"), ("gpt2", None)]
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", offline)
+    assert hub_place("gpt2@main") == ("gpt2", {"revision": "main", "local_files_only": True})
