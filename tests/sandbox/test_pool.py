@@ -186,8 +186,8 @@ pool = Pool(workers=2, timeout_seconds=60.0, isolation=sys.argv[1])
 print("ready", flush=True)
 for n in range(8):
     pool.submit(Program("p", f"def f():\\n    while True: pass\\n# {n}", "f()"), n)
-print("running", flush=True)
 try:
+    print("running", flush=True)
     list(pool.drain())
 except KeyboardInterrupt:
     pool.close()
