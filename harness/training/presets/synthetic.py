@@ -71,8 +71,8 @@ SYNTHETIC_REACHES: Mapping[str, str] = {
     "poly": "2 minutes of a core: m = 1 to 3 of a small ring, well above guessing and far from all; m = 4 to 6 stay at guessing",
     "induction": "2.5 minutes of a core: repeated names in domain, all of them with some seeds, few with others",
     "stargraph": "1 minute of a core: nodes copied always; the right path of two with most seeds, one in two with the others",
-    "chain": "half a minute of a core: n=1 stays near guessing, n=2 learns most of it (a trial; to be measured)",
-    "route": "1 minute of a core: n=1 stays near guessing, n=2 learns to write the program (a trial; to be measured)",
+    "chain": "10 seeds: n=1 37 % right (30 to 45), n=2 96 % (86 to 100)",
+    "route": "10 seeds: n=1 24 % of the programs right (22 to 25), n=2 88 % (76 to 97)",
     "countdown": "2 minutes of a core; not measured yet",
     "reach": "2 minutes of a core; not measured yet",
 }
