@@ -49,7 +49,13 @@ class Evaluation:
 
 def folder_of(night: Path, series: str, task: str) -> Path:
     """Where a series' run on a task lies in a night's folder; no two share one."""
-    return night / quote(series, safe=" @+,=") / quote(task, safe=" @+,=")
+    return night / _folder_name(series) / _folder_name(task)
+
+
+def _folder_name(text: str) -> str:
+    """The text as the name of one folder; "." and ".." would be others."""
+    name = quote(text, safe=" @+,=")
+    return name.replace(".", "%2E") if set(name) <= {"."} else name
 
 
 def old_folder_name(evaluation: Evaluation) -> str:
