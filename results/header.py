@@ -105,14 +105,14 @@ class RunHeader:
         """What is known of a task."""
         facts = _mapping(_mapping(self.data.get("tasks")).get(name))
         return TaskFacts(
-            name,
-            facts.get("protocol"),
-            facts.get("data_sha256"),
-            int(facts.get("n_problems") or 0),
-            facts.get("report_by"),
-            facts.get("kind") == "exact_match" or bool(facts.get("votes")),
-            facts.get("judged_as"),
-            facts.get("n_in_benchmark"),
+            name=name,
+            protocol=facts.get("protocol"),
+            data_sha256=facts.get("data_sha256"),
+            n_problems=int(facts.get("n_problems") or 0),
+            report_by=facts.get("report_by"),
+            votes=facts.get("kind") == "exact_match" or bool(facts.get("votes")),
+            judged_as=facts.get("judged_as"),
+            n_in_benchmark=facts.get("n_in_benchmark"),
         )
 
     def fact(self, label: str, name: str) -> Any:

@@ -42,6 +42,6 @@ def report(
     try_file(out, "--out")
     try_folder(plots, "--plots")
     find = partial(find_problems, data_dir=data_dir)
-    for remark in write_report(run, out, k, baseline, plots, find, most_completions, title):
+    for remark in write_report(run, out, k, baseline, plots, find_problems=find, most=most_completions, title=title):
         say(remark)
     print(out)

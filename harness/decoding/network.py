@@ -158,8 +158,8 @@ class Network:
                 self.J,
                 rotary_of(place.rotary, at_B),
                 kv[self.first_stacked :],
-                place.slots,
-                self._mask(place.positions_N[at_B][:, None], place.slots),
+                slots=place.slots,
+                mask_B11S=self._mask(place.positions_N[at_B][:, None], place.slots),
             )
             return self.packed.unembed(hidden_JBD.flatten(0, 1)).view(self.J, place.rows, -1).transpose(0, 1)
         logits = []
@@ -194,7 +194,7 @@ class Network:
         writes = (positions_BT[:, :, None] + lanes).view(-1)
         positions_N = positions_BT.reshape(-1)
         mask = self._mask(positions_BT, slots) if masked else None
-        return Place(B, T, positions_N, self.packed.rotary.at(positions_N), writes, slots, mask)
+        return Place(B, T, positions_N, self.packed.rotary.at(positions_N), writes, slots=slots, mask=mask)
 
     def _mask(self, positions_BT: Tensor, slots: int) -> Tensor:
         """`(B, 1, T, S)`: 0 where a token may look, minus infinity where the slot is in its future."""

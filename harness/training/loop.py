@@ -241,8 +241,8 @@ class _Run:
                 self.model_config,
                 weights,
                 moments,
-                self.tokenizer,
-                self.describe(),
+                tokenizer=self.tokenizer,
+                training=self.describe(),
                 keep=self.config.keep_checkpoints,
             )
             if best:

@@ -86,7 +86,8 @@ def sequential_backward(
     with autocast(), torch.set_grad_enabled(train_trunk):
         z_BTD = model.trunk_forward(tokens_BT, rotary)
     source_BTD = z_BTD.detach().requires_grad_()
-    heads = _Heads(model, rotary, targets_NBT, [scale * w for w in weights], chunk_tokens, autocast, head_nats)
+    weights_N = [scale * weight for weight in weights]
+    heads = _Heads(model, rotary, targets_NBT, weights_N, chunk_tokens, autocast=autocast, head_nats=head_nats)
     run = {"causal": heads.chain, "anticausal": heads.chain, "replicated": heads.shared}.get(
         model.config.head_kind, heads.one_by_one
     )

@@ -49,7 +49,7 @@ def by_n(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
     """Rows sorted by n."""
     rows = sorted(model_rows(runs), key=lambda row: (layout.place(row.model), row.n_future or 0))
     lead = [Column("model"), Column("n", True)]
-    return _table(runs, ks, layout, rows, lead, lambda row: [row.model, row.n_future], lambda _: "")
+    return _table(runs, ks, layout, rows, lead, leading=lambda row: [row.model, row.n_future], block=lambda _: "")
 
 
 def by_size(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
@@ -57,8 +57,14 @@ def by_size(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Tab
     rows = sorted(model_rows(runs), key=lambda row: (row.size or 0, layout.place(row.model), row.n_future or 0))
     lead = [Column("size", True), Column("n", True), Column("model")]
     return _table(
-        runs, ks, layout, rows, lead, lambda row: [size_name(row.size), row.n_future, row.model], lambda r: size_name(r.size)
-    )  # fmt: skip
+        runs,
+        ks,
+        layout,
+        rows,
+        lead,
+        leading=lambda row: [size_name(row.size), row.n_future, row.model],
+        block=lambda row: size_name(row.size),
+    )
 
 
 def model_rows(runs: Sequence[ScoredRun]) -> list[ModelRow]:

@@ -101,7 +101,7 @@ def _compile(prelude: str, tests: str, entry_point: str | None) -> Compiled:
         inside, watched, asserts = "the tests are nested too deeply to be read", codes[1], {}
         ahead = ()
     packed = b2a_base64(marshal.dumps(codes), newline=False).decode("ascii")
-    return Compiled(codes[0], watched, packed, wanted, inside, asserts, ahead)
+    return Compiled(codes[0], watched, packed, wanted, inside=inside, asserts=asserts, ahead=ahead)
 
 
 def _with_sides_kept(tree: ast.Module) -> tuple[CodeType, dict[tuple[int, int], Assert]]:
