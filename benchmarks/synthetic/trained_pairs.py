@@ -137,7 +137,7 @@ def plot(rows: list[Row], file: Path) -> None:
     for unused in panels[len(names) :]:
         unused.set_axis_off()
     for panel, name in zip(panels, names, strict=False):
-        for (n, colour), shift in zip(zip((1, *STUDIES[name].others), COLOURS), SHIFTS):  # noqa: B905
+        for n, colour, shift in zip((1, *STUDIES[name].others), COLOURS, SHIFTS, strict=False):
             of_n = [row["accuracy"] for row in rows if row["study"] == name and row["n_future"] == n]
             if not of_n:
                 continue
