@@ -30,7 +30,7 @@ COMMANDS = {
     "nightly": "nightly nightly.toml",
     "demo": "demo",
     "table": "table made",
-    "compare": "compare made made",
+    "compare": "compare made other",
     "report": "report made",
     "runs": "runs .",
     "train": "train listops-n1 --out new --set steps=1",
@@ -113,6 +113,7 @@ def here(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "ckpt").symlink_to(checkpoint)
     (tmp_path / "made").symlink_to(make_run("made-run", {"m": {"toy/1": [True]}}))
+    make_run("other", {"m": {"toy/1": [False]}})
     row = {"task_id": "HumanEval/0", "completion": "    return False\n"}
     (tmp_path / "samples.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "corpus.txt").write_text("def f(x):\n    return x\n")
@@ -184,6 +185,7 @@ OTHERS = {
     "the same task twice": "run --model ckpt --task listops,listops",
     "the same run twice in a table": "table made made",
     "the same run twice in a report": "report made made",
+    "the same run twice in a comparison": "compare made made-run",
     "no run at all": "compare",
     "no such model in a run": "compare made::nosuch made",
     "no such task to look for": "data check corpus.txt --task nosuch",

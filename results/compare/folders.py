@@ -76,6 +76,8 @@ def compare_folders(
         each = [compare_runs(left, left, ks, reference, other, margin=margin) for other in others]
         return Compared(corrected([c for group in each for c in group]), [left])
     second, second_model = split_model(candidate)
+    if (first.resolve(), first_model) == (second.resolve(), second_model):
+        raise OptionError(f"{baseline} and {candidate} are one run, which cannot differ from itself; name two")
     right = read_run(second)
     ks = wanted_ks([left, right], k)
     names = left.name, right.name

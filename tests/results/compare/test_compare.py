@@ -115,7 +115,17 @@ def test_a_significant_regression_is_exit_code_3_and_names_the_problems(make_run
     assert "cand/m is worse than base/m on toy by 10.0 points" in str(result.exception)
     assert runner.invoke(app, [*arguments, "--tolerance", "12"]).exit_code == 0
     assert runner.invoke(app, [*arguments[:1], *arguments[2:0:-1], "--fail-on-regression"]).exit_code == 0
-    assert "score the same on toy" in runner.invoke(app, [*arguments[:2], arguments[1]]).stdout
+    twin = str(make_run("twin", {"m": good}))
+    assert "score the same on toy" in runner.invoke(app, [*arguments[:2], twin]).stdout
+
+
+def test_a_run_is_not_compared_with_itself(make_run: MakeRun, tmp_path: Path) -> None:
+    """A gate that was given one run twice would always be green."""
+    run = make_run("base", {"m": {"toy/1": [True]}, "n": {"toy/1": [False]}})
+    (tmp_path / "link").symlink_to(run)
+    for other in (run, tmp_path / "link", tmp_path / "." / "base"):
+        assert exit_code_of(runner.invoke(app, ["compare", f"{run}::m", f"{other}::m", "--fail-on-regression"])) == 2
+    assert runner.invoke(app, ["compare", f"{run}::m", f"{run}::n"]).exit_code == 0
 
 
 @pytest.mark.parametrize(

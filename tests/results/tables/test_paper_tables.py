@@ -157,7 +157,7 @@ def test_k_by_default_are_those_that_the_samples_allow(make_run: MakeRun) -> Non
     assert wanted_ks([read_run(folder)], None) == [1]
     assert "pass@10" not in (folder / "table.md").read_text()
     assert "pass@10" in printed("table", folder, "--k", "1,10")
-    assert "over 0 comparison" not in printed("compare", folder, folder)
+    assert "over 0 comparison" not in printed("compare", folder, make_run("b", {"m": verdicts("toy", 0.5)}))
 
 
 def test_lm_eval_and_evaluate_forms_hold_the_same_scores(one_folder_a_task: list[Path]) -> None:
