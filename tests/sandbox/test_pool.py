@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,11 +27,12 @@ def numbered(n: int, body: str = "") -> Program:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below one, by /proc."""
+    """All processes below one, by /proc; a thread or process that ends while we look has none."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
-        for child in (task / "children").read_text().split():
-            found += [int(child), *descendants(int(child))]
+        with contextlib.suppress(OSError):
+            for child in (task / "children").read_text().split():
+                found += [int(child), *descendants(int(child))]
     return found
 
 
