@@ -27,7 +27,7 @@ class Executor(ABC):
             def submit(self, program: Program, tag: Hashable) -> None:
                 verdict, error = Verdict.PASSED, ""
                 try:
-                    exec(program.prelude + "\\n" + program.source + "\\n" + program.tests, {"__name__": "program"})
+                    exec(program.prelude + "\\n" + program.source + "\\n" + program.tests, {"__name__": "__main__"})
                 except BaseException as raised:
                     verdict = Verdict.FAILED if isinstance(raised, AssertionError) else Verdict.ERROR
                     error = f"{type(raised).__name__}: {raised}"

@@ -101,7 +101,7 @@ class Answerer:
     """Holds the program's module and answers requests about it."""
 
     def __init__(self) -> None:
-        self.module = sys.modules["program"] = types.ModuleType("program")
+        self.module = sys.modules["__main__"] = types.ModuleType("__main__")  # as when Python runs a file
         self.knows_rare_types = False
         self.shared: dict[int, Any] = {}
         self.kept: list[Any] = []
@@ -215,7 +215,7 @@ class Answerer:
         found = self.module.__dict__
         namespace = found
         if wanted is not None:
-            namespace = {"__name__": "tests", **{name: found[name] for name in wanted if name in found}}
+            namespace = {"__name__": "__main__", **{name: found[name] for name in wanted if name in found}}
         try:
             for code in marshal.loads(a2b_base64(packed)):
                 exec(code, namespace)

@@ -128,7 +128,7 @@ def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
     Raises:
         ProgramEnded: the program's run was over before the tests were.
     """
-    namespace: dict[str, Any] = {"__name__": "tests", **link.load(tests.wanted)}
+    namespace: dict[str, Any] = {"__name__": "__main__", **link.load(tests.wanted)}
     failure = Failure()
     try:
         exec(tests.prelude, namespace)

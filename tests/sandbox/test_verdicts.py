@@ -87,7 +87,7 @@ def test_each_verdict(pool: Pool, source: str, verdict: Verdict, error: str, sam
         ("def f(x): return x", "assert f(10 ** 5000) == 10 ** 5000 and f(-(1 << 63)) == -(1 << 63)"),
         ("def f(x): return x", "assert str(f([float('nan'), float('-inf'), -0.0])) == '[nan, -inf, -0.0]'"),
         ("def f(*a, **k): return a, k", "assert f(1, b=[2]) == ((1,), {'b': [2]})"),
-        ("if __name__ == '__main__': raise SystemExit\ndef f(): return 1", "assert f() == 1"),
+        ("if __name__ == '__main__': one = 1\ndef f(): return one", "assert f() == 1"),
     ],
 )
 def test_values_cross_the_border_unchanged(pool: Pool, source: str, tests: str) -> None:
