@@ -92,6 +92,17 @@ def test_on_a_busy_host_a_sleeper_ends_at_its_limit_and_a_worker_gets_its_time()
 
 
 @pytest.mark.slow
+def test_what_messages_cost_is_not_the_programs_time() -> None:
+    """25,000 calls of a function that takes no time: 5 ms in one process, 1.5 s and more from outside."""
+    many = Program("many", "def f(x): return x * x", "for i in range(25_000):\n    assert f(i) == i * i")
+    slow = Program("slow", "import time\ndef f(x): time.sleep(0.2)", "for i in range(25_000):\n    f(i)")
+    with Pool(workers=2, timeout_seconds=1.0) as pool:
+        outcomes = list(pool.run([many, slow]))
+    assert outcomes[0].passed or outcomes[0].wall_seconds >= WALL_FACTOR * 1.0, outcomes[0]
+    assert outcomes[1].verdict is Verdict.TIMEOUT, outcomes[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("preload", "megabytes"), [((), 64), ((), 128), ((), 256), (("numpy",), 256)])
 def test_numpy_under_a_memory_limit_works_or_ends_at_once(preload: tuple[str, ...], megabytes: int) -> None:
     pytest.importorskip("numpy")
