@@ -79,11 +79,13 @@ def run_header(
     models: Mapping[str, Mapping[str, Any]],
     tasks: Mapping[str, Mapping[str, Any]],
     isolation: Mapping[str, Any],
+    shard: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The contents of run.json.
 
     `config` holds the options that decide results and the identity of the inputs (the models' weights, the tasks'
-    protocol and data); a run folder is resumed only when the hash of all of these is the same.
+    protocol and data); a run folder is resumed only when the hash of all of these is the same. The shards of a run have one
+    hash; `shard` says which of them this is and how many completions it has.
     """
     config = {
         **options,
@@ -99,6 +101,7 @@ def run_header(
         "models": {label: dict(model) for label, model in models.items()},
         "tasks": {name: dict(task) for name, task in tasks.items()},
         "isolation": dict(isolation),
+        **({"shard": dict(shard)} if shard else {}),
         "versions": package_versions(),
         "git": git_state(),
         "device": host(),

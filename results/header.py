@@ -15,6 +15,7 @@ from typing import Any
 from mtp_eval.results.errors import RunError, RunMismatch
 from mtp_eval.results.files import dump_json
 from mtp_eval.results.record import SCHEMA_VERSION
+from mtp_eval.results.shard import RunShard
 
 RUN_FILE = "run.json"
 NOT_IDENTITY = ("k",)
@@ -145,10 +146,22 @@ class RunHeader:
         """How many completions of a model for a task the run asked for; where a file gave them and its run does not say
         how many it held, one for each problem, which is the least.
         """
+        if self.shard is not None:
+            return int(_mapping(_mapping(self.data["shard"].get("n_completions")).get(model)).get(task, 0))
         given = self.model(model).get("n_completions")
         if isinstance(given, Mapping):
             return int(given.get(task, 0))
         return self.task(task).n_problems * (self.n_samples or 1) * max(1, len(self.temperatures))
+
+    @property
+    def shard(self) -> RunShard | None:
+        """Which part of a run this is, where several processes made it; None is a whole run."""
+        entry = _mapping(self.data.get("shard"))
+        return RunShard.of_header(entry) if entry else None
+
+    def whole(self) -> RunHeader:
+        """The header of the run that this is a shard of."""
+        return replace(self, data={key: value for key, value in self.data.items() if key != "shard"})
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -263,6 +276,8 @@ def differences(there: RunHeader, here: RunHeader) -> list[str]:
 def _identity(header: RunHeader) -> dict[str, Any]:
     """What tells one configuration from another: options, weights of each model, protocol and data of each task."""
     facts = flat({name: value for name, value in header.config.items() if name not in NOT_IDENTITY})
+    if header.shard is not None:
+        facts["shard"] = str(header.shard)
     facts |= {f"models.{label}.sha256": header.model(label).get("sha256") for label in header.models}
     for task in map(header.task, header.tasks):
         facts[f"tasks.{task.name}.protocol"] = task.protocol

@@ -86,7 +86,7 @@ def runs_table(runs: Sequence[PastRun], root: Path) -> Table:
             header.n_samples,
             "/".join(f"{t:g}" for t in header.temperatures),
             header.isolation,
-            run.state,
+            run.state if header.shard is None else f"{run.state}, shard {header.shard}",
             run.scores,
             header.config_sha256[:8],
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mtp_eval.harness.backends.registry import identity_of
 from mtp_eval.harness.config import Config, Counts, Folder, Limit, Names, Temperatures, Texts
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
+from mtp_eval.results.shard import RunShard
 
 Decode = Literal["auto", "autoregressive", "self-speculative"]
 Acceptance = Literal["coupled", "rejection"]
@@ -23,9 +24,18 @@ DOES_NOT_CHANGE_RESULTS = frozenset(
         "max_infrastructure_errors",
         "concurrency",
         "request_timeout",
+        "shard",
     }
 )
-"""Options that may differ between a run and its resumption."""
+"""Options that may differ between a run and its resumption, or between the shards of a run."""
+
+
+def _shard_text(text: str) -> str:
+    return str(RunShard.parse(text))
+
+
+ShardText = Annotated[str, AfterValidator(_shard_text)]
+"""I/N."""
 
 
 class SamplingOptions(Config):
@@ -97,6 +107,16 @@ class FileOptions(Config):
         default=None, description="Folder of benchmark files.", json_schema_extra={"default": "$MTP_EVAL_DATA"}
     )
     out: Path | None = Field(default=None, description="Run folder.", json_schema_extra={"default": "runs/NAME-HASH"})
+    shard: ShardText | None = Field(
+        default=None,
+        description="Only part I of N, for N processes or machines; `mtp-eval merge` makes one run of the N folders.",
+        json_schema_extra={"metavar": "I/N", "default": "the whole run"},
+    )
+
+    @property
+    def run_shard(self) -> RunShard | None:
+        """`shard` as numbers."""
+        return None if self.shard is None else RunShard.parse(self.shard)
 
 
 class RunConfig(SamplingOptions, DecodingOptions, ChatOptions, ExecutionOptions, FileOptions):

@@ -18,6 +18,7 @@ from mtp_eval.harness.evaluation.timing import Timing
 from mtp_eval.results.header import GIVEN, RunHeader
 from mtp_eval.results.journal import JOURNAL_FILE, Key
 from mtp_eval.results.record import Record
+from mtp_eval.results.shard import RunShard
 from mtp_eval.results.store import RunStore
 from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 from mtp_eval.tasks.registry import load_task
@@ -51,6 +52,11 @@ class Part:
         """The key of a completion's record."""
         return (self.label, self.task.name, given.completion.problem_id, given.completion.sample)
 
+    def of_shard(self, shard: RunShard) -> Part:
+        """The completions of every N-th problem."""
+        own = {problem.problem_id for number, problem in enumerate(self.task.problems) if shard.has(number)}
+        return replace(self, given=tuple(one for one in self.given if one.completion.problem_id in own))
+
     def judged(self, problem: Problem, text: str) -> Program | Judgement:
         """What is executed, or the judgement."""
         judge = self.task.task.judge if self.extracted else self.task.task.judge_given
@@ -69,6 +75,17 @@ class GivenCandidates(Candidates):
     def tasks(self) -> list[LoadedTask]:
         """The tasks, each once."""
         return list({part.task.name: part.task for part in self.parts}.values())
+
+    def of_shard(self, shard: RunShard) -> GivenCandidates:
+        """Only those of this shard: all completions of every N-th problem."""
+        return replace(self, parts=tuple(part.of_shard(shard) for part in self.parts))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many there are, by model and task."""
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for part in self.parts:
+            found[part.label][part.task.name] = len(part.given)
+        return dict(found)
 
     def absent(self, store: RunStore) -> Iterator[tuple[Part, Given]]:
         """Those that have no record."""
@@ -163,6 +180,10 @@ def from_run(folder: Path, only: str | None, rule: str | None, data_dir: Path | 
     """
     store = RunStore.read(folder)
     header = store.header
+    if header.shard is not None:
+        raise InputError(
+            f"{folder} is shard {header.shard} of a run: score the run that `mtp-eval merge` makes of all shards"
+        )
     names = [name for name in header.tasks if only in (None, name, header.task(name).protocol)]
     if not names:
         raise InputError(f"--task {only}: the run in {folder} has {', '.join(header.tasks)}")

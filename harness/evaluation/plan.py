@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.provenance import run_header
 from mtp_eval.results.files import file_name
+from mtp_eval.results.header import RunHeader
+from mtp_eval.results.shard import RunShard
 from mtp_eval.sandbox import Executor
 from mtp_eval.tasks.problem import Problem, Task
 
@@ -71,6 +73,7 @@ class Plan:
         options: those that decide the numbers; a folder is resumed only where they are the same.
         ks: of pass@k.
         out: the run's folder; None names it after what is run.
+        shard: which part of the run this is, with its completions by model and task; None is the whole run.
     """
 
     tasks: Sequence[LoadedTask]
@@ -78,6 +81,7 @@ class Plan:
     options: Mapping[str, Any]
     ks: tuple[int, ...]
     out: Path | None = None
+    shard: tuple[RunShard, Mapping[str, Mapping[str, int]]] | None = None
 
     def header(self, executor: Executor) -> dict[str, Any]:
         """The contents of run.json."""
@@ -86,9 +90,16 @@ class Plan:
             models=self.models,
             tasks={task.name: task.facts() for task in self.tasks},
             isolation={"name": executor.isolation, "layers": dict(executor.layers)},
+            shard=None if self.shard is None else {**asdict(self.shard[0]), "n_completions": self.shard[1]},
         )
 
     def folder(self, header: Mapping[str, Any]) -> Path:
         """`out`, or a folder named after what is run: the same for the same config, so that a repeated command continues it."""
-        name = file_name("+".join([*self.models, *(task.name for task in self.tasks)]))
-        return self.out or RUNS / f"{name}-{str(header['config_sha256'])[:8]}"
+        return self.out or default_folder(RunHeader(header))
+
+
+def default_folder(header: RunHeader) -> Path:
+    """Where a run goes that was given no place."""
+    name = file_name("+".join([*header.models, *header.tasks]))
+    shard = "" if header.shard is None else f"-shard-{header.shard.index}-of-{header.shard.of}"
+    return RUNS / f"{name}-{header.config_sha256[:8]}{shard}"

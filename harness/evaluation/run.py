@@ -23,11 +23,13 @@ from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
 from mtp_eval.harness.evaluation.given import stated_protocol
 from mtp_eval.harness.evaluation.judging import Candidate
 from mtp_eval.harness.evaluation.plan import RUNS, LoadedTask, Plan
-from mtp_eval.harness.evaluation.shards import Shard, load_tasks, missing_shards
+from mtp_eval.harness.evaluation.shards import Shard, completions_of_shard, load_tasks, missing_shards
 from mtp_eval.harness.evaluation.timing import Clock, Timing
 from mtp_eval.harness.evaluation.verification import verify_decoding
 from mtp_eval.harness.outputs import try_folder
+from mtp_eval.harness.progress import say
 from mtp_eval.results.run import Run
+from mtp_eval.results.shard import RunShard
 from mtp_eval.results.store import RunStore
 from mtp_eval.tasks.problem import Completion, Judgement, Problem, Request
 
@@ -62,8 +64,25 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
         options=config.result_relevant(),
         ks=config.k,
         out=config.out,
+        shard=own_shard(config, tasks, list(backends)),
     )
     return evaluate(plan, ModelCandidates(config, tasks, backends), config, clock)
+
+
+def own_shard(
+    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str]
+) -> tuple[RunShard, Mapping[str, Mapping[str, int]]] | None:
+    """Which part of the run this process makes, and its completions by model and task; None is all of it."""
+    shard = config.run_shard
+    if shard is None:
+        return None
+    counts = completions_of_shard(config, tasks, labels)
+    if not any(n for of_model in counts.values() for n in of_model.values()):
+        say(
+            f"--shard {shard}: nothing is left for this one, since {config.shard_size} completions (--shard-size) are made in one "
+            "piece; with a smaller --shard-size, for all of them alike, there are more pieces"
+        )
+    return shard, counts
 
 
 def open_backends(config: RunConfig) -> dict[str, Backend]:
@@ -128,7 +147,7 @@ class ModelCandidates(Candidates):
     tasks: Sequence[LoadedTask]
     backends: Mapping[str, Backend]
 
-    def shards(self, store: RunStore) -> list[Shard]:
+    def shards(self, store: RunStore) -> Iterator[Shard]:
         """Those of which a record is missing."""
         return missing_shards(self.config, self.tasks, list(self.backends), store.keys())
 

@@ -84,7 +84,8 @@ class ScoreConfig(ExecutionOptions, FileOptions):
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers; the sampling temperature of a file is not known."""
         options = self.model_dump(
-            mode="json", exclude={"workers", "out", "data_dir", "human_eval_output", "max_infrastructure_errors"}
+            mode="json",
+            exclude={"workers", "out", "data_dir", "shard", "human_eval_output", "max_infrastructure_errors"},
         )
         return {**options, "temperature": None, "top_p": None}
 
@@ -103,6 +104,10 @@ def score(config: ScoreConfig | None = None, **options: Any) -> Run:
     clock = Clock()
     config = given_config(ScoreConfig, config, options)
     try_folder(config.out or RUNS, "--out")
+    if config.human_eval_output and config.shard:
+        raise InputError(
+            "--human-eval-output is a line for every sample, and --shard judges a part of them: leave one out"
+        )
     try_file(config.human_eval_output, "--human-eval-output")
     if (config.samples / RUN_FILE).is_file():
         return evaluated(own_run(config), config, clock)
@@ -126,7 +131,17 @@ def score(config: ScoreConfig | None = None, **options: Any) -> Run:
 def evaluated(candidates: GivenCandidates, config: ScoreConfig, clock: Clock) -> Run:
     """The run that the completions become."""
     options = {**config.result_relevant(), **candidates.options}
-    return evaluate(Plan(candidates.tasks, candidates.models, options, config.k, config.out), candidates, config, clock)
+    shard = config.run_shard
+    candidates = candidates if shard is None else candidates.of_shard(shard)
+    plan = Plan(
+        candidates.tasks,
+        candidates.models,
+        options,
+        config.k,
+        out=config.out,
+        shard=None if shard is None else (shard, candidates.counts()),
+    )
+    return evaluate(plan, candidates, config, clock)
 
 
 def own_run(config: ScoreConfig) -> GivenCandidates:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.plan import LoadedTask
+from mtp_eval.results.journal import Key
 from mtp_eval.tasks.problem import Problem, Request
 from mtp_eval.tasks.registry import load_task
 
@@ -53,25 +54,37 @@ def first_of(problems: Sequence[Problem], limit: float | None) -> tuple[Problem,
     return tuple(problems[: limit if isinstance(limit, int) else math.ceil(limit * len(problems))])
 
 
-def requests_of(task: LoadedTask, config: RunConfig, temperature: float) -> list[Request]:
-    """Every request of a task at one temperature, samples of one problem side by side so that they share its prefill.
+def requests_of(
+    task: LoadedTask, config: RunConfig, temperature: float, places: Iterable[int] | None = None
+) -> list[Request]:
+    """The requests of a task at one temperature, samples of one problem side by side so that they share its prefill.
 
     Samples are numbered on from one temperature of a sweep to the next.
+
+    Args:
+        places: of the requests wanted, in that order; None takes all.
     """
     first = config.temperature.index(temperature) * config.n_samples
-    return [
-        Request(
-            problem_id=problem.problem_id,
-            sample=sample,
-            prompt=problem.prompt,
-            seed=request_seed(config.seed, task.task.protocol, problem.problem_id, sample),
-            stop=problem.stop,
-            chat=problem.chat,
-            max_new_tokens=config.max_new_tokens or problem.max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
+    requests = []
+    for place in range(n_requests(task, config)) if places is None else places:
+        problem, sample = task.problems[place // config.n_samples], first + place % config.n_samples
+        requests.append(
+            Request(
+                problem_id=problem.problem_id,
+                sample=sample,
+                prompt=problem.prompt,
+                seed=request_seed(config.seed, task.task.protocol, problem.problem_id, sample),
+                stop=problem.stop,
+                chat=problem.chat,
+                max_new_tokens=config.max_new_tokens or problem.max_new_tokens or DEFAULT_MAX_NEW_TOKENS,
+            )
         )
-        for problem in task.problems
-        for sample in range(first, first + config.n_samples)
-    ]
+    return requests
+
+
+def n_requests(task: LoadedTask, config: RunConfig) -> int:
+    """How many requests a task has at one temperature."""
+    return len(task.problems) * config.n_samples
 
 
 def request_seed(seed: int, protocol: str, problem_id: str, sample: int) -> int:
@@ -81,19 +94,36 @@ def request_seed(seed: int, protocol: str, problem_id: str, sample: int) -> int:
 
 
 def missing_shards(
-    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str], done: Container[tuple[str, str, str, int]]
-) -> list[Shard]:
-    """The shards of which a record is missing, model by model."""
-    shards = []
-    for label in labels:
-        for task in tasks:
-            for temperature in config.temperature:
-                requests = requests_of(task, config, temperature)
-                for start in range(0, len(requests), config.shard_size):
-                    part = tuple(requests[start : start + config.shard_size])
-                    missing = frozenset(
-                        (r.problem_id, r.sample) for r in part if (label, task.name, r.problem_id, r.sample) not in done
-                    )
-                    if missing:
-                        shards.append(Shard(label, task, temperature, part, missing))
-    return shards
+    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str], done: Container[Key] = ()
+) -> Iterator[Shard]:
+    """The shards of which a record is missing, model by model; each is made when it is asked for.
+
+    A process that has a part of the run (`--shard`) makes whole shards, so that every batch is the same as in one process.
+    """
+    own = config.run_shard
+    places = (
+        (label, task, temperature, range(start, min(start + config.shard_size, n_requests(task, config))))
+        for label in labels
+        for task in tasks
+        for temperature in config.temperature
+        for start in range(0, n_requests(task, config), config.shard_size)
+    )
+    for number, (label, task, temperature, of_shard) in enumerate(places):
+        if own is not None and not own.has(number):
+            continue
+        part = tuple(requests_of(task, config, temperature, of_shard))
+        missing = frozenset(
+            (r.problem_id, r.sample) for r in part if (label, task.name, r.problem_id, r.sample) not in done
+        )
+        if missing:
+            yield Shard(label, task, temperature, part, missing)
+
+
+def completions_of_shard(
+    config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """How many completions a part of a run has, by model and task."""
+    counts = {label: {task.name: 0 for task in tasks} for label in labels}
+    for shard in missing_shards(config, tasks, labels):
+        counts[shard.model][shard.task.name] += len(shard.requests)
+    return counts

@@ -16,7 +16,7 @@ from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.results.scores.cells import natural_key
 
 PREFIXES = ("samples:", "meta:", "hf:")
-NOT_IN_RUN = ("model", "task", "out")
+NOT_IN_RUN = ("model", "task", "out", "shard")
 
 
 class TrainStep(Config):
@@ -58,7 +58,9 @@ class NightlyConfig(Config):
         """
         wrong = sorted(set(self.run) & set(NOT_IN_RUN))
         if wrong:
-            raise InputError(f"[run] {', '.join(wrong)}: models, tasks and out are keys of their own, above [run]")
+            raise InputError(
+                f"[run] {', '.join(wrong)}: models, tasks and out are keys of their own, above [run], and a night is never a shard"
+            )
         try:
             return RunConfig.model_validate({**self.run, "model": (spec,), "task": (task,), "out": out})
         except ValidationError as error:

@@ -80,8 +80,8 @@ class ScoredRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every completion that the run asked for is there, and no line of its journal is damaged."""
-        return not self.missing() and not self.damage
+        """Whether every completion that the run asked for is there, and no line of its journal is damaged; never a shard."""
+        return not self.missing() and not self.damage and self.header.shard is None
 
     def relabelled(self, labels: Mapping[str, str]) -> Self:
         """The run with models renamed, in the header as in the cells; labels that are not named stay."""

@@ -134,6 +134,12 @@ def unfinished(runs: Sequence[ScoredRun]) -> list[str]:
     """What is missing of the runs, and which of their lines are not counted."""
     notes = []
     for run in runs:
+        shard = run.header.shard
+        if shard is not None:
+            notes.append(
+                f"SHARD {shard.index} OF {shard.of}: {run.name} holds a part of the completions only, and its scores are those of "
+                "that part; `mtp-eval merge` makes one run of all shards."
+            )
         if run.damage:
             notes.append(f"DAMAGED: {run.damage}. The command that made the run makes them again.")
         notes += [
