@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.journal import JOURNAL_FILE
@@ -27,6 +27,8 @@ from mtp_eval.results.store import RunStore
 
 COLUMNS_FILE = "records.parquet"
 ROWS_PER_GROUP = 1 << 17
+ROWS_AT_ONCE = 1 << 13
+"""Rows with their texts that are in memory as Python objects."""
 ORIGIN = b"mtp_eval.journal"
 REPEATED = ("model", "task", "problem_id", "verdict", "stop_reason", "prompt_sha256")
 """Columns with few values."""
@@ -35,6 +37,13 @@ WHOLE = ("sample", "prompt_tokens", "prompt_tokens_cut", "n_tokens", "n_forwards
 FLAGS = ("same_interpreter", "timeout_sensitive")
 SECONDS = ("generation_wall_seconds", "generation_cpu_seconds", "wall_seconds", "cpu_seconds")
 COUNTS_BY_HEAD = ("n_drafted", "n_accepted")
+
+
+class Tables(Protocol):
+    """Reads records by columns, as Arrow tables in the journal's order, from the first record at every call."""
+
+    def __call__(self, columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
+        """Tables with these of the columns of `schema`, each of at most so many rows."""
 
 
 def schema() -> Any:
@@ -58,7 +67,6 @@ def schema() -> Any:
 
 def write_columns(store: RunStore) -> None:
     """Write `records.parquet` beside the journal; nothing where a line of the journal is at fault."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = store.folder / COLUMNS_FILE
@@ -70,8 +78,8 @@ def write_columns(store: RunStore) -> None:
     columns = schema().with_metadata({ORIGIN: origin.encode()})
     try:
         with pq.ParquetWriter(temporary, columns, compression="zstd", write_page_checksum=True) as writer:
-            for rows in _batches(store.records()):
-                writer.write_table(pa.Table.from_pylist(rows, schema=columns))
+            for table in _groups(tables_of(store.records(), columns.names, ROWS_AT_ONCE)):
+                writer.write_table(table.replace_schema_metadata(columns.metadata))
         if store.faults or _state(journal) != {key: json.loads(origin)[key] for key in ("bytes", "mtime_ns")}:
             path.unlink(missing_ok=True)
             return
@@ -115,9 +123,37 @@ def _crc32(path: Path) -> int:
     return crc
 
 
-def _batches(records: Iterator[Record]) -> Iterator[list[dict[str, Any]]]:
-    while rows := [_row(record) for record in islice(records, ROWS_PER_GROUP)]:
-        yield rows
+def read_tables(store: RunStore, columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
+    """A run's records by columns: from `records.parquet` where that is fresh, else from the journal."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = fresh_columns(store)
+    if path is None:
+        yield from tables_of(store.records(), columns, rows)
+        return
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
+            yield pa.Table.from_batches([batch]).select(list(columns))
+
+
+def tables_of(records: Iterable[Record], columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
+    """Records by columns, in tables of so many rows."""
+    import pyarrow as pa
+
+    wanted = pa.schema([schema().field(name) for name in columns])
+    left = iter(records)
+    while batch := [_row(record) for record in islice(left, rows)]:
+        yield pa.Table.from_pylist(batch, schema=wanted)
+
+
+def _groups(tables: Iterable[Any]) -> Iterator[Any]:
+    """Small tables put together to those of a row group."""
+    import pyarrow as pa
+
+    left = iter(tables)
+    while of_group := list(islice(left, ROWS_PER_GROUP // ROWS_AT_ONCE)):
+        yield pa.concat_tables(of_group)
 
 
 def _row(record: Record) -> dict[str, Any]:

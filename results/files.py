@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,20 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     Raises:
         OSError: no space left or no permission; the old file, if any, is untouched.
     """
+    write_in_pieces(path, [data])
+
+
+def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
+    """The same for what need not be in memory as a whole.
+
+    Raises:
+        OSError: no space left or no permission; the old file, if any, is untouched.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mtp_eval.results.columns import ROWS_PER_GROUP, read_tables
 from mtp_eval.results.errors import OptionError, RunError
 from mtp_eval.results.files import distinct_names
 from mtp_eval.results.frame import completions_frame, scores_frame
@@ -48,6 +49,17 @@ class Run(ScoredRun):
         for record in RunStore.read(self.folder).records():
             label = self.labels.get(record.model)
             yield record if label is None else replace(record, model=label)
+
+    def tables(self, columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
+        """The same by columns, as Arrow tables (`results.columns.Tables`); memory does not grow with the records."""
+        import pyarrow as pa
+
+        for table in read_tables(RunStore.read(self.folder), columns, rows):
+            if self.labels and "model" in columns:
+                shown = [self.labels.get(label, label) for label in table["model"].to_pylist()]
+                place = table.schema.get_field_index("model")
+                table = table.set_column(place, "model", pa.array(shown, pa.string()))
+            yield table
 
     def relabelled(self, labels: Mapping[str, str]) -> Self:
         """The run with models renamed, in its records too; labels that are not named stay."""

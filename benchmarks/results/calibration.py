@@ -66,14 +66,16 @@ def wilson(scores: FloatArray, _: np.random.Generator) -> tuple[float, float]:
 
 def bootstrap(scores: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
     """Percentiles of the means of resampled problems."""
-    draws = rng.multinomial(scores.size, np.full(scores.size, 1.0 / scores.size), size=RESAMPLES)
-    low, high = np.quantile(draws @ scores / scores.size, [0.025, 0.975])
+    means = scores[rng.integers(scores.size, size=(RESAMPLES, scores.size), dtype=np.int16)].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 
 def bayes_bootstrap(scores: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
-    """Percentiles of the means under Dirichlet weights of the problems (Rubin 1981)."""
-    low, high = np.quantile(rng.dirichlet(np.ones(scores.size), RESAMPLES) @ scores, [0.025, 0.975])
+    """Percentiles of the means under Dirichlet weights of the problems (Rubin 1981); equal scores share one gamma weight."""
+    values, counts = np.unique(scores, return_counts=True)
+    weights = rng.standard_gamma(counts, (RESAMPLES, counts.size))
+    low, high = np.quantile(weights @ values / weights.sum(axis=1), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mtp_eval.results.record import Record, sha256_text
+from mtp_eval.results.record import sha256_text
 from mtp_eval.results.report.data import ProblemTexts
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.sandbox.program import Program
@@ -14,13 +14,16 @@ from mtp_eval.tasks.problem import Judgement, Problem, Task
 
 
 def find_problems(
-    runs: Sequence[ScoredRun], records: Sequence[Record], data_dir: Path | None = None
+    runs: Sequence[ScoredRun], prompts: Mapping[tuple[str, str], str], data_dir: Path | None = None
 ) -> tuple[dict[tuple[str, str], ProblemTexts], list[str]]:
-    """What the benchmark says of each problem, where the task can be loaded and its prompt has the recorded hash."""
+    """What the benchmark says of each problem, where the task can be loaded and its prompt has the recorded hash.
+
+    Args:
+        prompts: the hash of the prompt by task and problem.
+    """
     from mtp_eval.tasks.registry import load_task
 
     facts = {name: run.task(name) for run in runs for name in run.header.tasks}
-    hashes = {(r.task, r.problem_id): r.prompt_sha256 for r in records}
     texts: dict[tuple[str, str], ProblemTexts] = {}
     missing = []
     for name, task in facts.items():
@@ -32,7 +35,7 @@ def find_problems(
             continue
         for problem in problems:
             key = (name, problem.problem_id)
-            if key in hashes and sha256_text(problem.prompt) == hashes[key]:
+            if sha256_text(problem.prompt) == prompts.get(key):
                 prompt = (
                     problem.prompt if task.protocol in (loaded.protocol, None) else ""
                 )  # a file's model was asked another

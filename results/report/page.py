@@ -6,19 +6,21 @@ data (`results.report.data`) and is shown as text, never as markup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from mtp_eval.results.columns import Tables
 from mtp_eval.results.compare.comparison import Comparison
 from mtp_eval.results.compare.text import comparison_table, sentence
 from mtp_eval.results.header import RunHeader
-from mtp_eval.results.record import Record
-from mtp_eval.results.report.data import MOST, ProblemFacts, Problems, pack, problem_facts
+from mtp_eval.results.report.data import Problems, pack
 from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.plots import heads_plot, m_plot, pass_at_k_plot, score_plot, size_plot
-from mtp_eval.results.scores.cells import Cell, count_cells
+from mtp_eval.results.report.survey import ProblemFacts, Survey
+from mtp_eval.results.scores.cells import Cell
+from mtp_eval.results.scores.columns import count_columns, tagged
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.tables.render import render
 from mtp_eval.results.tables.standard import results_table
@@ -29,11 +31,12 @@ SHOWN_PROBLEMS = 15
 
 @dataclass(frozen=True)
 class ReportInput:
-    """A set of runs, read. `records` are all of them, models under the labels that `runs` uses."""
+    """A set of runs, counted up. `tables` reads all their records, models under the labels that `runs` uses."""
 
     title: str
     runs: Sequence[ScoredRun]
-    records: Sequence[Record]
+    tables: Tables
+    survey: Survey
     ks: Sequence[int]
     comparisons: Sequence[Comparison] = ()
     remarks: Sequence[str] = ()
@@ -52,16 +55,15 @@ def report_plots(given: ReportInput) -> list[Plot]:
     return [plot for plot in found if plot is not None]
 
 
-def report_html(given: ReportInput, texts: Problems, plots: Sequence[Plot], most: int = MOST) -> str:
-    """The page."""
+def report_html(given: ReportInput, texts: Problems, plots: Sequence[Plot]) -> Iterator[str]:
+    """The page, piece by piece."""
     from jinja2 import Environment, StrictUndefined
 
     folder = files("mtp_eval.results.report") / "templates"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
-    packed = pack(given.records, texts, most)
-    facts = problem_facts(given.records)
-    return template.render(
+    facts = given.survey.problems
+    return template.generate(
         title=given.title,
         style=(folder / "report.css").read_text("utf-8"),
         script=(folder / "report.js").read_text("utf-8"),
@@ -76,23 +78,30 @@ def report_html(given: ReportInput, texts: Problems, plots: Sequence[Plot], most
         slowest=_slowest(facts),
         flaky=_flaky(facts),
         runs=[_run_facts(run.header) for run in given.runs],
-        packed=packed,
+        packed=pack(given.tables, given.survey, texts),
         n_problems=len(facts),
     )
 
 
 def _cells_by_m(given: ReportInput) -> tuple[list[Cell], dict[str, str]]:
     """Cells by the tag m, for the records that have one, and which m are in the trained domain."""
-    tagged = [record for record in given.records if "m" in record.tags]
-    if not tagged:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "m" not in given.survey.tag_names:
         return [], {}
     models: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
     for run in given.runs:
         models |= run.header.data.get("models", {})
         tasks |= run.header.data.get("tasks", {})
-    domains = {str(record.tags["m"]): str(record.tags.get("domain", "")) for record in tagged}
-    return count_cells(RunHeader({"models": models, "tasks": tasks}), tagged, by="m"), domains
+    domains: dict[str, str] = {}
+    for table in given.tables(["tags"]):
+        tags = table.filter(tagged(table["tags"], "m"))["tags"]
+        m, domain = (pc.map_lookup(tags, pa.scalar(name), "first") for name in ("m", "domain"))
+        for row in pa.table({"m": m, "domain": domain}).group_by(["m", "domain"]).aggregate([]).to_pylist():
+            domains[row["m"]] = row["domain"] or ""
+    return count_columns(RunHeader({"models": models, "tasks": tasks}), given.tables, by="m"), domains
 
 
 def _verdict_names(runs: Sequence[ScoredRun]) -> list[str]:

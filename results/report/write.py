@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from mtp_eval.results.columns import ROWS_PER_GROUP
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
 from mtp_eval.results.errors import NotComparable, OptionError
-from mtp_eval.results.files import write_atomically
-from mtp_eval.results.record import Record
+from mtp_eval.results.files import write_in_pieces
 from mtp_eval.results.report.data import MOST, Problems
 from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.page import ReportInput, report_html, report_plots
 from mtp_eval.results.report.plots import loss_plot
+from mtp_eval.results.report.survey import ProblemKey, survey
 from mtp_eval.results.run import Run, read_runs, wanted_ks
 
-FindProblems = Callable[[Sequence[Run], Sequence[Record]], tuple[Problems, list[str]]]
+FindProblems = Callable[[Sequence[Run], Mapping[ProblemKey, str]], tuple[Problems, list[str]]]
+"""From runs and the hash of each problem's prompt to what is known of the problems, and the tasks whose files are not at hand."""
 
 
 def write_report(
@@ -36,22 +39,27 @@ def write_report(
         RunError: a folder that holds no run, a baseline that is not among the models.
     """
     runs = read_runs(folders)
-    records = [record for run in runs for record in run.records()]
+
+    def tables(columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
+        return (table for run in runs for table in run.tables(columns, rows))
+
+    found = survey(tables, most)
     ks = wanted_ks(runs, k)
     comparisons, remarks = against_baseline(runs, ks, baseline)
-    texts, missing = find_problems(runs, records) if find_problems else ({}, [])
+    prompts = {(fact.task, fact.problem_id): fact.prompt_sha256 for fact in found.problems}
+    texts, missing = find_problems(runs, prompts) if find_problems else ({}, [])
     if missing:
         remarks.append(
             f"Prompts, tests and references of {', '.join(missing)} are not shown: its files are not at hand (--data-dir)."
         )
-    given = ReportInput(title or _title(folders), runs, records, ks, comparisons, remarks)
+    given = ReportInput(title or _title(folders), runs, tables, found, ks, comparisons=comparisons, remarks=remarks)
     plots = report_plots(given)
     losses = loss_plot(training_folders(runs))
     plots += [losses] if losses else []
     if not plots:
         remarks.append("There is no plot: no score of these runs is defined (too few samples for the smallest k).")
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, report_html(given, texts, plots, most))
+    write_in_pieces(out, report_html(given, texts, plots))
     if plots_folder is not None:
         save_plots(plots, plots_folder)
     return remarks

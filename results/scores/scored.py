@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self, TypeVar
 
-from mtp_eval.results.columns import fresh_columns
+from mtp_eval.results.columns import fresh_columns, read_tables
 from mtp_eval.results.header import RunHeader, TaskFacts
 from mtp_eval.results.journal import faults_sentence
 from mtp_eval.results.record import Record
@@ -35,10 +36,10 @@ class ScoredRun:
     @classmethod
     def of(cls, store: RunStore) -> Self:
         """The run in a store, as far as it has been written."""
-        columns = fresh_columns(store)
-        counted = (
-            count_cells(store.header, store.records()) if columns is None else count_columns(store.header, columns)
-        )
+        if fresh_columns(store) is None:
+            counted = count_cells(store.header, store.records())
+        else:
+            counted = count_columns(store.header, partial(read_tables, store))
         cells = with_speed_ups(counted, store)
         return cls(store.header, cells, faults_sentence(store.faults), store.folder.resolve().name)
 

@@ -18,19 +18,19 @@
   }
 
   const index = await unpack(byId("index").textContent);
-  const { model, problem, sample, verdict, error, seconds } = index.columns;
+  const { model, problem, sample, verdict, error, seconds, at } = index.columns;
   const total = model.length;
   const packedChunks = Array.from(document.querySelectorAll("script.chunk"), (node) => node.firstChild);
   const unpacked = new Map();
   let problemTexts = null;
 
   async function texts(row) {
-    const chunk = Math.floor(row / index.chunk_size);
+    const chunk = Math.floor(at[row] / index.chunk_size);
     if (!unpacked.has(chunk)) {
       if (unpacked.size >= 40) unpacked.delete(unpacked.keys().next().value);
       unpacked.set(chunk, unpack(packedChunks[chunk].data));
     }
-    return (await unpacked.get(chunk))[row % index.chunk_size];
+    return (await unpacked.get(chunk))[at[row] % index.chunk_size];
   }
 
   // Filters. `shown` holds the rows that pass all of them, in order.
@@ -98,7 +98,7 @@
     for (const [key, id] of Object.entries(FIELDS)) byId(id).value = state.get(key) ?? "";
     const wanted = state.has("verdicts") ? state.get("verdicts").split(",") : null;
     for (const box of boxes) box.checked = wanted === null || wanted.includes(box.dataset.verdict);
-    const number = (key) => (state.has(key) && Number(state.get(key)) < total ? Number(state.get(key)) : -1);
+    const number = (key) => (/^\d+$/.test(state.get(key) ?? "") && Number(state.get(key)) < total ? Number(state.get(key)) : -1);
     beside = number("beside");
     return number("row");
   }
@@ -113,14 +113,15 @@
       show(rows, "");
       return;
     }
-    const found = [];
-    for (let i = 0; i < rows.length; i += 1) {
-      const t = await texts(rows[i]);
+    const found = new Set(); // looked for chunk by chunk, shown in the order asked for
+    const inOrder = rows.slice().sort((a, b) => at[a] - at[b]);
+    for (let i = 0; i < inOrder.length; i += 1) {
+      const t = await texts(inOrder[i]);
       if (mine !== search) return;
-      if (`${t.completion}\n${t.program}\n${t.error}`.toLowerCase().includes(wanted)) found.push(rows[i]);
-      if (i % 2000 === 1999) show(found.slice(), ` (searching, ${Math.round((100 * i) / rows.length)} %)`);
+      if (`${t.completion}\n${t.program}\n${t.error}`.toLowerCase().includes(wanted)) found.add(inOrder[i]);
+      if (i % 2000 === 1999) show(rows.filter((row) => found.has(row)), ` (searching, ${Math.round((100 * i) / rows.length)} %)`);
     }
-    show(found, "");
+    show(rows.filter((row) => found.has(row)), "");
   }
 
   function show(rows, remark) {

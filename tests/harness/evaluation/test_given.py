@@ -53,7 +53,7 @@ def test_a_file_says_not_what_the_model_was_asked_unless_the_user_does(tmp_path:
 def test_a_prompt_that_was_never_used_is_not_shown(tmp_path: Path) -> None:
     for name, protocol, shown in (("a", None, False), ("b", "humaneval@0shot", True), ("c", "my-own", False)):
         done = scored(tmp_path, name, protocol=protocol)
-        texts, missing = find_problems([done], list(done.records()))
+        texts, missing = find_problems([done], {(r.task, r.problem_id): r.prompt_sha256 for r in done.records()})
         assert [bool(text.prompt) for text in texts.values()] == [shown]
         assert missing == []
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import pytest
 from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app
+from mtp_eval.results.columns import tables_of
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.report.data import ProblemTexts
+from mtp_eval.results.report.data import MOST, ProblemTexts
 from mtp_eval.results.report.page import ReportInput, report_html, report_plots
+from mtp_eval.results.report.survey import survey
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
 from tests.command_line import exit_code_of
@@ -114,6 +117,12 @@ class Browser:
         os.close(self.read_end)
 
 
+def as_input(title: str, header: RunHeader, records: list[Record]) -> ReportInput:
+    """The page's data of records that are in memory."""
+    tables = partial(tables_of, records)
+    return ReportInput(title, [ScoredRun.of_records(header, records)], tables, survey(tables, MOST), [1])
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -199,9 +208,9 @@ def test_a_failure_is_explained_put_beside_another_and_kept_in_the_address(
         new_record("n1", "toy", "toy/1", 0, "passed", wall_seconds=9.0),
     ]
     texts = {("toy", "toy/0"): ProblemTexts("the prompt", "check = 1\nassert f(1) == 2\n", "    return 1 + x\n")}
-    given = ReportInput("explained", [ScoredRun.of_records(header, records)], records, [1])
+    given = as_input("explained", header, records)
     page = tmp_path / "explained.html"
-    page.write_text(report_html(given, texts, report_plots(given)), "utf-8")
+    page.write_text("".join(report_html(given, texts, report_plots(given))), "utf-8")
     browser.complaints.clear()
     browser.open(page)
     wait = "new Promise(done => setTimeout(() => done({}), 400))"
@@ -262,8 +271,7 @@ def test_hundred_thousand_completions_open_and_only_what_is_on_screen_is_drawn(
             )
         )
     page = tmp_path / "big.html"
-    given = ReportInput("big", [ScoredRun.of_records(RunHeader(header), records)], records, [1])
-    page.write_text(report_html(given, {}, []), "utf-8")
+    page.write_text("".join(report_html(as_input("big", RunHeader(header), records), {}, [])), "utf-8")
     browser.complaints.clear()
     ready = browser.open(page)
     print(f"{page.stat().st_size / 1e6:.1f} MB, usable after {ready} ms")
