@@ -92,20 +92,22 @@ def nested_coverage(n_seeds: int, spread: float, sets: int) -> dict[str, Any]:
     """How often the interval of a recipe holds its expected score, over seeds that move every problem together."""
     rng = np.random.default_rng(n_seeds)
     problems, samples = 164, 20
-    grid = np.linspace(-3 * spread, 3 * spread, 61)
-    weight = np.exp(-0.5 * (grid / spread) ** 2)
+    grid = np.linspace(-4.0, 4.0, 61)
     logits = rng.normal(-0.5, 2.0, 200_000)
-    truth = float(np.average([(1 / (1 + np.exp(-(logits + g)))).mean() for g in grid], weights=weight))
-    held = 0
+    means = [(1 / (1 + np.exp(-(logits + spread * g)))).mean() for g in grid]
+    truth = float(np.average(means, weights=np.exp(-0.5 * grid**2)))
+    held, width = 0, 0.0
     for _ in range(sets):
         own = rng.normal(-0.5, 2.0, problems)
         chances = 1 / (1 + np.exp(-(own + rng.normal(0, spread, (n_seeds, 1)))))
         interval = nested_interval(rng.binomial(samples, chances) / samples)
         held += interval.low <= truth <= interval.high
+        width += interval.high - interval.low
     return {
         "study": "seeds and problems",
         "setting": f"{n_seeds} seeds, logit spread {spread}, {problems} problems, {samples} samples, pass@1",
         "coverage_percent": 100 * held / sets,
+        "width_points": 100 * width / sets,
         "data_sets": sets,
     }
 
@@ -214,10 +216,10 @@ def studies(quick: bool) -> Iterator[dict[str, Any]]:
     for alpha in (0.01, 0.05):
         for samples in (1, 10):
             yield nights(alpha, 200, samples)
-    for n_seeds in (2, 3, 5):
-        yield nested_coverage(n_seeds, 0.2, sets // 2)
-    for n_seeds in (2, 3, 5):
-        yield nested_test(n_seeds, 0.2, sets // 2)
+    for study in (nested_coverage, nested_test):
+        for spread in (0.0, 0.2, 0.5):
+            for n_seeds in (2, 3, 5):
+                yield study(n_seeds, spread, sets // 2)
     yield temperatures(sets // 4)
 
 
