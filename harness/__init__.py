@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mtp_eval.harness.backends.registry import open_backend
     from mtp_eval.harness.decoding.settings import DecodingSettings
     from mtp_eval.harness.errors import InputError, MtpEvalError
+    from mtp_eval.harness.evaluation.compare import CompareConfig, compare
     from mtp_eval.harness.evaluation.config import RunConfig
     from mtp_eval.harness.evaluation.run import run
     from mtp_eval.harness.evaluation.score import ScoreConfig, score
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from mtp_eval.harness.training.config import TrainConfig
 
 __all__ = [
+    "CompareConfig",
     "DecodingSettings",
     "InputError",
     "MtpEvalError",
     "RunConfig",
     "ScoreConfig",
     "TrainConfig",
+    "compare",
     "open_backend",
     "run",
     "score",
@@ -36,12 +39,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "CompareConfig": "evaluation.compare",
     "DecodingSettings": "decoding.settings",
     "InputError": "errors",
     "MtpEvalError": "errors",
     "RunConfig": "evaluation.config",
     "ScoreConfig": "evaluation.score",
     "TrainConfig": "training.config",
+    "compare": "evaluation.compare",
     "open_backend": "backends.registry",
     "run": "evaluation.run",
     "score": "evaluation.score",

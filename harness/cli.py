@@ -113,7 +113,7 @@ def usage(error: Any) -> str:
 
 
 def exit_code(error: Exception) -> int:
-    """What `EXIT_CODES` says of an error."""
+    """The exit code of an error, by `EXIT_CODES`."""
     return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
 
 

@@ -115,6 +115,8 @@ def _fault(fault: dict[str, Any], cls: type[BaseModel], file: Path | None, optio
     meaning = f" ({field.description.rstrip('.')})" if field and field.description else ""
     if fault["type"] == "missing":
         return f"{option} is missing{meaning}" + (f"; give it here or as {name} in {file}" if file else "")
+    if fault["type"] == "too_short":
+        message = "at least one value is needed"
     where = f"{file}: {name}" if file and name not in options else option
     return f"{where}: {message[0].lower()}{message[1:]}, got {fault['input']!r}{meaning}"
 
@@ -153,7 +155,7 @@ def _share_or_count(value: float) -> float:
     return value
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)]
 """One text or several, each as it is: model specs may hold commas."""
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 """Names, also with commas between them."""

@@ -77,5 +77,5 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Progress]:
 
 
 def say(message: str) -> None:
-    """Talk goes to stderr; data goes to stdout."""
+    """Print a remark on stderr; data goes to stdout."""
     print(message, file=sys.stderr)

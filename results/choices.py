@@ -6,6 +6,7 @@ from typing import Literal
 
 TableFormat = Literal["markdown", "csv", "latex", "html"]
 TableExport = Literal["markdown", "csv", "latex", "html", "lm-eval", "evaluate"]
+ComparisonFormat = Literal["markdown", "csv", "latex", "html", "json"]
 TableGains = Literal["none", "points", "relative"]
 TableStyle = Literal["standard", "by-n", "by-size", "speed", "overhead", "temperature"]
 RunState = Literal["complete", "incomplete", "unfinished"]

@@ -121,14 +121,19 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
     )
 
 
-def wanted_ks(runs: Sequence[ScoredRun], text: str | None) -> list[int]:
-    """The k of `--k 1,10`, or every k that one of the runs was made for and has the samples for.
+def wanted_ks(runs: Sequence[ScoredRun], ks: Sequence[int] | None) -> list[int]:
+    """The k that were asked for, or every k that one of the runs was made for and has the samples for."""
+    return allowed_ks(runs, {k for run in runs for k in run.ks}) if ks is None else sorted(set(ks))
+
+
+def read_ks(text: str | None) -> list[int] | None:
+    """The k of `--k 1,10`; None was not given.
 
     Raises:
         OptionError: not a list of whole numbers from 1.
     """
     if text is None:
-        return allowed_ks(runs, {k for run in runs for k in run.ks})
+        return None
     try:
         ks = sorted({int(part) for part in text.split(",")})
     except ValueError:

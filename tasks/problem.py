@@ -1,4 +1,4 @@
-"""The vocabulary of the project: what flows from a task to a table.
+"""Problem, Request, Completion and Task: the types that pass from a benchmark to a table.
 
     Problem (tasks) -> Request, Completion (harness) -> Program (tasks) -> Outcome (sandbox) -> Record (results)
 

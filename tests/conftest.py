@@ -21,6 +21,11 @@ settings.load_profile("suite")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their length: the bytes of an archive hold the time, and two processes must collect the same names."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with benchmark files, verdicts and hostile programs beside the checkout."""

@@ -13,6 +13,8 @@ from mtp_eval.results.record import Record, sha256_text
 from mtp_eval.results.store import RunStore
 
 MakeRun = Callable[..., Path]
+NewHeader = Callable[..., dict[str, Any]]
+NewRecord = Callable[..., Record]
 
 
 def make_header(
@@ -43,6 +45,15 @@ def record(model: str, task: str, problem: str, sample: int, verdict: str = "pas
     fields.setdefault("stop_reason", "stop")
     names = {"model": model, "task": task, "problem_id": problem, "sample": sample, "verdict": verdict}
     return Record.from_row({**names, "prompt_sha256": sha256_text(problem), **fields})
+
+
+def some_records(new_record: NewRecord, n_problems: int = 4, n_samples: int = 3) -> list[Record]:
+    """A run's records: about a third passed."""
+    return [
+        new_record("a", "toy", f"toy/{p}", s, "passed" if (p + s) % 3 == 0 else "failed")
+        for p in range(n_problems)
+        for s in range(n_samples)
+    ]
 
 
 def _write_run(

@@ -74,7 +74,7 @@ def bad_values(command: str, name: str, parameter: Any, kind: Any) -> list[str]:
     if typing.get_origin(kind) is Literal:
         return ["nosuch"]
     if kind in (int, float):
-        return ["many", *(["-1"] if name not in ("seed", "agreement") else []), *(["nan"] if kind is float else [])]
+        return ["many", *(["-1"] if name != "seed" else []), *(["nan"] if kind is float else [])]
     if kind is Path:
         return ["nosuch/folder"]
     return [] if kind is bool or (command, name) in FREE_TEXT else ["nosuch"]

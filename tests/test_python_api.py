@@ -20,7 +20,17 @@ from mtp_eval.harness.models.transformer import MTPModel
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "python.md"
 PACKAGES = ("harness", "results", "tasks", "sandbox")
 PROMISED = {
-    "harness": {"run", "score", "train", "open_backend", "RunConfig", "ScoreConfig", "TrainConfig"},
+    "harness": {
+        "run",
+        "score",
+        "train",
+        "compare",
+        "CompareConfig",
+        "open_backend",
+        "RunConfig",
+        "ScoreConfig",
+        "TrainConfig",
+    },
     "results": {"Run", "read_run", "load_scores", "load_completions"},
     "tasks": {"Task", "Problem", "load_task"},
     "sandbox": {"Executor", "Pool", "Program", "Outcome", "Verdict"},

@@ -33,7 +33,7 @@ STEPS = {
     "table": "from mtp_eval.results.run import read_run; print(len(str(read_run(F).table([1, 10]))))",
     "frame of scores": "from mtp_eval.results.frame import load_scores; print(len(load_scores(F, [1, 10])))",
     "compare": "from mtp_eval.results.compare.folders import compare_folders; "
-    "print(len(compare_folders(F, None, '1', 0.05).comparisons))",
+    "print(len(compare_folders(F, None, [1]).comparisons))",
     "plain pyarrow": "import pyarrow.parquet as pq; t = pq.read_table(F + '/records.parquet', "
     "columns=['model', 'task', 'problem_id', 'verdict']); print(t.group_by(t.column_names).aggregate([([], 'count_all')]).num_rows)",
     "DuckDB": 'import duckdb; print(len(duckdb.sql(f"select model, task, problem_id, verdict, count(*) '

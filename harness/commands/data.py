@@ -1,4 +1,4 @@
-"""`mtp-eval data check`: does the training text hold the benchmarks' problems?"""
+"""`mtp-eval data check`: find benchmarks' problems in training text."""
 
 from __future__ import annotations
 

@@ -133,12 +133,12 @@ def parameter(name: str, field: FieldInfo, group: str | None, is_argument: bool)
         **limits(field, annotation),
     }
     info = typer.Argument(**shared) if is_argument else typer.Option(**shared)
-    default = inspect.Parameter.empty if is_argument else field.get_default()
+    must_be_given = is_argument and field.is_required()
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=None if field.is_required() and not is_argument else _shown(default),
-        annotation=Annotated[annotation if is_argument else annotation | None, info],
+        default=inspect.Parameter.empty if must_be_given else _shown(field.get_default()),
+        annotation=Annotated[annotation if must_be_given else annotation | None, info],
     )
 
 

@@ -52,7 +52,7 @@ def table(
     from mtp_eval.harness.outputs import try_file
     from mtp_eval.harness.progress import say
     from mtp_eval.results.compare.layouts import paper_table
-    from mtp_eval.results.run import read_runs, wanted_ks
+    from mtp_eval.results.run import read_ks, read_runs, wanted_ks
     from mtp_eval.results.tables.exports import EXPORTS, export
     from mtp_eval.results.tables.layout import Layout, named, read_names
     from mtp_eval.results.tables.render import render
@@ -65,7 +65,7 @@ def table(
         raise InputError(f"--label {label}: expected letters, digits, : and -, as in tab:main")
     shown = read_names(names) if names else {}
     runs = named(read_runs(run), shown)
-    ks = wanted_ks(runs, k)
+    ks = wanted_ks(runs, read_ks(k))
     if format in EXPORTS:
         for note in unfinished(runs):
             say(note)

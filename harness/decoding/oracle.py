@@ -1,4 +1,4 @@
-"""The oracle: are these completions what plain decoding gives?
+"""Compare completions with plain decoding of the same requests, one by one.
 
 Each request is decoded again alone, without drafts, and the texts are compared. Where they part, the plain model (no cache,
 no batch) tells how close the two tokens were: a gap within rounding is a near-tie, a large one is an error in the decoder.

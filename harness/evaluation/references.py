@@ -1,4 +1,4 @@
-"""The gate before a score: where a benchmark's own reference solutions fail, no score is printed."""
+"""Run a benchmark's own reference solutions before it is scored: where they fail, no score is printed."""
 
 from __future__ import annotations
 

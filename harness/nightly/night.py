@@ -165,7 +165,7 @@ def train_if_needed(what: str, out: Path, changes: Sequence[str]) -> None:
 
 @contextmanager
 def only_one(out: Path) -> Iterator[None]:
-    """Two nights at once would write one history.
+    """Refuse to evaluate a night beside another one, which would write the same history.
 
     Raises:
         InputError: another process holds the folder.

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
-from mtp_eval.results.compare.power import MeasuredSpread, detectable_table, spread_of_models, spread_of_pair
+from mtp_eval.results.compare.power import (
+    USUAL_AGREEMENT,
+    MeasuredSpread,
+    detectable_table,
+    spread_of_models,
+    spread_of_pair,
+)
 from mtp_eval.results.compare.seeds import compare_recipes
 from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, margin_sentence, sentence
 from mtp_eval.results.errors import OptionError, RegressionFound
@@ -16,6 +22,11 @@ from mtp_eval.results.files import distinct_names, without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
 from mtp_eval.results.tables.render import render
 from mtp_eval.results.tables.standard import unfinished
+
+DEFAULT_ALPHA = 0.05
+"""Chance of any false alarm over all comparisons together."""
+DEFAULT_FLIPS = 20
+"""Problems that are listed per direction."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Compared:
     comparisons: list[Comparison]
     runs: Sequence[Run]
 
-    def text(self, style: str, alpha: float, flips: int) -> str:
+    def text(self, style: str = "markdown", alpha: float = DEFAULT_ALPHA, flips: int = DEFAULT_FLIPS) -> str:
         """The table; in Markdown with sentences before it and the problems that changed after it.
 
         Raises:
@@ -48,8 +59,7 @@ class Compared:
 def compare_folders(
     baseline: str | None,
     candidate: str | None,
-    k: str | None,
-    alpha: float,
+    k: Sequence[int] | None = None,
     on_common_problems: bool = False,
     margin: float = 0.0,
 ) -> Compared:
@@ -62,8 +72,6 @@ def compare_folders(
     """
     if baseline is None:
         raise OptionError("compare needs a run folder: mtp-eval compare BASELINE CANDIDATE")
-    if not 0.0 < alpha < 1.0:
-        raise OptionError(f"--alpha must lie between 0 and 1, got {alpha}")
     first, first_model = split_model(baseline)
     left = read_run(first)
     if candidate is None:
@@ -90,7 +98,7 @@ def compare_folders(
     return Compared(comparisons, [left, right])
 
 
-def compare_pooled(baseline: str | None, candidate: str | None, k: str | None) -> Compared:
+def compare_pooled(baseline: str | None, candidate: str | None, k: Sequence[int] | None = None) -> Compared:
     """Recipes trained with several seeds; each side is one run folder or several with commas between.
 
     Raises:
@@ -127,7 +135,7 @@ def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: 
 
 
 def power_report(
-    baseline: str | None, candidate: str | None, n_problems: int, score: float, agreement: float | None
+    baseline: str | None, candidate: str | None, n_problems: int, score: float, agreement: float = USUAL_AGREEMENT
 ) -> str:
     """Which difference a comparison could detect: from past runs where given, else from assumptions.
 
@@ -135,9 +143,9 @@ def power_report(
         OptionError: an unusable run or assumption.
     """
     if baseline is None:
-        spread = MeasuredSpread.assumed(n_problems, score, 0.8 if agreement is None else agreement)
+        spread = MeasuredSpread.assumed(n_problems, score, agreement)
         return render(detectable_table([("assumed", spread)]), "markdown")
-    compared = None if candidate is None else compare_folders(baseline, candidate, "1", 0.05)
+    compared = None if candidate is None else compare_folders(baseline, candidate, [1])
     folder, model = split_model(baseline)
     cells = [cell for cell in read_run(folder).cells if model in (None, cell.model)]
     if compared is not None:
@@ -145,5 +153,5 @@ def power_report(
         theirs = [cell for cell in read_run(other_folder).cells if other in (None, cell.model)]
         rows = spread_of_pair(cells, theirs)
     else:
-        rows = spread_of_models(cells, 0.8 if agreement is None else agreement)
+        rows = spread_of_models(cells, agreement)
     return render(detectable_table(rows), "markdown")

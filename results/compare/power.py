@@ -21,6 +21,8 @@ from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
 
 SAMPLES = (1, 10, 50, 200)
+USUAL_AGREEMENT = 0.8
+"""Correlation over problems of two models' chances, where no runs of both are at hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Several temperatures: which one a score is read at, and how honest that choice is.
+"""Several temperatures: the score at the best one in hindsight, at a fixed one, and at one chosen on other problems.
 
 Three ways, side by side:
 - oracle: for every k the temperature with the best score on the very problems that are scored, as the paper does

@@ -1,1 +1,1 @@
-"""Our side of the border: it judges, and no untrusted code runs in its processes."""
+"""The trusted side of the sandbox: it judges, and no untrusted code runs in its processes."""

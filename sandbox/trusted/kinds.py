@@ -17,7 +17,7 @@ ITERATORS = frozenset(("enumerate", "filter", "map", "reversed", "zip", "iter"))
 OF_ANSWERS = frozenset((
     "abs", "all", "any", "bool", "frozenset", "isinstance", "len", "max", "min", "round", "set", "sorted", "sum", "type",
 ))  # fmt: skip
-"""Builtins that give the same for a value that crossed the border; `list` does not: a set's order depends on its past."""
+"""Builtins that give the same for a value that came from the program; `list` does not: a set's order depends on its past."""
 BUILTINS = OF_ANSWERS | ITERATORS | frozenset((
     "bytearray", "bytes", "chr", "complex", "dict", "divmod", "float", "int", "list", "ord", "pow", "print", "range", "repr",
     "slice", "str", "tuple",

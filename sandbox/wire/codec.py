@@ -1,4 +1,4 @@
-"""Values as tagged JSON: how arguments and results cross the border between trusted tests and untrusted program.
+"""Values as tagged JSON: how arguments and results pass between trusted tests and an untrusted program.
 
 Both sides import this file. Nothing of the other side is executed on decoding: only exact builtin values, a few exact
 standard-library types and opaque handles can come out, whatever the bytes are. The policy for values that are none of

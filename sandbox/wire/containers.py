@@ -19,7 +19,7 @@ CHANGEABLE: set[type] = {list, dict, set, bytearray}
 
 
 def containers(values: Iterable[Any]) -> list[Any]:
-    """The containers inside `values` that can be changed in place, in an order that both sides of the border share."""
+    """The containers inside `values` that can be changed in place, in an order that both sides share."""
     found: list[Any] = []
     for value in values:
         kind = type(value)

@@ -1,4 +1,4 @@
-"""Numbers and dates of the standard library that cross the border too, kept out of a process until one turns up."""
+"""Numbers and dates of the standard library that can be sent too, kept out of a process until one turns up."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ OUT_OF_DOMAIN = {
 
 
 def draw_cast(rng: random.Random, names: Sequence[Name], size: int) -> list[Name]:
-    """Names with different first tokens, so that the first token says who is meant."""
+    """Draw names with different first tokens, so that the first token says who is meant."""
     cast: dict[str, Name] = {}
     while len(cast) < size:
         name = rng.choice(names)
@@ -124,7 +124,7 @@ def sentence(rng: random.Random, template: str) -> str:
 
 
 def draw_story(rng: random.Random, kind: Stories) -> str:
-    """A story in which every name still is the slot {name}."""
+    """Draw a story in which every name still is the slot {name}."""
     opening = sentence(rng, rng.choice(kind.openings))
     return " ".join([opening, *(sentence(rng, rng.choice(kind.templates)) for _ in range(kind.n_sentences))])
 

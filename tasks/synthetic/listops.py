@@ -94,12 +94,12 @@ Steps = tuple[Step, ...]
 
 
 def draw_list(rng: random.Random, *, empty: bool) -> list[int]:
-    """Four to twelve numbers, or none."""
+    """Draw four to twelve numbers, or none."""
     return [] if empty else [rng.randint(-20, 60) for _ in range(rng.randint(4, 12))]
 
 
 def draw_string(rng: random.Random, *, empty: bool) -> str:
-    """Six to fourteen letters a to h, some of them capitals, or none."""
+    """Draw six to fourteen letters a to h, some of them capitals, or none."""
     return "" if empty else "".join(rng.choice("abcdefghABCD") for _ in range(rng.randint(6, 14)))
 
 
@@ -115,7 +115,7 @@ FAMILIES = {"listops": Family(LIST_OPERATIONS, draw_list), "stringops": Family(S
 
 
 def draw_steps(rng: random.Random, m: int, operations: Sequence[Operation]) -> Steps:
-    """m operations with their arguments, uniform over operations."""
+    """Draw m operations with their arguments, uniform over operations."""
     chosen = [rng.choice(operations) for _ in range(m)]
     return tuple((op, rng.choice(op.arguments) if op.arguments else 0) for op in chosen)
 
@@ -146,7 +146,7 @@ def apply_steps(steps: Steps, value: Value) -> Value:
 
 
 def draw_inputs(rng: random.Random, family: Family) -> list[Value]:
-    """An empty input, then others."""
+    """Draw inputs: an empty one, then others."""
     return [family.draw(rng, empty=number == 0) for number in range(N_INPUTS)]
 
 

@@ -99,7 +99,7 @@ def digits(f: Polynomial) -> str:
 
 
 def draw_expression(rng: random.Random, ring: Ring, m: int, operations: Sequence[str] = OPERATIONS) -> Expression:
-    """m operations, each uniform over `operations`; a binary one splits the rest uniformly between its operands."""
+    """Draw m operations, each uniform over `operations`; a binary one splits the rest uniformly between its operands."""
     if m == 0:
         return Expression(value=ring.draw(rng))
     operation = rng.choice(list(operations))

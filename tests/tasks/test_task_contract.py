@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 from importlib import metadata
@@ -66,17 +67,27 @@ STAND_INS = {
 }
 
 
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with rows of our own for what only the hub has."""
+    folder = tmp_path_factory.mktemp("stand-ins")
+    for info in TASKS:
+        if info.file is not None:
+            (folder / info.file).write_text(json.dumps(STAND_INS.get(info.name, QUESTION)) + "\n")
+    return folder
+
+
+@functools.cache
+def loaded(name: str, stand_ins: Path) -> Task:
+    """A task of the catalogue, made once for all tests: the larger ones take seconds."""
+    is_here = registry.here(INFOS[name]) in ("here", "generated")
+    return registry.load_task(name) if is_here else registry.load_task(name, data_dir=stand_ins)
+
+
 @pytest.fixture(params=["roman", *(info.name for info in TASKS)])
-def task(request: pytest.FixtureRequest, benchmark_data: Path, tmp_path: Path) -> Task:
-    """A stranger's task, and every task of the catalogue; rows of our own stand in for what only the hub has."""
-    if request.param == "roman":
-        return RomanTask("roman")
-    info = INFOS[request.param]
-    if registry.here(info) in ("here", "generated"):
-        return registry.load_task(info.name)
-    assert info.file is not None
-    (tmp_path / info.file).write_text(json.dumps(STAND_INS.get(info.name, QUESTION)) + "\n")
-    return registry.load_task(info.name, data_dir=tmp_path)
+def task(request: pytest.FixtureRequest, benchmark_data: Path, stand_ins: Path) -> Task:
+    """A stranger's task, and every task of the catalogue."""
+    return RomanTask("roman") if request.param == "roman" else loaded(request.param, stand_ins)
 
 
 def tried(task: Task) -> list[Problem]:

@@ -60,7 +60,7 @@ def test_a_prompt_that_was_never_used_is_not_shown(tmp_path: Path) -> None:
 
 def test_given_and_a_protocol_are_compared_with_a_warning(tmp_path: Path) -> None:
     left, right = scored(tmp_path, "a"), scored(tmp_path, "b", protocol="humaneval@0shot")
-    said = compare_folders(str(left.folder), str(right.folder), None, 0.05).text("markdown", 0.05, 5)
+    said = compare_folders(str(left.folder), str(right.folder)).text("markdown", 0.05, 5)
     assert "protocol differs: humaneval@given and humaneval@0shot" in said
 
 
