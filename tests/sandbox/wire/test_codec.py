@@ -68,6 +68,7 @@ def test_values_come_back_exactly(value: Any) -> None:
     assert same(there_and_back(value), value)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.sets(hashable), st.frozensets(hashable))
 def test_sets_come_back(some: set[Any], frozen: frozenset[Any]) -> None:
