@@ -11,6 +11,7 @@ Answers:   ready, ok, raise, exit, syntax, done
 
 from __future__ import annotations
 
+import builtins
 import marshal
 import os
 import sys
@@ -29,7 +30,7 @@ from mtp_eval.sandbox.jailed.describe import (
     raised,
     truth_of,
 )
-from mtp_eval.sandbox.jailed.script import run_script
+from mtp_eval.sandbox.jailed.script import find_modules_beside, main_module, run_script
 from mtp_eval.sandbox.wire.arrays import is_array, read_array, write_array
 from mtp_eval.sandbox.wire.codec import decode, encode
 from mtp_eval.sandbox.wire.containers import containers, content
@@ -101,7 +102,7 @@ class Answerer:
     """Holds the program's module and answers requests about it."""
 
     def __init__(self) -> None:
-        self.module = sys.modules["__main__"] = types.ModuleType("__main__")  # as when Python runs a file
+        self.module = main_module()
         self.knows_rare_types = False
         self.shared: dict[int, Any] = {}
         self.kept: list[Any] = []
@@ -138,6 +139,7 @@ class Answerer:
         except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
             return ["syntax", seq, message_of(error)]
         found = self.module.__dict__
+        find_modules_beside(self.module)
         exec(code, found)
         return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
 
@@ -215,7 +217,11 @@ class Answerer:
         found = self.module.__dict__
         namespace = found
         if wanted is not None:
-            namespace = {"__name__": "__main__", **{name: found[name] for name in wanted if name in found}}
+            namespace = {
+                "__name__": "__main__",
+                "__builtins__": builtins,
+                **{name: found[name] for name in wanted if name in found},
+            }
         try:
             for code in marshal.loads(a2b_base64(packed)):
                 exec(code, namespace)

@@ -32,7 +32,8 @@ def as_base(base: type, value: Any) -> Any:
 def as_plain(value: Any) -> Any:
     """The builtin that an object compares equal to by its type's own rule, or the object itself where there is none.
 
-    Mappings, sets and the wrappers of `collections` compare by content; bytes-like objects by their bytes.
+    Mappings, sets and the wrappers of `collections` compare by content; bytes-like objects by their bytes, times with
+    a zone by the moment.
     """
     kind = type(value)
     if kind is memoryview:
@@ -41,7 +42,17 @@ def as_plain(value: Any) -> Any:
         return value.data
     if kind.__name__ == "ChainMap" and kind.__module__ == "collections":
         return dict(value)
+    if kind.__name__ == "datetime" and kind.__module__ == "datetime" and value.tzinfo is not None:
+        return _at_offset(value)
     return dict(value) if kind is types.MappingProxyType else value
+
+
+def _at_offset(moment: Any) -> Any:
+    """The same moment in a zone that is nothing but an offset from UTC."""
+    from datetime import timezone
+
+    offset = moment.utcoffset()
+    return moment.replace(tzinfo=None if offset is None else timezone(offset, moment.tzname() or ""))
 
 
 def kind_of(value: Any) -> str:

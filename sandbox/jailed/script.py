@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import types
@@ -10,13 +11,26 @@ from typing import Any
 from mtp_eval.sandbox.jailed.describe import exit_code, message_of, raised
 
 
+def main_module() -> types.ModuleType:
+    """An empty `__main__`, with what Python gives that of a file in the working folder."""
+    made = sys.modules["__main__"] = types.ModuleType("__main__")
+    vars(made).update(__file__=f"{os.getcwd()}/program.py", __builtins__=builtins)
+    return made
+
+
+def find_modules_beside(main: types.ModuleType) -> None:
+    """Let a program import what it writes into its folder, as a file's folder comes first. Never done in the zygote."""
+    sys.path.insert(0, os.path.dirname(vars(main)["__file__"]))
+
+
 def run_script(seq: int, source: str) -> list[Any]:
     """Run source as `__main__` on standard input and output; the answer says how it ended."""
     try:
         code = compile(source, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         return ["syntax", seq, message_of(error)]
-    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main = main_module()
+    find_modules_beside(main)
     sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     answer: list[Any]

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
 
+from mtp_eval.sandbox.wire.codec import PURE_BUILTINS
+
 MODULES = frozenset((
     "cmath", "collections", "copy", "datetime", "decimal", "fractions", "itertools", "json", "math", "numpy", "random", "re",
     "statistics", "string", "typing",
@@ -22,6 +24,14 @@ BUILTINS = OF_ANSWERS | ITERATORS | frozenset((
     "bytearray", "bytes", "chr", "complex", "dict", "divmod", "float", "int", "list", "ord", "pow", "print", "range", "repr",
     "slice", "str", "tuple",
 ))  # fmt: skip
+CARRIED_TYPES = frozenset((
+    "Counter", "Decimal", "Fraction", "OrderedDict", "bool", "bool_", "bytearray", "bytes", "complex", "date", "datetime",
+    "defaultdict", "deque", "dict", "float", "float32", "float64", "frozenset", "int", "int32", "int64", "integer", "list",
+    "ndarray", "range", "set", "str", "time", "timedelta", "tuple",
+))  # fmt: skip
+"""Types that an answer has on either side or on neither; what an abstract class takes for its own may be anything."""
+_IN_CONTEXT = frozenset(("abs", "max", "min", "pow", "round", "sum"))
+"""Builtins that compute with decimal numbers, whose context is the program's to change."""
 _PLAIN = frozenset((None, True, False, ...))
 _MAX_DEPTH = 30
 
@@ -51,6 +61,9 @@ class Expressions(ABC):
     def __init__(self) -> None:
         self.given: set[str] = set()
         self.changed: set[str] = set()
+        self._given_at: dict[str, int] = {}
+        """By which call a name was given to the program last."""
+        self._is_giving = False
         self.n_calls = 0
         self.modules: dict[str, str] = {}
         """Where an imported name comes from."""
@@ -66,6 +79,7 @@ class Expressions(ABC):
         if isinstance(target, ast.Name):
             scope[target.id] = kind
             self._answered[target.id] = self.n_calls
+            self._given_at.pop(target.id, None)
         elif isinstance(target, ast.Tuple | ast.List) and kind is not Kind.FUNCTION:
             for inner in target.elts:
                 self.bind(inner, kind, scope)
@@ -108,10 +122,14 @@ class Expressions(ABC):
         held = scope.get(node.id)
         if held is Kind.ANSWER and self._answered.get(node.id, self.n_calls) != self.n_calls:
             raise Inside(f"the answer {node.id} is looked at after another call, which may have changed it")
+        if not self._is_giving and self._given_at.get(node.id, self.n_calls) != self.n_calls:
+            raise Inside(f"{node.id} was given to the program and is looked at after another call")
         if isinstance(held, Kind):
             return held
         if held is not None or not hasattr(builtins, node.id):
             return Kind.FUNCTION
+        if node.id not in PURE_BUILTINS and node.id != "Ellipsis":
+            raise Inside(f"{node.id} as a value")
         return Kind.OWN
 
     def _list(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Kind:
@@ -129,7 +147,13 @@ class Expressions(ABC):
         return self._values([node.operand], scope)
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Kind:
+        if not (isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant)):
+            self._refuse_decimals()
         return self._values([node.left, node.right], scope)
+
+    def _refuse_decimals(self) -> None:
+        if "decimal" in self.modules.values():
+            raise Inside("computes with decimal numbers, whose context the program can change")
 
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Kind:
         return self._values(node.values, scope)
@@ -147,6 +171,8 @@ class Expressions(ABC):
             is_type = isinstance(right, ast.Name) and right.id in BUILTINS
             if isinstance(op, ast.Is | ast.IsNot) and not is_plain and not is_type:
                 raise Inside("identity")
+            if not isinstance(op, ast.Is | ast.Eq) and any(_called(side) == "type" for side in sides):
+                raise Inside("compares a type, and not for being equal")
         return self.most(kinds)
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Kind:
@@ -204,6 +230,12 @@ class Expressions(ABC):
             raise Inside(f"calls {function.id}")
         if held is Kind.ANSWER:
             raise Inside("calls an answer")
+        if held is None and function.id in _IN_CONTEXT:
+            self._refuse_decimals()
+        if held is None and function.id == "isinstance" and len(arguments) == 2:
+            return self._isinstance(arguments, scope)
+        if held is None and _is_exception(function.id):
+            return Kind.OBJECT
         kind = self._values(arguments, scope)
         if kind is Kind.ANSWER and function.id not in OF_ANSWERS:
             raise Inside(f"{function.id} of an answer")
@@ -211,17 +243,28 @@ class Expressions(ABC):
             return Kind.OBJECT
         return Kind.ITERATOR if kind is not Kind.ANSWER and function.id in ITERATORS else kind
 
+    def _isinstance(self, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
+        value, types = arguments
+        for given in types.elts if isinstance(types, ast.Tuple) else [types]:
+            if (given.attr if isinstance(given, ast.Attribute) else getattr(given, "id", "")) not in CARRIED_TYPES:
+                raise Inside("asks for a type that answers may have only there")
+        return self._values([value, types], scope)
+
     def _program_function(self, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
         self.n_calls += 1
         for argument in arguments:
+            was_giving, self._is_giving = self._is_giving, True
             kind = self.kind(argument, scope)
+            self._is_giving = was_giving
             if kind is Kind.FUNCTION:
                 raise Inside("gives the program a function")
             if kind in (Kind.ITERATOR, Kind.OBJECT) or isinstance(argument, ast.Attribute):
                 raise Inside("gives the program something that is no plain value")
-            if kind is Kind.ANSWER and not isinstance(argument, ast.Call):
-                raise Inside("gives the program an answer")
-            self.given.update(_named(argument))
+            if kind is Kind.ANSWER:
+                raise Inside("gives the program an answer, which it could know again")
+            names = _named(argument)
+            self.given |= names
+            self._given_at.update(dict.fromkeys(names, self.n_calls))
         return Kind.ANSWER
 
     def _method(self, function: ast.Attribute, arguments: Sequence[ast.expr], scope: Scope) -> Kind:
@@ -231,6 +274,8 @@ class Expressions(ABC):
         if function.attr == "seed":
             raise Inside("seeds random numbers")
         receiver = function.value
+        if not (isinstance(receiver, ast.Name) and receiver.id in self.modules):
+            self._refuse_decimals()
         if isinstance(receiver, ast.Name):
             if kind is Kind.ANSWER and function.attr in ("append", "add", "extend", "insert", "update", "setdefault"):
                 raise Inside("stores an answer")
@@ -284,6 +329,11 @@ def _named(argument: ast.expr) -> set[str]:
     if isinstance(argument, ast.Call):
         return set()
     return {name for child in ast.iter_child_nodes(argument) if isinstance(child, ast.expr) for name in _named(child)}
+
+
+def _called(node: ast.expr) -> str:
+    """The name that an expression calls, if that is all it does."""
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
 
 
 def _is_exception(name: str) -> bool:

@@ -115,8 +115,8 @@ class _Reader(Expressions):
 
     def _for(self, statement: ast.For, scope: Scope) -> None:
         self.iterated(statement.iter, scope)
-        self.bind(statement.target, Kind.OWN, scope)
         for _ in range(2):  # what the body makes of a name holds in its next round
+            self.bind(statement.target, Kind.OWN, scope)
             self.block(statement.body, scope)
         self.block(statement.orelse, scope)
 

@@ -15,7 +15,8 @@ from mtp_eval.sandbox.wire.codec import encode, encode_marked
 from mtp_eval.sandbox.wire.containers import Marked
 from mtp_eval.sandbox.wire.frames import NotEncodable
 
-_FIRST_BATCH, _LARGEST_BATCH = 16, 1024
+_N_SINGLE, _LARGEST_BATCH = 64, 1024
+"""Items that are asked for one by one: the next of many a generator takes for ever. A longer one is fetched in batches."""
 
 
 class Requests(Protocol):
@@ -94,13 +95,13 @@ class RemoteCallable(Remote):
 
 
 class RemoteIterator(Remote):
-    """A generator or iterator of the program's; items are fetched in growing batches, ahead of need."""
+    """A generator or iterator of the program's; fetched one by one at first, then in growing batches, ahead of need."""
 
-    __slots__ = ("_batch", "_done", "_fetched")
+    __slots__ = ("_done", "_fetched", "_n_asked")
 
     def __init__(self, link: Requests, target: int, truth: bool | None, type_name: str) -> None:
         super().__init__(link, target, truth, type_name)
-        for name, value in (("_fetched", deque()), ("_batch", _FIRST_BATCH), ("_done", False)):
+        for name, value in (("_fetched", deque()), ("_n_asked", 0), ("_done", False)):
             object.__setattr__(self, name, value)
 
     def __iter__(self) -> RemoteIterator:
@@ -108,10 +109,11 @@ class RemoteIterator(Remote):
 
     def __next__(self) -> Any:
         if not self._fetched and not self._done:
-            items, done = self._link.next_items(self._target, self._batch)
+            n = 1 if self._n_asked < _N_SINGLE else min(self._n_asked, _LARGEST_BATCH)
+            items, done = self._link.next_items(self._target, n)
             self._fetched.extend(items)
             object.__setattr__(self, "_done", done or not items)
-            object.__setattr__(self, "_batch", min(2 * self._batch, _LARGEST_BATCH))
+            object.__setattr__(self, "_n_asked", self._n_asked + n)
         if not self._fetched:
             raise StopIteration
         return self._fetched.popleft()

@@ -83,7 +83,7 @@ def _pairs(tag: str, value: dict[Any, Any], keep: Keep, depth: int) -> list[Any]
 def _builtin(value: Any, keep: Keep, depth: int) -> Any:
     """The pure builtins (`int`, `len`) go by name; other classes and functions are objects like any other."""
     name = getattr(value, "__name__", "")
-    if name in _PURE and getattr(builtins, name) is value:
+    if name in PURE_BUILTINS and getattr(builtins, name) is value:
         return ["builtin", name]
     kept = keep(value, depth)
     if kept is None:
@@ -93,12 +93,12 @@ def _builtin(value: Any, keep: Keep, depth: int) -> Any:
 
 def _read_builtin(items: list[Any]) -> Any:
     (name,) = exactly(str, items, 1)
-    if name not in _PURE:
+    if name not in PURE_BUILTINS:
         raise BadFrame("a builtin that is not carried")
     return getattr(builtins, name)
 
 
-_PURE = frozenset(
+PURE_BUILTINS = frozenset(
     {
         "bool", "int", "float", "complex", "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset",
         "range", "object", "type", "abs", "all", "any", "bin", "chr", "divmod", "hash", "hex", "len", "max", "min",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtp_eval.sandbox.wire.codec import READERS, WRITERS, exactly, write_items
-from mtp_eval.sandbox.wire.frames import NotEncodable
+from mtp_eval.sandbox.wire.codec import READERS, WRITERS, Keep, exactly, write_items
+from mtp_eval.sandbox.wire.frames import BadFrame
 
 RARE_MODULES = frozenset(("fractions", "decimal", "datetime"))
-RARE_TAGS = frozenset(("Fraction", "Decimal", "timedelta", "datetime", "date", "time"))
+RARE_TAGS = frozenset(("Fraction", "Decimal", "timedelta", "timezone", "datetime", "date", "time"))
 
 
 def register_rare_types() -> None:
     """Teach both directions numbers and dates. In the jail only when one turns up: unused modules make a fork dearer."""
-    from datetime import date, datetime, time, timedelta
+    from datetime import date, datetime, time, timedelta, timezone
     from decimal import Decimal
     from fractions import Fraction
 
@@ -24,24 +24,37 @@ def register_rare_types() -> None:
             timedelta: lambda v, keep, depth: ["timedelta", v.days, v.seconds, v.microseconds],
         }
     )
-    # An aware datetime has a tzinfo object, which does not encode; a naive one has None.
-    WRITERS[datetime] = lambda v, keep, depth: write_items("datetime", _fields(v, 7), keep, depth)
+    WRITERS[timezone] = lambda v, keep, depth: write_items("timezone", _offset(v), keep, depth)
+    WRITERS[datetime] = lambda v, keep, depth: _write_moment("datetime", v, 7, keep, depth)
     WRITERS[date] = lambda v, keep, depth: ["date", v.year, v.month, v.day]
-    WRITERS[time] = lambda v, keep, depth: write_items("time", _fields(v, 4), keep, depth)
+    WRITERS[time] = lambda v, keep, depth: _write_moment("time", v, 4, keep, depth)
+
+    def zone(value: Any) -> Any:
+        if value is not None and type(value) is not timezone:
+            raise BadFrame("a time with something that is no time zone")
+        return value
+
     READERS.update(
         {
             "Fraction": lambda v: Fraction(*exactly(int, v, 2)),
             "Decimal": lambda v: Decimal(*exactly(str, v, 1)),
             "timedelta": lambda v: timedelta(*exactly(int, v, 3)),
-            "datetime": lambda v: datetime(*exactly(int, v, 8)[:7], fold=v[7]),
+            "timezone": lambda v: timezone(timedelta(*exactly(int, v[:3], 3)), *exactly(str, v[3:], 1)),
+            "datetime": lambda v: datetime(*exactly(int, v[:-1], 8)[:7], zone(v[8]), fold=v[7]),
             "date": lambda v: date(*exactly(int, v, 3)),
-            "time": lambda v: time(*exactly(int, v, 5)[:4], fold=v[4]),
+            "time": lambda v: time(*exactly(int, v[:-1], 5)[:4], zone(v[5]), fold=v[4]),
         }
     )
 
 
-def _fields(moment: Any, n: int) -> tuple[Any, ...]:
-    if moment.tzinfo is not None:
-        raise NotEncodable("a time with a time zone")
-    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")[-n:]
-    return (*(getattr(moment, name) for name in names), moment.fold)
+def _write_moment(tag: str, moment: Any, n_fields: int, keep: Keep, depth: int) -> Any:
+    """A time with its fields, its fold and its zone; one in a zone that is more than an offset is for `keep`."""
+    if moment.tzinfo is not None and type(moment.tzinfo) not in WRITERS:
+        return keep(moment, depth)
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")[-n_fields:]
+    return write_items(tag, (*(getattr(moment, name) for name in names), moment.fold, moment.tzinfo), keep, depth)
+
+
+def _offset(zone: Any) -> tuple[Any, ...]:
+    offset = zone.utcoffset(None)
+    return offset.days, offset.seconds, offset.microseconds, zone.tzname(None)

@@ -11,7 +11,7 @@ import pytest
 from mtp_eval.sandbox import Pool, Program, Verdict
 from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.tasks.registry import load_task
-from tests.sandbox.attacks import programs
+from tests.sandbox import attacks, interpreter_attacks
 
 TESTS = {
     "by comparison": "assert f(1) == 8\nassert f(2) == 15\nassert f(0) == 1\nassert f(-1) == -6\nassert f(10) == 71",
@@ -26,20 +26,25 @@ def small_pool() -> Iterator[Pool]:
         yield pool
 
 
+COLLECTIONS = {"on the judge": attacks.programs, "on the interpreter": interpreter_attacks.programs}
+
+
 def test_there_are_many() -> None:
-    assert len(list(programs())) >= 110
+    assert len(list(attacks.programs())) >= 110
+    assert len(list(interpreter_attacks.programs())) >= 90
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TESTS)
-def test_no_attack_passes_or_is_lost(small_pool: Pool, kind: str) -> None:
-    attacks = list(programs())
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_no_attack_passes_or_is_lost(small_pool: Pool, collection: str, kind: str) -> None:
+    programs = list(COLLECTIONS[collection]())
     outcomes = small_pool.run(
-        Program(name, source, TESTS[kind], same_interpreter=False, timeout_seconds=1.0) for name, source in attacks
+        Program(name, source, TESTS[kind], same_interpreter=False, timeout_seconds=1.0) for name, source in programs
     )
     wrong = [
         f"{name}: {outcome.verdict} {outcome.error}"
-        for (name, _), outcome in zip(attacks, outcomes, strict=True)
+        for (name, _), outcome in zip(programs, outcomes, strict=True)
         if outcome.passed or outcome.verdict is Verdict.INFRASTRUCTURE_ERROR or outcome.same_interpreter
     ]
     assert not wrong, "\n".join(wrong)
