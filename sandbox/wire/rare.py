@@ -39,10 +39,10 @@ def register_rare_types() -> None:
             "Fraction": lambda v: Fraction(*exactly(int, v, 2)),
             "Decimal": lambda v: Decimal(*exactly(str, v, 1)),
             "timedelta": lambda v: timedelta(*exactly(int, v, 3)),
-            "timezone": lambda v: timezone(timedelta(*exactly(int, v[:3], 3)), *exactly(str, v[3:], 1)),
-            "datetime": lambda v: datetime(*exactly(int, v[:-1], 8)[:7], zone(v[8]), fold=v[7]),
+            "timezone": lambda v: _named(timezone(timedelta(*exactly(int, v[:3], 3))), *exactly(str, v[3:], 1)),
+            "datetime": lambda v: datetime(*exactly(int, v[:-1], 8)[:7]).replace(fold=v[7], tzinfo=zone(v[8])),
             "date": lambda v: date(*exactly(int, v, 3)),
-            "time": lambda v: time(*exactly(int, v[:-1], 5)[:4], zone(v[5]), fold=v[4]),
+            "time": lambda v: time(*exactly(int, v[:-1], 5)[:4]).replace(fold=v[4], tzinfo=zone(v[5])),
         }
     )
 
@@ -58,3 +58,8 @@ def _write_moment(tag: str, moment: Any, n_fields: int, keep: Keep, depth: int) 
 def _offset(zone: Any) -> tuple[Any, ...]:
     offset = zone.utcoffset(None)
     return offset.days, offset.seconds, offset.microseconds, zone.tzname(None)
+
+
+def _named(zone: Any, name: str) -> Any:
+    """A zone with its name, which is none of its own where it only says the offset."""
+    return zone if zone.tzname(None) == name else type(zone)(zone.utcoffset(None), name)

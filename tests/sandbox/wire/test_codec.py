@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, OrderedDict, deque
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -92,6 +92,9 @@ def test_sets_come_back(some: set[Any], frozen: frozenset[Any]) -> None:
         timedelta(-1, 5, 7),
         date(2024, 2, 29),
         datetime(2024, 2, 29, 1, 2, 3, 4),
+        datetime(2024, 2, 29, 1, fold=1, tzinfo=UTC),
+        datetime(2024, 2, 29, tzinfo=timezone(timedelta(hours=-3), "X")),
+        timezone(timedelta(minutes=90)),
         slice(1, None, 2),
         ...,
         int,
