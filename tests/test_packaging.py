@@ -37,6 +37,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.training": ("harness.training", "harness.models", "tasks.registry", *GROUND, *WORDS),
     "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.decoding", *GROUND, *THREE),
     "harness.nightly": ("harness.nightly", "harness.evaluation", "harness.backends", "harness.training", *GROUND, *THREE),
+    "harness.studies": (
+        "harness.studies", "harness.evaluation", "harness.training", *GROUND, *THREE,
+    ),
     "harness": ("harness", *THREE),
 }  # fmt: skip
 """Who may import what; the longest row that fits a module's name counts."""
@@ -175,7 +178,8 @@ def test_no_two_rooms_import_one_another(folder: str) -> None:
 
 
 def test_the_rooms_of_the_harness_stay_few_arrows_apart() -> None:
-    assert len(room_arrows("harness")) <= 40, sorted(room_arrows("harness"))
+    """Five a room: `studies` brought six, its ground and the two rooms whose work it orders."""
+    assert len(room_arrows("harness")) <= 45, sorted(room_arrows("harness"))
 
 
 def test_circles_are_found() -> None:

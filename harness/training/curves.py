@@ -21,7 +21,7 @@ class MetricsWriter:
         accuracies = [f"accuracy_head_{i}" for i in range(1, n_future + 1)]
         bits = [f"bits_per_byte_head_{i}" for i in range(1, n_future + 1)]
         rates = ["learning_rate", "gradient_norm", "tokens_per_second", "flops_per_second"]
-        self.columns = ["step", "tokens", "split", "loss", *heads, *accuracies, *bits, *rates]
+        self.columns = ["step", "tokens", "split", "loss", *heads, *accuracies, *bits, "answers_right", *rates]
         self.path = out / FILE
         self._start(from_step)
         self.events = _tensorboard(out) if tensorboard else None

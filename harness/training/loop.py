@@ -129,7 +129,10 @@ class _Run:
         self.model_config = self.stepper.model.config
         self.size = model_size(self.model_config)
         self.batches = corpus.batches(config, self.model_config.n_future)
-        self.validator = Validator(corpus.validation(config, self.model_config.n_future), tokenizer, self.stepper)
+        n_future = self.model_config.n_future
+        self.validator = Validator(
+            corpus.validation(config, n_future), tokenizer, self.stepper, corpus.answers(config, n_future)
+        )
         self.validation: Validation | None = None
         self.metrics: MetricsWriter | None = None
         if processes.is_main:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mtp_eval.harness.training.answers import answer_windows
 from mtp_eval.harness.training.batches import Batches, Windows, exact_shares, validation_windows
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import Corpus, Window
@@ -44,6 +45,15 @@ class Mixture:
                 part.validation, length=config.model.context_length, n_future=n_future, windows=share
             )
         ]
+
+    def answers(self, config: TrainConfig, n_future: int) -> list[Window]:
+        """Held-out documents whose answers are scored whole, as many as there are validation windows at most."""
+        length, most = config.model.context_length, config.validation_windows
+        windows = [
+            answer_windows(part.validation, length=length, n_future=n_future, most=most // len(self.parts))
+            for part in self.parts
+        ]
+        return [window for of_part in windows for window in of_part]
 
     @property
     def fingerprint(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.training.answers import answers_right
 from mtp_eval.harness.training.corpus import Window
 from mtp_eval.harness.training.loss import evaluate
 from mtp_eval.harness.training.step import Stepper
@@ -25,18 +27,26 @@ class Validation:
     losses: tuple[float, ...]
     bits_per_byte: tuple[float, ...]
     accuracies: tuple[float, ...]
+    answers_right: float = math.nan
+    """Share of held-out answers that head 1 gets wholly right; NaN where prompts are learnt too, so that nothing is an answer."""
 
-    def as_dict(self) -> dict[str, list[float | None]]:
+    def as_dict(self) -> dict[str, Any]:
         """For training.json, where NaN is null."""
-        return {name: [None if math.isnan(v) else v for v in values] for name, values in asdict(self).items()}
+        per_head = (("losses", self.losses), ("bits_per_byte", self.bits_per_byte), ("accuracies", self.accuracies))
+        return {name: [number(v) for v in values] for name, values in per_head} | {
+            "answers_right": number(self.answers_right)
+        }
 
 
 class Validator:
     """The held-out windows of one run, the same ones each time."""
 
-    def __init__(self, windows: Sequence[Window], tokenizer: Tokenizer, stepper: Stepper):
+    def __init__(
+        self, windows: Sequence[Window], tokenizer: Tokenizer, stepper: Stepper, answers: Sequence[Window] = ()
+    ):
         self.stepper, size = stepper, stepper.micro
         self.batches = [Window.stack(windows[i : i + size]) for i in range(0, len(windows), size)]
+        self.answers = [Window.stack(answers[i : i + size]) for i in range(0, len(answers), size)]
         self.token_bytes = np.array([tokenizer.n_bytes([i]) for i in range(tokenizer.vocab_size)], dtype=np.int64)
 
     def scores(self) -> Validation | None:
@@ -70,9 +80,15 @@ class Validator:
             losses=ratios(nats, targets),
             bits_per_byte=ratios([n / math.log(2) for n in nats], spans),
             accuracies=ratios(hits, targets),
+            answers_right=answers_right(stepper, self.answers),
         )
 
 
 def ratios(sums: Sequence[float], counts: Sequence[float]) -> tuple[float, ...]:
     """Means; NaN where nothing was counted."""
     return tuple(a / b if b else math.nan for a, b in zip(sums, counts, strict=True))
+
+
+def number(value: float) -> float | None:
+    """The value for JSON, which has no NaN."""
+    return None if math.isnan(value) else value

@@ -123,7 +123,11 @@ class Watch:
         if self.metrics is None:
             return
         total = sum(loss for loss in validation.losses if not math.isnan(loss))
-        values: dict[str, Any] = {"tokens": step * self.config.tokens_per_step, "loss": total}
+        values: dict[str, Any] = {
+            "tokens": step * self.config.tokens_per_step,
+            "loss": total,
+            "answers_right": validation.answers_right,
+        }
         for i in range(self.n_future):
             values[f"loss_head_{i + 1}"] = validation.losses[i]
             values[f"accuracy_head_{i + 1}"] = validation.accuracies[i]

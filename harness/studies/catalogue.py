@@ -1,0 +1,40 @@
+"""All studies by name; one is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.studies.definition import Study
+from mtp_eval.tasks.errors import did_you_mean
+
+ALL = "all"
+NAMES = ("planning",)
+"""Each is STUDY in the module of its name, with "_" for "-"."""
+
+
+def load_study(name: str) -> Study:
+    """The study of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in NAMES:
+        hint = did_you_mean(name, (*NAMES, ALL), "`mtp-eval study --list` shows them")
+        raise InputError(f"there is no study {name!r}: {hint}")
+    study: Study = import_module(f"mtp_eval.harness.studies.{name.replace('-', '_')}").STUDY
+    return study
+
+
+def listing() -> str:
+    """Every study with its question and what it costs."""
+    lines = [f"{'study':<14} {'budget':>8} {'all parts':>18}  asks"]
+    for name in NAMES:
+        study = load_study(name)
+        whole = f"{study.core_minutes:.0f} core minutes"
+        lines.append(f"{name:<14} {study.minutes:>4g} min {whole:>18}  {study.asks}")
+    lines.append(
+        "\nbudget: what is taken where --budget gives none, on all cores; all parts: with the usual seeds, on one core (about). "
+        "A smaller budget leaves out parts from the end, then seeds, then steps."
+    )
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""A finished cell, and what is read from its two folders."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.results.run import Run, read_run
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One trained and tested model."""
+
+    cell: Cell
+
+    @cached_property
+    def tested(self) -> Run:
+        """The run."""
+        return read_run(self.cell.run)
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """The training's record."""
+        record: dict[str, Any] = json.loads((Path(self.cell.model) / "training.json").read_text("utf-8"))["training"]
+        return record
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the training's curves are."""
+        return Path(self.cell.model)

@@ -1,0 +1,166 @@
+"""Cells: one recipe with one seed, trained and tested in folders of its own; and probes, which measure what cells cost.
+
+Everything here runs in a worker process (`worker`), and passes its border as JSON.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mtp_eval.harness.evaluation.run import run
+from mtp_eval.harness.training.command import as_toml, train
+from mtp_eval.harness.training.config import TrainConfig
+from mtp_eval.harness.training.config_files import preset
+from mtp_eval.harness.training.state import last_step
+from mtp_eval.results.curves import read_curve
+
+CURVE_POINTS = 20
+"""Validations of a cell whose curve is watched."""
+ANSWERS = 256
+"""Held-out answers that each of them looks at."""
+PROBE_STEPS = (10, 60)
+"""A probe trains twice; what grows with the steps is told from what does not."""
+PROBE_SEED = 10_007
+"""No cell has it: a probe sees no data and no weights of the study."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its test, as a worker is told of it.
+
+    Args:
+        part, recipe: names of the study's.
+        steps: of the training.
+        watched: whether the curve of right answers is wanted.
+        model, run: folders.
+        options: of the run beside model, task and folder.
+    """
+
+    part: str
+    recipe: str
+    preset: str
+    changes: dict[str, Any]
+    steps: int
+    seed: int
+    task: str
+    model: str
+    run: str
+    device: str = "cpu"
+    watched: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def training(self) -> TrainConfig:
+        """The config of the training.
+
+        Raises:
+            InputError: the preset or a change is none.
+        """
+        config = recipe_config(self.preset, self.changes)
+        warmup = min(config.optimizer.warmup_steps, max(1, self.steps // 10))
+        return config.model_copy(
+            update={
+                "steps": self.steps,
+                "tokens": None,
+                "seed": self.seed,
+                "device": self.device,
+                "threads": 1,
+                "compile": "off",
+                "optimizer": config.optimizer.model_copy(update={"warmup_steps": warmup}),
+                "validate_every": max(1, self.steps // CURVE_POINTS) if self.watched else 0,
+                "validation_windows": ANSWERS if self.watched else config.validation_windows,
+                "checkpoint_every": max(1, self.steps // 4),
+            }
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether both folders are complete."""
+        from mtp_eval.results.errors import ResultsError
+        from mtp_eval.results.run import read_run
+
+        if last_step(Path(self.model)) < self.steps:
+            return False
+        try:
+            return read_run(self.run).is_complete
+        except ResultsError:
+            return False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def recipe_config(name: str, changes: Mapping[str, Any]) -> TrainConfig:
+    """A preset with a recipe's changes.
+
+    Raises:
+        InputError: there is no such preset, or a change is none.
+    """
+    return preset(name, [f"{key}={as_toml(value)}" for key, value in changes.items()])
+
+
+def make_cell(cell: Cell) -> None:
+    """Train and test what of the cell is not there yet."""
+    model = Path(cell.model)
+    trained = last_step(model)
+    if trained < cell.steps:
+        train(cell.training(), model, resume=trained > 0)
+    run(model=cell.model, task=cell.task, out=Path(cell.run), device=cell.device, workers=1, **cell.options)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a cell on a machine as busy as it was during the probe: fixed ones, and those of each step."""
+
+    fixed_seconds: float
+    step_seconds: float
+
+    def seconds(self, steps: int) -> float:
+        """Of a whole cell."""
+        return self.fixed_seconds + steps * self.step_seconds
+
+
+def probe(cell: Cell) -> Cost:
+    """Train a little, with a seed that no cell has, test that, and time it; nothing is kept but the times.
+
+    Steps are timed by the trainer's own rate (the median of its logs), everything else by what is left.
+    """
+    few, more = (_short(cell, steps) for steps in PROBE_STEPS)
+    with tempfile.TemporaryDirectory() as folder:
+        short_seconds, _ = _timed_training(few, Path(folder) / "few")
+        long_seconds, step_seconds = _timed_training(more, Path(folder) / "more")
+        n_more = PROBE_STEPS[1] - PROBE_STEPS[0]
+        data_seconds = max(0.0, (long_seconds - short_seconds) / n_more - step_seconds)
+        started = time.perf_counter()
+        run(
+            model=str(Path(folder) / "more"),
+            task=cell.task,
+            out=Path(folder) / "run",
+            device=cell.device,
+            workers=1,
+            **cell.options,
+        )
+        fixed = long_seconds - PROBE_STEPS[1] * (step_seconds + data_seconds) + time.perf_counter() - started
+    return Cost(max(0.0, fixed), step_seconds + data_seconds)
+
+
+def _short(cell: Cell, steps: int) -> TrainConfig:
+    config = cell.training()
+    return config.model_copy(
+        update={"steps": steps, "seed": PROBE_SEED, "log_every": 10, "validate_every": 0, "checkpoint_every": 0}
+    )
+
+
+def _timed_training(config: TrainConfig, out: Path) -> tuple[float, float]:
+    """Wall seconds of the whole, and of each step."""
+    started = time.perf_counter()
+    train(config, out)
+    whole = time.perf_counter() - started
+    rates = [rate for _, rate in read_curve(out, "tokens_per_second", "train")][1:]
+    return whole, config.tokens_per_step / median(rates) if rates else 0.0

@@ -1,0 +1,124 @@
+"""Conduct a study: plan it from measured costs, make its cells side by side, judge its claims, write it all down.
+
+    OUT/study.json     the plan, the claims and their tests, written before anything is trained, and never changed
+    OUT/models, runs   one folder each a cell: what `train` and `run` leave
+    OUT/results.json   measures of every cell, and verdicts; report.md, report.html, table.csv and the plot say the same
+
+Not covered: cells on several machines.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.execution import ExecutionOptions
+from mtp_eval.harness.progress import progress, say
+from mtp_eval.harness.studies.cell_result import CellResult
+from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.harness.studies.config import StudyConfig
+from mtp_eval.harness.studies.definition import Results, Study
+from mtp_eval.harness.studies.page import numbers, report_html, report_markdown, study_table, whole_page
+from mtp_eval.harness.studies.planned import make_plan, narrowed, planned_cells, steps_of, stored_plan
+from mtp_eval.harness.studies.verdict import Verdict, summary, verdicts
+from mtp_eval.harness.studies.workers import Workers, n_gpus, usable_cores
+from mtp_eval.results.files import dump_json, write_atomically
+from mtp_eval.results.tables.render import Table, render
+from mtp_eval.tasks.registry import load_task
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that is done."""
+
+    folder: Path
+    table: Table
+    verdicts: tuple[Verdict, ...]
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.table}\n\n{summary(self.verdicts)}"
+
+
+def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
+    """Do what of a study is not done yet.
+
+    Raises:
+        InputError: the budget is too small, or the folder holds a study that was planned otherwise or is being worked on.
+        TaskError: a task's data are missing.
+        IsolationUnavailable: the sandbox cannot give the isolation that runs ask for.
+        MtpEvalError: a training or a run failed.
+    """
+    started = time.monotonic()
+    study = narrowed(study, config.part)
+    check_parts(study)
+    n_workers = config.jobs or (max(1, n_gpus()) if config.device == "cuda" else usable_cores())
+    with only_one(out), Workers(n_workers, out / "logs", config.device) as workers:
+        plan = stored_plan(study, config, out)
+        if plan is None:
+            plan = make_plan(study, config, out, workers, started)
+        cells = planned_cells(study, plan, config, out)
+        make_cells(study, cells, plan, workers)
+    return write_up(study, plan, cells, out, minutes=(time.monotonic() - started) / 60)
+
+
+def check_parts(study: Study) -> None:
+    """See before anything is trained that the sandbox works, and that tasks and presets are there."""
+    with ExecutionOptions(workers=1).open():
+        pass
+    for part in study.parts:
+        load_task(part.task)
+        steps_of(part)
+
+
+@contextmanager
+def only_one(out: Path) -> Iterator[None]:
+    """Keep the folder to this process."""
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another process is working on the study in {out}; wait for it, or give another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def make_cells(study: Study, cells: Sequence[Cell], plan: Mapping[str, Any], workers: Workers) -> None:
+    """Train and test what is missing, the longest first."""
+    seconds = {name: s for part in plan["parts"].values() for name, s in part["seconds"].items()}
+    missing = [cell for cell in cells if not cell.is_done]
+    missing.sort(key=lambda cell: -seconds[cell.recipe])
+    with progress(f"study {study.name}: models", len(cells), len(cells) - len(missing)) as bar:
+        for cell, _ in workers.do("cell", missing):
+            bar.advance(1, f"{cell.recipe}, seed {cell.seed}")
+
+
+def write_up(study: Study, plan: Mapping[str, Any], cells: Sequence[Cell], out: Path, *, minutes: float) -> Finished:
+    """Judge the claims, and write table, plot and report."""
+    results = Results(study, tuple(CellResult(cell) for cell in cells))
+    found = verdicts(results, in_full=all(part["share"] == 1 for part in plan["parts"].values()))
+    plot, table = study.figure(results), study_table(results)
+    plot.save(out)
+    body = report_html(results, found, plan, plot)
+    files = {
+        "results.json": dump_json(numbers(results, found)),
+        "table.csv": render(table, "csv"),
+        "report.md": report_markdown(results, found, plan, plot),
+        "report.html": whole_page(f"mtp-eval study {study.name}", [body]),
+    }
+    for name, text in files.items():
+        write_atomically(out / name, text)
+    say(f"{minutes:.1f} minutes in this call; report: {out / 'report.html'}")
+    return Finished(out, table, tuple(found), body)

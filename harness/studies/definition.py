@@ -1,0 +1,179 @@
+"""What a study is: recipes to train, tasks to test them on, measures, and claims with the test that was fixed beforehand.
+
+Study -> parts -> recipes x seeds = cells (an ordinary `train` folder and an ordinary `run` folder each)
+               -> claims: measure(candidate) - measure(baseline), paired over seeds
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from mtp_eval.results.scores.seed_pairs import SeedPairs, paired_over_seeds
+
+if TYPE_CHECKING:
+    from mtp_eval.harness.studies.cell_result import CellResult
+    from mtp_eval.results.report.figure import Plot
+
+LEAST_SEEDS = 3
+"""No verdict rests on fewer."""
+MOST_SEEDS = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train a model.
+
+    Args:
+        name: of its folders, followed by the seed; unique in the study.
+        label: in tables and legends.
+        preset: what is trained.
+        changes: keys of the preset that are other, such as {"model.head_kind": "causal"}.
+        longer: times the preset's steps.
+    """
+
+    name: str
+    label: str
+    preset: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    longer: float = 1.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Recipes that are tested in the same way.
+
+    Args:
+        name: of the part in tables.
+        task: on which every model of the part is run.
+        minutes: what one cell costs on one quiet core, about; for `--list` only: a budget is planned by a probe.
+        run: options of the run beside model and task.
+        seeds: of each recipe, where the budget allows.
+        watch: share of right answers whose first step is looked for during training; None: no such curve is needed.
+    """
+
+    name: str
+    task: str
+    recipes: Sequence[Recipe]
+    minutes: float
+    run: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 5
+    watch: float | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of each cell.
+
+    Args:
+        name: with its unit, as a table's heading.
+        of: the number.
+        variance: of the number for a given model, from its finite number of test problems; 0 where it is no share.
+        bounds: what it cannot be beyond.
+        digits: after the decimal point.
+    """
+
+    name: str
+    of: Callable[[CellResult], float]
+    variance: Callable[[CellResult], float] = lambda cell: 0.0
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    digits: int = 1
+
+    def text(self, value: float) -> str:
+        """The number as it is shown."""
+        return f"{value:.{self.digits}f}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What should be true of two recipes, stated before anything is trained.
+
+    Args:
+        text: the claim in our words.
+        source: section, table or figure of the paper, or of the paper that it comes from.
+        rises: whether the candidate's measure should be above the baseline's; else below.
+        matters: the smallest difference that would count, in the measure's unit.
+        learnt: a mean that one of the two must reach, for their being alike to say anything.
+    """
+
+    text: str
+    source: str
+    measure: Measure
+    candidate: str
+    baseline: str
+    matters: float
+    rises: bool = True
+    learnt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question to the paper.
+
+    Args:
+        asks: the question, in a line.
+        paper: what the paper says and shows, with its own figures.
+        parts: in the order of importance: what a budget does not reach is left out from the end.
+        measures: shown for every recipe.
+        minutes: the budget that is taken if none is given.
+        means: what the outcome means, and what it does not.
+        figure: the plot, in the paper's form.
+    """
+
+    name: str
+    asks: str
+    paper: str
+    parts: Sequence[Part]
+    measures: Sequence[Measure]
+    claims: Sequence[Claim]
+    minutes: float
+    means: str
+    figure: Callable[[Results], Plot]
+
+    def part(self, name: str) -> Part:
+        """The part of this name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def part_of(self, recipe: str) -> Part:
+        """The part that a recipe belongs to."""
+        return next(part for part in self.parts if recipe in [one.name for one in part.recipes])
+
+    @property
+    def core_minutes(self) -> float:
+        """Of one core, for all parts with their usual seeds, as stated."""
+        return sum(part.seeds * part.minutes * recipe.longer for part in self.parts for recipe in part.recipes)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All finished cells of a study."""
+
+    study: Study
+    cells: tuple[CellResult, ...]
+
+    def parts(self) -> list[Part]:
+        """Those that have cells, in the study's order."""
+        there = {result.cell.part for result in self.cells}
+        return [part for part in self.study.parts if part.name in there]
+
+    def of(self, recipe: str) -> dict[int, CellResult]:
+        """The cells of one recipe, by seed."""
+        found = [result for result in self.cells if result.cell.recipe == recipe]
+        return {result.cell.seed: result for result in sorted(found, key=lambda result: result.cell.seed)}
+
+    def values(self, recipe: str, measure: Measure) -> dict[int, float]:
+        """The measure of each seed; those that have none are left out."""
+        values = {seed: measure.of(result) for seed, result in self.of(recipe).items()}
+        return {seed: value for seed, value in values.items() if value == value}
+
+    def spread(self, recipe: str, measure: Measure) -> SeedPairs | None:
+        """Mean over seeds with its standard error; None without a value."""
+        values = self.values(recipe, measure)
+        if not values:
+            return None
+        cells = self.of(recipe)
+        least = fmean(measure.variance(cells[seed]) for seed in values)
+        return paired_over_seeds([0.0] * len(values), list(values.values()), least)

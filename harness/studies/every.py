@@ -1,0 +1,34 @@
+"""All studies one after another, each with its share of the budget, and one page of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.progress import say
+from mtp_eval.harness.studies.catalogue import NAMES, load_study
+from mtp_eval.harness.studies.conduct import conduct
+from mtp_eval.harness.studies.config import StudyConfig
+from mtp_eval.harness.studies.page import whole_page
+from mtp_eval.results.files import write_atomically
+
+
+def conduct_all(config: StudyConfig, out: Path) -> str:
+    """Conduct every study below `out`; returns their tables and verdicts.
+
+    The budget is shared in proportion to the studies' own budgets. Claims are corrected within a study, not over all of them.
+
+    Raises:
+        InputError: parts are chosen, or a study cannot be conducted as asked.
+    """
+    if config.part:
+        raise InputError("--part chooses parts of one study: name it in place of `all`")
+    studies = [load_study(name) for name in NAMES]
+    usual = sum(study.minutes for study in studies)
+    finished = []
+    for study in studies:
+        share = config.budget and config.budget * study.minutes / usual
+        finished.append(conduct(study, config.model_copy(update={"budget": share}), out / study.name))
+    write_atomically(out / "report.html", whole_page("mtp-eval: studies", [one.body for one in finished]))
+    say(f"all studies on one page: {out / 'report.html'}")
+    return "\n\n".join(f"## {study.name}\n\n{one}" for study, one in zip(studies, finished, strict=True))

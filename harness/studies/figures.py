@@ -1,0 +1,65 @@
+"""Panels that studies share: a measure against n, seed by seed, and learning curves, as the paper draws them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mtp_eval.harness.studies.definition import Measure, Part, Results
+from mtp_eval.results.curves import read_curve
+from mtp_eval.results.report.figure import finish, style_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) -> None:
+    """Every seed as a point, the mean with its 95 % interval beside it."""
+    for place, recipe in enumerate(part.recipes):
+        values, spread = results.values(recipe.name, measure), results.spread(recipe.name, measure)
+        if spread is None:
+            continue
+        colour = style_of(place)["color"]
+        ax.plot([place - 0.1] * len(values), list(values.values()), "o", color=colour, alpha=0.45, markersize=4)
+        low, high = spread.interval()
+        reach = np.array([[spread.difference - low], [high - spread.difference]])
+        shown = None if np.isnan(reach).any() else reach
+        ax.errorbar([place + 0.1], [spread.difference], yerr=shown, fmt="s", color=colour, markersize=5, capsize=3)
+    ax.set_xticks(range(len(part.recipes)), [recipe.label for recipe in part.recipes])
+    ax.set_xlim(-0.5, len(part.recipes) - 0.5)
+    least, most = measure.bounds
+    if np.isfinite(most):
+        ax.set_ylim(least - 3, most + 3)
+    finish(ax, part.name, x, measure.name)
+
+
+def curves(ax: Axes, results: Results, part: Part, guess: float | None = None) -> None:
+    """Share of held-out answers that are right against the step: thin lines for seeds, thick ones for their mean."""
+    for place, recipe in enumerate(part.recipes):
+        look, at_step = style_of(place), defaultdict[int, list[float]](list)
+        for result in results.of(recipe.name).values():
+            points = list(read_curve(result.model_folder, "answers_right"))
+            ax.plot(
+                [step for step, _ in points],
+                [100 * v for _, v in points],
+                color=look["color"],
+                alpha=0.25,
+                linewidth=0.7,
+            )
+            for step, value in points:
+                at_step[step].append(value)
+        steps = sorted(at_step)
+        ax.plot(steps, [100 * fmean(at_step[s]) for s in steps], label=recipe.label, markevery=4, **look)
+    if guess is not None:
+        ax.axhline(100 * guess, color="0.6", linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.set_ylim(-3, 103)
+    finish(ax, f"{part.name}, during training", "step", "held-out answers right (%)")
+
+
+def watched(parts: Sequence[Part]) -> list[Part]:
+    """The parts whose curves were kept."""
+    return [part for part in parts if part.watch is not None]

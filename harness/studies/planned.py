@@ -1,0 +1,213 @@
+"""A study's plan on disk: written before anything is trained, and never changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.progress import say
+from mtp_eval.harness.studies.cells import Cell, Cost, recipe_config
+from mtp_eval.harness.studies.config import StudyConfig
+from mtp_eval.harness.studies.definition import Claim, Part, Recipe, Study
+from mtp_eval.harness.studies.plan import PlannedPart, Planner, makespan
+from mtp_eval.harness.studies.verdict import ALPHA
+from mtp_eval.harness.studies.workers import Workers
+from mtp_eval.results.files import dump_json, write_atomically
+
+PLAN_FILE = "study.json"
+RULE = f"paired t over seeds, two-sided, Holm over the study's claims at {ALPHA}; see mtp_eval.harness.studies.verdict"
+
+
+def steps_of(part: Part) -> dict[str, int]:
+    """The steps that a part's recipes ask for."""
+    return {
+        recipe.name: round(recipe_config(recipe.preset, recipe.changes).total_steps * recipe.longer)
+        for recipe in part.recipes
+    }
+
+
+def narrowed(study: Study, names: Sequence[str]) -> Study:
+    """The study with these parts only, and the claims that they can answer; all of it without a name.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    known = [part.name for part in study.parts]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--part {name!r}: the study {study.name} has {', '.join(known)}")
+    if not names:
+        return study
+    parts = [part for part in study.parts if part.name in names]
+    recipes = {recipe.name for part in parts for recipe in part.recipes}
+    return replace(
+        study,
+        parts=parts,
+        claims=[claim for claim in study.claims if {claim.baseline, claim.candidate} <= recipes],
+    )
+
+
+def options_of(study: Study, config: StudyConfig) -> dict[str, Any]:
+    """The options that decide the plan."""
+    budget = None if config.seeds else config.budget or study.minutes
+    asked = {"budget": budget, "seeds": config.seeds, "part": list(config.part)}
+    return {**asked, "device": config.device, "seed": config.seed}
+
+
+def definition_of(study: Study) -> dict[str, Any]:
+    """What is fixed beforehand, for study.json."""
+    return {
+        "parts": [
+            {"name": part.name, "task": part.task, "run": dict(part.run), "recipes": [asdict(r) for r in part.recipes]}
+            for part in study.parts
+        ],
+        "claims": [_claim_definition(claim) for claim in study.claims],
+        "rule": RULE,
+    }
+
+
+def _claim_definition(claim: Claim) -> dict[str, Any]:
+    about = asdict(claim) | {"measure": claim.measure.name}
+    return {key: about[key] for key in sorted(about)}
+
+
+def stored_plan(study: Study, config: StudyConfig, out: Path) -> dict[str, Any] | None:
+    """The plan that an earlier call wrote down; None where there is none.
+
+    Raises:
+        InputError: it is of another study, budget, device, seed or version.
+    """
+    file = out / PLAN_FILE
+    if not file.exists():
+        return None
+    try:
+        plan: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        was = {"study": plan["study"], **plan["options"]}
+        definition = plan["definition"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} cannot be read ({error!r}): remove it to plan anew, or give another --out") from None
+    now = {"study": study.name, **options_of(study, config)}
+    if changed := [f"{key} {was.get(key)} there, {value} now" for key, value in now.items() if was.get(key) != value]:
+        raise InputError(
+            f"{out} holds a study that was planned otherwise ({'; '.join(changed)}), and plans are not changed; give another --out"
+        )
+    if definition != json.loads(dump_json(definition_of(study))):
+        raise InputError(
+            f"{out} was planned by another version of mtp-eval, with other recipes or claims; give another --out"
+        )
+    return plan
+
+
+def make_plan(study: Study, config: StudyConfig, out: Path, workers: Workers, started: float) -> dict[str, Any]:
+    """Decide on parts, seeds and steps, and write that down."""
+    options = options_of(study, config)
+    costs: dict[str, Any] = {}
+    if config.seeds is None:
+        say(f"study {study.name}: measuring what models cost on this machine ({workers.n} side by side)")
+        parts = budgeted(study, config, out, workers, started, costs)
+    else:
+        parts = [_in_full(part, config.seeds) for part in study.parts]
+    seconds = makespan([s for part in parts for s in part.cell_seconds], workers.n)
+    minutes = (time.monotonic() - started + seconds) / 60 if config.seeds is None else None
+    plan = {
+        "study": study.name,
+        "options": options,
+        "said": planned_sentence(study, parts, options, minutes),
+        "definition": definition_of(study),
+        "parts": {part.name: asdict(part) for part in parts},
+        "planned_minutes": minutes,
+        "jobs": workers.n,
+        "costs": costs,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_atomically(out / PLAN_FILE, dump_json(plan))
+    say(f"study {study.name}: {plan['said']}")
+    return plan
+
+
+def _in_full(part: Part, n_seeds: int) -> PlannedPart:
+    """A part that nothing is known of but what its study states."""
+    seconds = {recipe.name: 60 * part.minutes * recipe.longer for recipe in part.recipes}
+    return PlannedPart(part.name, n_seeds, steps_of(part), seconds)
+
+
+def budgeted(
+    study: Study, config: StudyConfig, out: Path, workers: Workers, started: float, measured: dict[str, Any]
+) -> list[PlannedPart]:
+    """The parts that fit into the budget, by measured costs, which are left in `measured`."""
+    budget_seconds = 60 * options_of(study, config)["budget"]
+
+    def left() -> float:
+        return budget_seconds - (time.monotonic() - started)
+
+    def costs(part: Part) -> Mapping[str, Cost]:
+        found = probed(part, config, out, workers)
+        measured[part.name] = {recipe: asdict(cost) for recipe, cost in found.items()}
+        return found
+
+    return Planner(workers.n, left, steps_of, costs).plan(study.parts)
+
+
+def planned_sentence(
+    study: Study, parts: Sequence[PlannedPart], options: Mapping[str, Any], minutes: float | None
+) -> str:
+    """What will be done."""
+    shares = {part.name: "" if part.share == 1 else f" with {part.share:.0%} of the steps" for part in parts}
+    inside = ", ".join(f"{part.name} ({part.n_seeds} seeds{shares[part.name]})" for part in parts)
+    left_out = [part.name for part in study.parts if part.name not in shares]
+    outside = f"; left out: {', '.join(left_out)}" if left_out else ""
+    budget = "" if minutes is None else f"{minutes:.1f} of {options['budget']:g} minutes planned: "
+    return f"{budget}{inside}{outside}"
+
+
+def probed(part: Part, config: StudyConfig, out: Path, workers: Workers) -> dict[str, Cost]:
+    """Costs of a part's recipes: of the first and the last one measured, of others their mean."""
+    ends = [recipe for place, recipe in enumerate(part.recipes) if place in (0, len(part.recipes) - 1)]
+    steps = steps_of(part)
+    cells = [make(part, recipe, config.seed, steps[recipe.name], config, out) for recipe in ends]
+    repeated = (cells * workers.n)[: max(workers.n, len(cells))]  # every worker busy, as they will be
+    found: dict[str, list[Cost]] = {}
+    for cell, answer in workers.do("probe", repeated):
+        found.setdefault(cell.recipe, []).append(Cost(**answer))
+    usual = _mean_cost([cost for costs in found.values() for cost in costs])
+    return {recipe.name: _mean_cost(found.get(recipe.name, [usual])) for recipe in part.recipes}
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    n = len(costs)
+    return Cost(sum(c.fixed_seconds for c in costs) / n, sum(c.step_seconds for c in costs) / n)
+
+
+def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig, out: Path) -> Cell:
+    """The cell of a recipe and a seed."""
+    name = f"{recipe.name}-seed{seed}"
+    return Cell(
+        part=part.name,
+        recipe=recipe.name,
+        preset=recipe.preset,
+        changes=dict(recipe.changes),
+        steps=steps,
+        seed=seed,
+        task=part.task,
+        model=str(out / "models" / name),
+        run=str(out / "runs" / name),
+        device=config.device,
+        watched=part.watch is not None,
+        options=dict(part.run),
+    )
+
+
+def planned_cells(study: Study, plan: Mapping[str, Any], config: StudyConfig, out: Path) -> list[Cell]:
+    """All cells of a plan, seed by seed."""
+    return [
+        make(study.part(name), recipe, config.seed + number, planned["steps"][recipe.name], config, out)
+        for name, planned in plan["parts"].items()
+        for number in range(planned["n_seeds"])
+        for recipe in study.part(name).recipes
+    ]

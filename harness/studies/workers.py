@@ -1,0 +1,125 @@
+"""Worker processes side by side, one thread each, from the side of the study's own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from mtp_eval.harness.errors import InputError, MtpEvalError
+from mtp_eval.harness.studies.cells import Cell
+
+
+class Workers:
+    """So many processes; `do` gives each the next cell when it is free.
+
+    Args:
+        n: processes.
+        folder: where each writes its log.
+        device: with "cuda", each is given one of the GPUs in turn.
+    """
+
+    def __init__(self, n: int, folder: Path, device: str):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.n = n
+        self._logs = [folder / f"worker-{number}.log" for number in range(n)]
+        gpus = n_gpus() if device == "cuda" else 0
+        self._processes = [start(log, number % gpus if gpus else None) for number, log in enumerate(self._logs)]
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for number in range(n):
+            self._free.put(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def do(self, what: str, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
+        """Yield each cell with its answer, as soon as it is there.
+
+        Raises:
+            InputError: a cell cannot be made as it is asked for.
+            MtpEvalError: a cell, or a worker, failed.
+        """
+        pool = ThreadPoolExecutor(self.n)
+        try:
+            asked: dict[Future[Any], Cell] = {pool.submit(self._one, what, cell): cell for cell in cells}
+            for done in as_completed(asked):
+                yield asked[done], done.result()
+        except BaseException:
+            for process in self._processes:
+                process.kill()  # so that the threads that wait for an answer end
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _one(self, what: str, cell: Cell) -> Any:
+        number = self._free.get()
+        process, log = self._processes[number], self._logs[number]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps({"do": what, "cell": cell.as_dict()}) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise MtpEvalError(
+                f"the process that worked on {cell.recipe}, seed {cell.seed}, ended (exit {process.poll()}); {log} has its "
+                "last words. The same command continues"
+            )
+        self._free.put(number)
+        reply = json.loads(line)
+        if "error" not in reply:
+            return reply["answer"]
+        kind = InputError if reply["type"] == "InputError" else MtpEvalError
+        raise kind(f"{cell.recipe}, seed {cell.seed}: {reply['error']} (log: {log}). The same command continues")
+
+
+def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:
+    """One worker in a session of its own, so that Ctrl-C reaches it only through the study's process."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    with log.open("a") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "mtp_eval.harness.studies.worker"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def n_gpus() -> int:
+    """GPUs that torch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
