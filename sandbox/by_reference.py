@@ -19,7 +19,8 @@ from mtp_eval.sandbox.trusted.compiled import compile_trusted
 
 Interpreter = Literal["auto", "program", "outside"]
 _CANNOT_BE_JUDGED_SO = (Verdict.FAILED, Verdict.ERROR, Verdict.EXITED_EARLY)
-"""What a right program ends with where its tests need its own interpreter; a timeout or a crash says nothing about that."""
+"""What a right program ends with where its tests need its own interpreter. A timeout or a crash says nothing about that,
+unless the tests' text asks for it, too: a patched `time.sleep` is patched on one side only."""
 
 
 _BATCH = 64
@@ -62,7 +63,7 @@ class ByReference(Executor):
         open_ones = [program.same_interpreter is None and not program.stdin_cases for program in programs]
         outside = [replace(p, same_interpreter=False) if o else p for p, o in zip(programs, open_ones, strict=True)]
         outcomes = list(self._executor.run(outside))
-        lost = [n for n, o in enumerate(outcomes) if open_ones[n] and o.verdict in _CANNOT_BE_JUDGED_SO]
+        lost = [n for n, o in enumerate(outcomes) if open_ones[n] and _needs_another_try(programs[n], o)]
         again = self._executor.run(replace(programs[n], same_interpreter=True) for n in lost)
         for number, outcome in zip(lost, again, strict=True):
             if outcome.passed:
@@ -91,6 +92,12 @@ class ByReference(Executor):
     def close(self) -> None:
         """Close the other executor."""
         self._executor.close()
+
+
+def _needs_another_try(program: Program, outcome: Outcome) -> bool:
+    if outcome.passed or outcome.verdict is Verdict.INFRASTRUCTURE_ERROR:
+        return False
+    return outcome.verdict in _CANNOT_BE_JUDGED_SO or bool(why_inside(program))
 
 
 def _key(program: Program) -> bytes:

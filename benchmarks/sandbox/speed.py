@@ -124,16 +124,17 @@ def report(measured: dict[str, list[dict[str, Any]]], n: int) -> None:
         if not pairs:
             print(f"| {name} | {runs[-1]['failed'] if runs else 'not run'} | | | | | |")
             continue
-        rate = _spread([n / run["wall"] for _, run in pairs], ".0f")
-        cpu = _spread([1000 * run["cpu"] / n for _, run in pairs], ".2f")
-        share = _spread([mine["cpu"] / run["cpu"] for mine, run in pairs], ".1%")
-        speed = _spread([run["wall"] / mine["wall"] for mine, run in pairs], ".2f")
+        rate = spread([n / run["wall"] for _, run in pairs], ".0f")
+        cpu = spread([1000 * run["cpu"] / n for _, run in pairs], ".2f")
+        share = spread([mine["cpu"] / run["cpu"] for mine, run in pairs], ".1%")
+        speed = spread([run["wall"] / mine["wall"] for mine, run in pairs], ".2f")
         wrong = max(len(run["wrong"]) for _, run in pairs)
         rss = max(run["largest_rss_mb"] for _, run in pairs)
         print(f"| {name} | {rate} | {cpu} | {wrong} | {rss:.0f} | {share} | {speed} times as fast |")
 
 
-def _spread(values: list[float], form: str) -> str:
+def spread(values: list[float], form: str) -> str:
+    """The median of some figures, and the least and the most of them behind it."""
     middle = f"{statistics.median(values):{form}}"
     return middle if len(values) == 1 else f"{middle} ({min(values):{form}}-{max(values):{form}})"
 

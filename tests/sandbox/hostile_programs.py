@@ -5,6 +5,7 @@ Both complete `add_two(a, b)`; the first line says what is right. Ours may bring
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -34,9 +35,15 @@ def shared(folder: Path) -> list[Program]:
     return [_program(path, HEADER + path.read_bytes().decode("utf-8", "surrogateescape")) for path in paths]
 
 
+def forged(folder: Path) -> list[Program]:
+    """The programs of the data folder that forge answers and values; none may pass."""
+    rows = [json.loads(line) for line in (folder / "hostile" / "forged.jsonl").read_text("utf-8").splitlines()]
+    return [Program(row["name"], row["source"], row["tests"], same_interpreter=False) for row in rows]
+
+
 def expectation(program: Program) -> str:
-    """What the first comment says, after the colon."""
-    first = next(line for line in program.source.splitlines() if line.startswith("#"))
+    """What the first comment says, after the colon; forged ones have none."""
+    first = next((line for line in program.source.splitlines() if line.startswith("#") and ": " in line), "#: fail")
     return first.split(": ", 1)[1]
 
 

@@ -9,6 +9,8 @@ from mtp_eval.sandbox.by_reference import ByReference, why_inside
 
 OWN_CLASS = "class Node:\n    def __init__(self, v): self.v = v\nassert f(Node(3)) == 3"
 VALUES = "assert f(3) == 3"
+PATCHED_SLEEP = "from unittest.mock import patch\nwith patch('time.sleep'): assert f() is None"
+"""From outside only the worker's own clock is patched, and the program sleeps into its limit."""
 
 
 def decided(pool: Pool, tests: str, *references: str) -> ByReference:
@@ -27,6 +29,7 @@ def decided(pool: Pool, tests: str, *references: str) -> ByReference:
         ("def run(g): return g(f)\nassert run(lambda h: h(2)) == 4", "def f(x): return x * 2", False),
         ("assert f(lambda x: x) == 3", "def f(g): return g(3)", True),
         ("N = 4\nassert f() == 4", "N = 3\ndef f(): return N", True),
+        (PATCHED_SLEEP, "import time\ndef f(): time.sleep(1000)", True),
     ],
 )
 def test_a_reference_decides(pool: Pool, tests: str, reference: str, inside: bool) -> None:
