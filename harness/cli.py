@@ -109,7 +109,8 @@ def usage(error: Any) -> str:
     """What was wrong with the command line, and where its help is."""
     command = error.ctx.command_path if error.ctx else "mtp-eval"
     message = error.format_message().replace("Value error, ", "").replace(": Input should", ": it should")
-    return f"{message.rstrip('.')}; `{command} --help` lists what there is"
+    said = message if message.endswith("?") else f"{message.rstrip('.')};"
+    return f"{said} `{command} --help` lists what there is"
 
 
 def exit_code(error: Exception) -> int:

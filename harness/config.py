@@ -82,8 +82,10 @@ def read_toml(path: Path, cls: type[BaseModel]) -> dict[str, Any]:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no config file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the config file {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise InputError(f"the config file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"the config file {path} is not UTF-8: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not TOML: {error}") from None
     for key in list(values):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import importlib
 import re
 import sys
@@ -54,17 +55,9 @@ def module_name(path: Path) -> str:
 
 
 def imports_of_ours(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith("mtp_eval."):
-                yield node.lineno, name.removeprefix("mtp_eval.")
+    for line, name in imported_names(path):
+        if name.startswith("mtp_eval."):
+            yield line, name.removeprefix("mtp_eval.")
 
 
 def test_every_folder_with_python_files_is_packaged() -> None:
@@ -117,14 +110,18 @@ def test_what_shares_a_process_with_hostile_code_imports_the_standard_library_an
     assert others == []
 
 
-def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imported_names(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of everything that a file imports."""
+    found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom | ast.Import):
             module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            yield from ((node.lineno, module + alias.name) for alias in node.names)
+            found += [(node.lineno, module + alias.name) for alias in node.names]
+    return tuple(found)
 
 
+@functools.cache
 def arrows() -> set[tuple[str, str]]:
     """Who imports whom, module by module; imports inside functions and for type checkers count too."""
     modules = {module_name(path) for path in source_files()}

@@ -205,6 +205,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_on_a_server_that_hangs(tmp_path: Path) -> None:
     with completions_server(lambda body, number: "hang") as (url, asked):
         program = INTERRUPTED.format(root=str(Path(__file__).parents[3]), spec=f"{url}#m")

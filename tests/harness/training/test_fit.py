@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import pytest
 from typer.testing import CliRunner
 
@@ -18,12 +21,17 @@ from mtp_eval.tasks.registry import load_task
 OF_TASKS = [name for name, values in PRESETS.items() if any(s.startswith("task:") for s in values["data"]["sources"])]
 
 
+@functools.cache
+def problems_of(task: str) -> Sequence[Problem]:
+    """A task's problems, made once for the presets of a pair."""
+    return load_task(task).problems()
+
+
 @pytest.mark.parametrize("name", OF_TASKS)
 def test_every_preset_of_a_task_holds_all_its_problems(name):
     config = make_config(PRESETS[name])
     for source in config.data.sources:
-        problems = load_task(source.removeprefix("task:")).problems()
-        found = fit(problems, resolve_tokenizer(config), config.model.context_length)
+        found = fit(problems_of(source.removeprefix("task:")), resolve_tokenizer(config), config.model.context_length)
         assert not found.misfits, f"{name}: {found}"
 
 
