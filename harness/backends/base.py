@@ -23,12 +23,13 @@ class BackendOptions:
     """How a run wants its models opened; a backend heeds what applies to it.
 
     Args:
-        device: "auto" takes a GPU where there is one.
+        device: "auto" takes a GPU where there is one; "all" spreads an hf: model over all of them.
         dtype: of weights and caches; "auto" leaves it to the backend.
         system: the system prompt of requests that are chats; "" for none.
         concurrency: requests under way at once, where a server answers.
         timeout_seconds: for one of them.
         samples_per_request: sampled completions of one prompt that are asked for together.
+        trust_remote_code: whether code that a hub's repository brings may run.
     """
 
     device: str = "auto"
@@ -37,6 +38,7 @@ class BackendOptions:
     concurrency: int = 16
     timeout_seconds: float = 120.0
     samples_per_request: int = 1
+    trust_remote_code: bool = False
 
     def system_facts(self) -> Mapping[str, str]:
         """For a backend's facts: which system prompt it was given, if any."""

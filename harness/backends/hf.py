@@ -9,12 +9,10 @@ Shapes: B rows, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -22,6 +20,8 @@ from torch import Tensor
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.chat_template import templated
+from mtp_eval.harness.backends.hf_drafts import Modules
+from mtp_eval.harness.backends.hf_load import load, weights_sha256
 from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
 from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood
@@ -31,13 +31,11 @@ from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.devices import choose_device, choose_dtype
 from mtp_eval.tasks.problem import Completion, Request
 
 log = logging.getLogger(__name__)
 
 _LOGITS_AT_ONCE = 64_000_000  # entries of a batch's logits, when likelihoods are taken
-HUB_SECONDS = 10.0
 _TAIL = 4  # prompt tokens decoded along with a completion, because some tokenizers drop a leading space otherwise
 
 
@@ -45,53 +43,39 @@ class HuggingFaceBackend(Backend):
     """A transformers model.
 
     Args:
-        source: a folder, or a name on the hub, which may end in @REVISION: a branch, a tag or a commit.
-        device: "auto" takes a GPU where there is one.
-        dtype: "auto" is the checkpoint's own.
-        system: the system prompt of requests that are chats; "" for none.
+        source: a folder; a name on the hub, which may end in @REVISION: a branch, a tag or a commit; a GGUF file; a LoRA folder.
+        options: dtype "auto" is the checkpoint's own; device "all" spreads the model over what there is.
 
     Raises:
-        InputError: there is no such model, or the `hf` extra is not installed.
+        InputError: there is no such model, it is damaged, or a package that it needs is not installed.
     """
 
-    def __init__(self, source: str, *, device: str = "auto", dtype: str = "auto", system: str = ""):
-        try:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ImportError as error:
-            raise InputError(f"hf:{source} needs transformers: pip install 'mtp-eval[hf]'") from error
-        self.device = choose_device(device)
-        name, place = hub_place(source)
-        kind = "auto" if dtype == "auto" else choose_dtype(dtype)
-        try:
-            # a repository's own code is not run, and weights are read as tensors only
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **place)
-            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind, trust_remote_code=False, **place)
-            self.model = model.to(self.device).eval()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"hf:{source} cannot be loaded: expected a folder or hub name of a causal language model with its tokenizer; "
-                f"transformers says: {error}"
-            ) from error
+    def __init__(self, source: str, options: BackendOptions | None = None):
+        options = options or BackendOptions()
+        self.loaded = load(source, options)
+        self.tokenizer, self.model, self.device = self.loaded.tokenizer, self.loaded.model, self.loaded.device
         self.source, self.name = source, source.rstrip("/").split("/")[-1]
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
-        self.system = system
+        self.system = options.system
         self.has_cache = "past_key_values" in inspect.signature(self.model.forward).parameters
+        self.modules: Modules | None = None  # loaded where drafts are asked for
         self.prefix_ids = self._prefix()
         self.eos_ids = self._ends()
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
         """The model of this name or folder."""
-        return cls(source, device=options.device, dtype=options.dtype, system=options.system)
+        return cls(source, options)
 
     def facts(self) -> dict[str, Any]:
         """Facts for run.json."""
         weight = next(self.model.parameters())
         return {
             "spec": f"hf:{self.source}",
-            "sha256": _weights_sha256(self.model),
+            "sha256": weights_sha256(self.model),
             "revision": getattr(self.model.config, "_commit_hash", None),
-            "n_future": 1,
+            **self.loaded.facts,
+            "n_future": 1 + (self.modules.n_modules if self.modules else 0),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "context_length": self.context,
             "device": str(weight.device),
@@ -100,9 +84,10 @@ class HuggingFaceBackend(Backend):
         }
 
     def check(self, settings: DecodingSettings) -> None:
-        """Refuse drafts: there is one head."""
+        """Refuse drafts where the model has no modules for them, and what transformers cannot do with drafts."""
         if settings.decode == "self-speculative":
-            raise InputError(f"{self.name} predicts one token: use --decode auto or autoregressive")
+            self.modules = self.modules or Modules(self.model, self.name)
+            self.modules.check(settings, self.name)
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request once, batch by batch."""
@@ -119,6 +104,8 @@ class HuggingFaceBackend(Backend):
                 "%s keeps no keys and values that could be batched: each token costs a whole forward", self.name
             )
         decode = self._decode if self.has_cache else self._decode_one_by_one
+        if self.modules and settings.decode == "self-speculative":
+            decode = self._draft
         jobs.sort(key=lambda job: (-len(job.prompt), job.prompt))
         for start in range(0, len(jobs), settings.batch_size):
             for decoded in decode(jobs[start : start + settings.batch_size], sampler):
@@ -223,6 +210,13 @@ class HuggingFaceBackend(Backend):
                 tokens_BT, mask_BS, keys_B = tokens_BT[keep_B], mask_BS[keep_B], keys_B[keep_B]
                 running = [running[b] for b in keep]
 
+    def _draft(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
+        """Each job alone, with the drafts of the model's modules."""
+        assert self.modules is not None
+        assert sampler.greedy
+        for job in jobs:
+            yield self.modules.decode(job, self.eos_ids, self._begin)
+
     @torch.inference_mode()
     def _decode_one_by_one(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
         """Each job alone and from its beginning for every token: for models whose state is of another kind (Mamba, RWKV)."""
@@ -249,40 +243,3 @@ class HuggingFaceBackend(Backend):
             logits_to_keep=1,
         )
         return out.logits[:, -1], out.past_key_values
-
-
-def hub_place(source: str) -> tuple[str, dict[str, Any]]:
-    """A folder, or a hub's name with what `from_pretrained` is told about it: the commit, and whether the hub can be asked at all.
-
-    NAME@REVISION is a revision where it is no path. The hub is asked once, so that without a network the cache answers at once,
-    and a model that moves on while it is loaded is still one commit.
-
-    Raises:
-        InputError: a GGUF file, which is for other programs.
-    """
-    if source.endswith(".gguf"):
-        raise InputError(
-            f"hf:{source} is a GGUF file, whose quantized weights transformers would unpack: serve it with llama.cpp and name it "
-            "openai:URL#MODEL, or name the folder that it was made from"
-        )
-    if Path(source).exists():
-        return source, {}
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    name, at, revision = source.rpartition("@")
-    name, wanted = (name, revision) if at and revision else (source, None)
-    try:
-        return name, {"revision": HfApi().model_info(name, revision=wanted, timeout=HUB_SECONDS).sha}
-    except (HfHubHTTPError, ValueError):  # the hub knows no such model: from_pretrained says so in its own words
-        return name, {"revision": wanted}
-    except Exception:  # no network, in one of the many classes that there are for it
-        return name, {"revision": wanted, "local_files_only": True}
-
-
-def _weights_sha256(model: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

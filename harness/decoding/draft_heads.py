@@ -164,7 +164,7 @@ class SideBySide:
         prompts = [job.prompt for job in jobs]
         self.longest = max(map(len, prompts))
         unique = list(dict.fromkeys(prompts))
-        self.prefixes = dict(zip(unique, network.prefill([prompt[:-1] for prompt in unique]), strict=True))
+        self.prefixes = dict(zip(unique, network.prefill(unique), strict=True))
         self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 2) * self.most)
         keys = [row_key(job.seed) for job in jobs]
         self.rows.start(list(range(len(jobs))), prompts, keys, [self.prefixes[prompt] for prompt in prompts])

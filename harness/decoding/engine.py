@@ -166,7 +166,7 @@ class Engine:
         prompts = dict.fromkeys(job.prompt for job in jobs)
         missing = [prompt for prompt in prompts if prompt not in self._prefixes]
         if missing:
-            new = self.network.prefill([prompt[:-1] for prompt in missing])
+            new = self.network.prefill(missing)
             self._prefixes.update(zip(missing, new, strict=True))
         free = free[: len(jobs)]
         prefixes = [self._prefixes[job.prompt] for job in jobs]

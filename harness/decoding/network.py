@@ -6,7 +6,7 @@ K key-value heads, S cache slots, E head size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,15 @@ class Verified:
     outputs: dict[tuple[int, ...], Tensor]
 
 
+Choose = Callable[[Tensor, int], Tensor]
+"""Logits `(B, V)` of a draft, and which of the drafts it is (from 0), to tokens `(B,)`."""
+
+
+def likeliest(logits_BV: Tensor, number: int) -> Tensor:
+    """Draw the likeliest token."""
+    return logits_BV.argmax(dim=-1)
+
+
 class Networks:
     """A model rearranged for decoding once, and the networks that use so many of its heads."""
 
@@ -74,7 +83,8 @@ class Network:
         self.device, self.dtype = packed.device, packed.dtype
         self.paths = [self.config.head_path(i) for i in range(1, draft_heads + 1)]
         self.stacked = packed.stacked if self.J else None
-        whole = self.paths[:1] if self.stacked else self.paths
+        self.sequential = packed.sequential if self.J else None
+        whole = self.paths[:1] if self.stacked or self.sequential else self.paths
         steps = {path[: n + 1] for path in whole for n in range(len(path))}
         self.steps = sorted(steps, key=len)  # partial head paths in the order they are run
         if self.config.head_kind == "linear":
@@ -85,8 +95,11 @@ class Network:
             if isinstance(packed.heads[path[-1]], FusedLayer):
                 self.layer_of[path] = n_layers
                 n_layers += 1
+        self.head_window = self.config.window_of(self.config.n_trunk_layers)
         self.first_stacked = n_layers
-        self.n_layers = n_layers + (self.J if self.stacked else 0)
+        if self.sequential:
+            self.first_stacked += self.sequential.n_state_layers
+        self.n_layers = self.first_stacked + (self.J if self.stacked or self.sequential else 0)
 
     def new_cache(self, batch: int, slots: int) -> Tensor:
         """`(L, B, 2K, S, E)`."""
@@ -99,26 +112,30 @@ class Network:
         return self.n_layers * batch * 2 * K * slots * E * self.dtype.itemsize
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
-        """Run whole prompts, in groups of similar length, padded on the right to the longest of the group."""
+        """Run prompts but for their last tokens, in groups of similar length, padded on the right to the longest of the group.
+
+        The last token is left to the first step, whose block it begins; sequential modules read it already.
+        """
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         prefixes: dict[int, Prefix] = {}
         while order:
             group = [order.pop()]
-            width = -(-max(len(prompts[group[0]]), 1) // _WIDTH_STEP) * _WIDTH_STEP
+            width = -(-max(len(prompts[group[0]]) - 1, 1) // _WIDTH_STEP) * _WIDTH_STEP
             while order and (len(group) + 1) * width <= _PREFILL_TOKENS:
                 group.append(order.pop())
             prefixes |= dict(zip(group, self._prefill([prompts[i] for i in group], width), strict=True))
         return [prefixes[i] for i in range(len(prompts))]
 
     def _prefill(self, prompts: Sequence[Sequence[int]], width: int) -> list[Prefix]:
-        padded = [[*prompt, *[0] * (width - len(prompt))] for prompt in prompts]
-        tokens_BT = torch.tensor(padded, device=self.device)
+        beyond = width + self.draft_heads  # room for the last token and for drafts
+        padded = [[*prompt, *[0] * (beyond - len(prompt))] for prompt in prompts]
+        tokens_BS = torch.tensor(padded, device=self.device)
         positions_BT = torch.arange(width, device=self.device).expand(len(prompts), width)
         kv = self.new_cache(len(prompts), width)
-        verified = self._run(tokens_BT, self._place(positions_BT, width, width, masked=False), kv)
-        last_B = torch.tensor([max(len(prompt) - 1, 0) for prompt in prompts], device=self.device)
-        drafts_BJV = self.draft(verified, last_B, kv)
-        return [Prefix(kv[:, b, :, : len(prompt)].clone(), drafts_BJV[b]) for b, prompt in enumerate(prompts)]
+        verified = self._run(tokens_BS[:, :width], self._place(positions_BT, width, width, masked=False), kv)
+        last_B = torch.tensor([max(len(prompt) - 2, 0) for prompt in prompts], device=self.device)
+        drafts_BJV = self.draft(verified, last_B, kv, tokens_BS, likeliest)
+        return [Prefix(kv[:, b, :, : len(prompt) - 1].clone(), drafts_BJV[b]) for b, prompt in enumerate(prompts)]
 
     def hidden(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Head 1's output `(B·T, D)` at every token of whole texts of one (padded) length, to be unembedded."""
@@ -144,9 +161,16 @@ class Network:
         verified.logits_BTV = self.packed.unembed(verified.outputs[self.paths[0]]).view(B, T, -1)
         return verified
 
-    def draft(self, verified: Verified, last_B: Tensor, kv: Tensor) -> Tensor:
-        """Logits `(B, J, V)` of heads 2.. at each row's last accepted token, an index into the block."""
+    def draft(self, verified: Verified, last_B: Tensor, kv: Tensor, tokens_BS: Tensor, choose: Choose) -> Tensor:
+        """Logits `(B, J, V)` of heads 2.. at each row's last accepted token, an index into the block.
+
+        Args:
+            tokens_BS: the rows' tokens up to the one after that; sequential modules write their drafts behind it.
+            choose: draws a draft; asked by sequential modules, which read it.
+        """
         place = verified.place
+        if self.sequential is not None:
+            return self._draft_in_turn(verified, last_B, kv, tokens_BS, choose)
         at_B = torch.arange(place.rows, device=self.device) * place.block + last_B
         if not self.J:
             return torch.zeros(place.rows, 0, self.config.vocab_size, dtype=self.dtype, device=self.device)
@@ -159,7 +183,7 @@ class Network:
                 rotary_of(place.rotary, at_B),
                 kv[self.first_stacked :],
                 slots=place.slots,
-                mask_B11S=self._mask(place.positions_N[at_B][:, None], place.slots),
+                mask_B11S=self._mask(place.positions_N[at_B][:, None], place.slots, self.head_window),
             )
             return self.packed.unembed(hidden_JBD.flatten(0, 1)).view(self.J, place.rows, -1).transpose(0, 1)
         logits = []
@@ -168,6 +192,48 @@ class Network:
             hidden_BD = last(verified.z_ND[at_B]) if isinstance(last, Linear) else verified.outputs[path][at_B]
             logits.append(self.packed.unembed(hidden_BD, head))
         return torch.stack(logits, dim=1)
+
+    def _draft_in_turn(
+        self, verified: Verified, last_B: Tensor, kv: Tensor, tokens_BS: Tensor, choose: Choose
+    ) -> Tensor:
+        assert self.sequential is not None
+        modules, B = self.sequential, verified.place.rows
+        block_BT = verified.place.positions_N.view(B, -1)
+        known_B = block_BT.gather(1, last_B[:, None])[:, 0] + 1  # the position of the last token that is known
+        before = 0 if verified.place.mask is None else self.J - 1  # a prompt's block begins at 0
+        first_B1 = block_BT[:, :1]
+        earlier_BW = first_B1 + torch.arange(-before, 0, device=self.device)
+        positions_BW = torch.cat([earlier_BW, block_BT], dim=1)
+        place = self._window_place(positions_BW, kv.shape[3], verified.place)
+        state_ND = modules.first_norm(verified.outputs[self.paths[0]])
+        n_trunk = self.first_stacked - modules.n_state_layers
+        if before:
+            earlier_BWD = modules.states_at(earlier_BW.clamp(min=0), kv[n_trunk : self.first_stacked])
+            state_ND = torch.cat([earlier_BWD, state_ND.view(B, block_BT.shape[1], -1)], dim=1).flatten(0, 1)
+        at_B = torch.arange(B, device=self.device) * positions_BW.shape[1] + before + last_B
+        logits = []
+        for k, module in enumerate(modules.modules[: self.J], start=1):
+            ahead_BW = (positions_BW + k).clamp(0, tokens_BS.shape[1] - 1)
+            embedded_ND = modules.embed(tokens_BS.gather(1, ahead_BW).flatten())
+            state_ND = module(state_ND, embedded_ND, place, kv[self.first_stacked + k - 1])
+            logits.append(modules.unembed(state_ND[at_B]))
+            drafted_B = choose(logits[-1], k - 1)
+            tokens_BS.scatter_(1, (known_B + k).clamp(max=tokens_BS.shape[1] - 1)[:, None], drafted_B[:, None])
+        return torch.stack(logits, dim=1)
+
+    def _window_place(self, positions_BW: Tensor, capacity: int, block: Place) -> Place:
+        """Place the block and the positions before it; those before the text write into the last slot, which nothing reads."""
+        if positions_BW.shape[1] == block.block:
+            return block
+        place = self._place(positions_BW.clamp(min=0), capacity, block.slots, masked=True)
+        lanes = 2 * self.config.kv_heads
+        void_NL = (positions_BW < 0).view(-1, 1).expand(-1, lanes)
+        last_NL = (
+            torch.arange(place.rows * lanes, device=self.device).view(place.rows, 1, lanes) * capacity + capacity - 1
+        )
+        last_NL = last_NL.expand(-1, place.block, -1).reshape(-1, lanes)
+        place.writes = torch.where(void_NL, last_NL, place.writes.view(-1, lanes)).view(-1)
+        return place
 
     def _run(self, tokens_BT: Tensor, place: Place, kv: Tensor) -> Verified:
         packed = self.packed
@@ -180,6 +246,9 @@ class Network:
             outputs[path] = (
                 head(before, place, kv[self.layer_of[path]]) if isinstance(head, FusedLayer) else head(before)
             )
+        if self.sequential is not None and self.sequential.n_state_layers:
+            kept = kv[self.first_stacked - self.sequential.n_state_layers : self.first_stacked]
+            self.sequential.keep_states(self.sequential.first_norm(outputs[self.paths[0]]), place, kept)
         normed_ND = None
         if self.stacked is not None:
             cached = kv[self.first_stacked :]
@@ -194,12 +263,18 @@ class Network:
         writes = (positions_BT[:, :, None] + lanes).view(-1)
         positions_N = positions_BT.reshape(-1)
         mask = self._mask(positions_BT, slots) if masked else None
-        return Place(B, T, positions_N, self.packed.rotary.at(positions_N), writes, slots=slots, mask=mask)
+        window, window_mask = self.config.sliding_window, None
+        if window is not None and slots > window:
+            window_mask = self._mask(positions_BT, slots, window)
+        rotary = self.packed.rotary.at(positions_N)
+        return Place(B, T, positions_N, rotary, writes, slots=slots, mask=mask, window_mask=window_mask)
 
-    def _mask(self, positions_BT: Tensor, slots: int) -> Tensor:
-        """`(B, 1, T, S)`: 0 where a token may look, minus infinity where the slot is in its future."""
+    def _mask(self, positions_BT: Tensor, slots: int, window: int | None = None) -> Tensor:
+        """`(B, 1, T, S)`: 0 where a token may look, minus infinity where the slot is in its future or before its window."""
         slots_S = torch.arange(slots, device=self.device)
         hidden_B1TS = (slots_S > positions_BT[:, :, None])[:, None]
+        if window is not None:
+            hidden_B1TS |= (slots_S <= positions_BT[:, :, None] - window)[:, None]
         return torch.zeros(hidden_B1TS.shape, dtype=self.dtype, device=self.device).masked_fill_(
             hidden_B1TS, -torch.inf
         )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 
 import torch
+from torch import Tensor
 
 from mtp_eval.harness.decoding.acceptance import Drafts, Rule
 from mtp_eval.harness.decoding.network import Network, Prefix
@@ -118,8 +119,15 @@ class Rows:
         tokens_BT, kept_B = self.rule.verify(self.drafts, verified.logits_BTV, self.keys_B, places_BT)
         self.tokens_BS.scatter_(1, (positions_BT + 1).clamp_(max=self.capacity - 1), tokens_BT)
         if self.J:
-            logits_BJV = self.network.draft(verified, kept_B, self.kv)
-            new = self.rule.draft(logits_BJV, self.keys_B, places_BT[:, 1:] + kept_B[:, None])
+            places_BJ = places_BT[:, 1:] + kept_B[:, None]
+
+            def choose(logits_BV: Tensor, number: int) -> Tensor:
+                return self.rule.draft(logits_BV[:, None], self.keys_B, places_BJ[:, number : number + 1]).tokens_BJ[
+                    :, 0
+                ]
+
+            logits_BJV = self.network.draft(verified, kept_B, self.kv, self.tokens_BS, choose)
+            new = self.rule.draft(logits_BJV, self.keys_B, places_BJ)
             self.drafts.tokens_BJ.copy_(new.tokens_BJ)
             if self.drafts.q_BJV is not None and new.q_BJV is not None:
                 self.drafts.q_BJV.copy_(new.q_BJV)

@@ -77,8 +77,14 @@ class DecodingOptions(Config):
     )
     batch_size: int = Field(default=32, ge=1, description="Rows decoded together at most.")
     shard_size: int = Field(default=256, ge=1, description="Completions generated per unit of resumption.")
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    device: str = Field(
+        default="auto", description="auto, cpu, cuda, cuda:1, mps; all spreads an hf: model over all GPUs."
+    )
     dtype: str = Field(default="auto", description="auto, float32, bfloat16 or float64.")
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Let an hf: model run code that its repository brings, on this machine, outside the sandbox.",
+    )
 
 
 class ChatOptions(Config):

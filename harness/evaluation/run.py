@@ -136,6 +136,7 @@ def backend_options(config: RunConfig) -> BackendOptions:
         concurrency=config.concurrency,
         timeout_seconds=config.request_timeout,
         samples_per_request=config.samples_per_request,
+        trust_remote_code=config.trust_remote_code,
     )
 
 

@@ -9,6 +9,10 @@ from mtp_eval.harness.errors import InputError
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+ALL_DEVICES = "all"
+"""A model's layers are put on one device after the other until they fit."""
+
+
 def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     """The device a user names; "auto" prefers a GPU.
 
@@ -18,6 +22,10 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     Raises:
         InputError: no such device, or no GPU here.
     """
+    if name == ALL_DEVICES:
+        raise InputError(
+            f"--device {ALL_DEVICES} is for hf: models; a model of ours runs on one device: give auto, cpu or cuda:N"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.transformer import LinearHead, MTPModel
+from mtp_eval.harness.models.heads import LinearHead
+from mtp_eval.harness.models.transformer import MTPModel
 
 
 def new_model(config: ModelConfig, seed: int) -> MTPModel:
@@ -33,7 +34,7 @@ def new_model(config: ModelConfig, seed: int) -> MTPModel:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
-                parameter.fill_(1.0)
+                parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
             else:
                 writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
                 deviation = parameter.shape[1] ** -0.5 / (depth if writes_residual else 1.0)

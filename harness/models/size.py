@@ -39,23 +39,37 @@ class ModelSize:
 def model_size(config: ModelConfig) -> ModelSize:
     """Count without building the model."""
     d, v = config.d_model, config.vocab_size
-    layer = 2 * d * d + 2 * d * config.kv_heads * config.head_size + 3 * d * config.d_ff
-    layer_all = layer + 2 * d  # with its two norms
-    attention_flops = 2 * 2 * d * (config.context_length + 1) // 2  # scores and values, mean causal length
+    wide, narrow = config.n_heads * config.head_size, config.kv_heads * config.head_size
+    layer = 2 * d * wide + 2 * d * narrow + 3 * d * config.d_ff
+    layer_all = layer + _vectors(config)
+    attention_flops = 2 * 2 * wide * (config.context_length + 1) // 2  # scores and values, mean causal length
     layer_flops = 2 * layer + attention_flops
     linear = config.head_kind == "linear"
     head, head_flops = (d * d, 2 * d * d) if linear else (layer_all, layer_flops)
     n_heads = 1 if config.head_kind == "replicated" else config.n_future
     path = len(config.head_path(1))  # heads passed on the way to the next-token logits
+    n_modules = config.n_norms - 1  # each has a norm before the unembedding, two before its projection, and that
 
     embeddings = v * d if config.tie_embeddings else 2 * v * d
     trunk = config.n_trunk_layers
     shared = embeddings + d + trunk * layer_all
-    forward_flops = trunk * layer_flops + n_heads * head_flops + config.n_future * 2 * v * d
+    forward_flops = trunk * layer_flops + n_heads * head_flops + config.n_future * 2 * v * d + n_modules * 4 * d * d
     return ModelSize(
-        n_parameters=shared + n_heads * head + (config.n_unembeddings - 1) * v * d,
+        n_parameters=shared + n_heads * head + (config.n_unembeddings - 1) * v * d + n_modules * (2 * d * d + 3 * d),
         n_parameters_next_token=shared + path * head,
         n_layers_next_token=trunk + (0 if linear else path),
         train_flops_per_token=3 * forward_flops,
         decode_flops_per_token=trunk * layer_flops + path * head_flops + 2 * v * d,
+    )
+
+
+def _vectors(config: ModelConfig) -> int:
+    """Norms and biases of a layer."""
+    d, wide, narrow = config.d_model, config.n_heads * config.head_size, config.kv_heads * config.head_size
+    return (
+        2 * d
+        + config.qk_norm * 2 * config.head_size
+        + config.qkv_bias * (wide + 2 * narrow)
+        + config.output_bias * d
+        + config.mlp_bias * (2 * config.d_ff + d)
     )

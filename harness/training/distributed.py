@@ -84,6 +84,7 @@ def shard(model: MTPModel, processes: Processes) -> None:
         *model.trunk,
         *model.heads,
         model.norm,
+        *model.extra_norms,
         model.lm_head,
         *model.extra_lm_heads,
     ]

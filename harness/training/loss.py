@@ -3,12 +3,12 @@
     trunk forward -> z, detached -> for each head: forward, loss, backward into z's gradient, free -> trunk backward
     once
 
-Heads that build on each other (causal, anticausal) run forward in a chain first, without logits; then, from the head
+Heads that build on each other (causal, anticausal, sequential) run forward in a chain first, without logits; then, from the head
 furthest from the trunk inwards, each adds its own loss to the gradient that came from its successors.
 
 The gradients are those of the plain sum of losses: `naive_backward` is that sum in one graph, kept as the oracle.
 
-Shapes: N heads, B batch rows, T positions, D width, V vocabulary, C positions of a chunk.
+Shapes: N heads, B batch rows, T positions, S columns of tokens (S >= T), D width, V vocabulary, C positions of a chunk.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ HeadNats = Callable[[nn.Module, nn.Module, Tensor, Tensor], Tensor]
 
 def sequential_backward(
     model: MTPModel,
-    tokens_BT: Tensor,
+    tokens_BS: Tensor,
     targets_NBT: Tensor,
     weights: Sequence[float],
     scale: float,
@@ -81,14 +81,19 @@ def sequential_backward(
     train_trunk: bool = True,
     head_nats: HeadNats = head_nats,
 ) -> HeadSums:
-    """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters."""
-    rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
+    """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters.
+
+    `tokens_BS` may go on after the T positions: sequential modules read the tokens that follow.
+    """
+    rotary = model.rotary(torch.arange(targets_NBT.shape[2], device=tokens_BS.device)[None])
     with autocast(), torch.set_grad_enabled(train_trunk):
-        z_BTD = model.trunk_forward(tokens_BT, rotary)
+        z_BTD = model.trunk_forward(tokens_BS[:, : targets_NBT.shape[2]], rotary)
     source_BTD = z_BTD.detach().requires_grad_()
     weights_N = [scale * weight for weight in weights]
-    heads = _Heads(model, rotary, targets_NBT, weights_N, chunk_tokens, autocast=autocast, head_nats=head_nats)
-    run = {"causal": heads.chain, "anticausal": heads.chain, "replicated": heads.shared}.get(
+    heads = _Heads(
+        model, rotary, (tokens_BS, targets_NBT), weights_N, chunk_tokens, autocast=autocast, head_nats=head_nats
+    )
+    run = {"causal": heads.chain, "anticausal": heads.chain, "sequential": heads.chain, "replicated": heads.shared}.get(
         model.config.head_kind, heads.one_by_one
     )
     run(source_BTD)
@@ -104,15 +109,16 @@ class _Heads:
         self,
         model: MTPModel,
         rotary: tuple[Tensor, Tensor],
-        targets_NBT: Tensor,
+        batch: tuple[Tensor, Tensor],
         weights_N: list[float],
         chunk_tokens: int,
         autocast: Autocast,
         head_nats: HeadNats,
     ):
         self.model, self.rotary, self.autocast, self.head_nats = model, rotary, autocast, head_nats
-        self.targets_NBT, self.weights_N, self.chunk_tokens = targets_NBT, weights_N, chunk_tokens
-        self.nats_N = torch.zeros(len(weights_N), device=targets_NBT.device, dtype=torch.float64)
+        self.tokens_BS, self.targets_NBT = batch
+        self.weights_N, self.chunk_tokens = weights_N, chunk_tokens
+        self.nats_N = torch.zeros(len(weights_N), device=self.targets_NBT.device, dtype=torch.float64)
 
     def sums(self) -> HeadSums:
         counts_N = (self.targets_NBT != IGNORED).sum(dim=(1, 2))
@@ -125,7 +131,7 @@ class _Heads:
 
     def head(self, i: int, x_BTD: Tensor) -> Tensor:
         with self.autocast():
-            return self.model.heads[i](x_BTD, self.rotary)
+            return self.model.head_forward(i, x_BTD, self.rotary, self.tokens_BS)
 
     def one_by_one(self, source_BTD: Tensor) -> None:
         """Parallel and linear heads."""
@@ -144,7 +150,7 @@ class _Heads:
         backward(hidden_BTD, leaf_BTD.grad)
 
     def chain(self, source_BTD: Tensor) -> None:
-        """Causal and anticausal heads."""
+        """Causal and anticausal heads, sequential modules."""
         path = self.model.config.head_path(self.model.config.n_future)
         if self.model.config.head_kind == "anticausal":
             path = self.model.config.head_path(1)
@@ -165,21 +171,21 @@ class _Heads:
         flat_CD, targets_C = leaf_BTD.reshape(-1, width), self.targets_NBT[i].reshape(-1)
         size = self.chunk_tokens or flat_CD.shape[0]
         chunks = zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True)
-        matrix = self.model.unembedding(i + 1)
+        norm, matrix = self.model.head_norm(i + 1), self.model.unembedding(i + 1)
         for chunk_CD, chunk_targets_C in chunks:
             with self.autocast():
-                nats = self.head_nats(self.model.norm, matrix, chunk_CD, chunk_targets_C)
+                nats = self.head_nats(norm, matrix, chunk_CD, chunk_targets_C)
             backward(self.weights_N[i] * nats)
             self.nats_N[i] += nats.detach()
 
 
 def naive_backward(
-    model: MTPModel, tokens_BT: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float
+    model: MTPModel, tokens_BS: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float
 ) -> HeadSums:
     """The same gradients from one graph that holds every head's logits: the oracle, and the memory comparison."""
     nats = [
         F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum")
-        for logits_BTV, targets_BT in zip(model(tokens_BT), targets_NBT, strict=True)
+        for logits_BTV, targets_BT in zip(model(tokens_BS, targets_NBT.shape[2]), targets_NBT, strict=True)
     ]
     loss: Tensor = sum((scale * w * part for w, part in zip(weights, nats, strict=True)), start=nats[0].new_zeros(()))
     backward(loss)
@@ -189,19 +195,19 @@ def naive_backward(
 
 @torch.no_grad()
 def evaluate(
-    model: MTPModel, tokens_BT: Tensor, targets_NBT: Tensor, *, chunk_tokens: int = 0, autocast: Autocast = nullcontext
+    model: MTPModel, tokens_BS: Tensor, targets_NBT: Tensor, *, chunk_tokens: int = 0, autocast: Autocast = nullcontext
 ) -> HeadSums:
     """Sums for validation, one head's logits at a time."""
     config = model.config
-    rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
-    nats_N = torch.zeros(config.n_future, device=tokens_BT.device, dtype=torch.float64)
-    hits_N = torch.zeros(config.n_future, device=tokens_BT.device, dtype=torch.int64)
+    rotary = model.rotary(torch.arange(targets_NBT.shape[2], device=tokens_BS.device)[None])
+    nats_N = torch.zeros(config.n_future, device=tokens_BS.device, dtype=torch.float64)
+    hits_N = torch.zeros(config.n_future, device=tokens_BS.device, dtype=torch.int64)
     with autocast():
-        outputs: dict[tuple[int, ...], Tensor] = {(): model.trunk_forward(tokens_BT, rotary)}
+        outputs: dict[tuple[int, ...], Tensor] = {(): model.trunk_forward(tokens_BS[:, : targets_NBT.shape[2]], rotary)}
         for i in sorted(range(config.n_future), key=lambda i: len(config.head_path(i + 1))):
             path = config.head_path(i + 1)
             if path not in outputs:
-                outputs[path] = model.heads[path[-1]](outputs[path[:-1]], rotary)
+                outputs[path] = model.head_forward(path[-1], outputs[path[:-1]], rotary, tokens_BS)
             flat_CD, targets_C = outputs[path].flatten(0, 1), targets_NBT[i].flatten()
             size = chunk_tokens or flat_CD.shape[0]
             for chunk_CD, chunk_targets_C in zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True):

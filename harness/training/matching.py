@@ -23,7 +23,7 @@ def baseline(shape: ModelShape, vocab_size: int) -> ModelConfig:
 def matched(shape: ModelShape, vocab_size: int) -> ModelConfig:
     """The model to train."""
     base = baseline(shape, vocab_size)
-    if shape.n_future == 1 and shape.head_kind in ("parallel", "causal", "anticausal", "replicated"):
+    if shape.n_future == 1 and shape.head_kind in ("parallel", "causal", "anticausal", "replicated", "sequential"):
         return base.model_copy(update={"extra_layers": shape.extra_layers, "head_kind": shape.head_kind})
     candidates: list[ModelConfig] = []
     for trunk in range(1, shape.n_layers + 1):
@@ -60,7 +60,9 @@ def _refuse_if_far(shape: ModelShape, excess: int, flops: int, target: object, b
     layer = (size.n_parameters - base.vocab_size * base.d_model) / max(base.n_layers, 1)
     layer_flops = size.train_flops_per_token / base.n_layers
     too_big = (
-        shape.match == "params" and shape.head_kind in ("parallel", "causal", "anticausal") and excess > layer / 2
+        shape.match == "params"
+        and shape.head_kind in ("parallel", "causal", "anticausal", "sequential")
+        and excess > layer / 2
     ) or (shape.match == "flops" and flops - size.train_flops_per_token > layer_flops)
     if too_big:
         raise InputError(

@@ -28,12 +28,12 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
 
 
 def freeze_trunk(model: MTPModel) -> None:
-    """Leave only heads 2..n (and their own unembeddings) to learn; the next-token path stays bit for bit."""
+    """Leave only heads 2..n (and their own norms and unembeddings) to learn; the next-token path stays bit for bit."""
     path = model.config.head_path(1)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     learning: list[nn.Module] = [head for i, head in enumerate(model.heads) if i not in path]
-    for module in [*learning, *model.extra_lm_heads]:
+    for module in [*learning, *model.extra_norms, *model.extra_lm_heads]:
         module.requires_grad_(True)
 
 

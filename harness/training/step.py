@@ -41,18 +41,18 @@ class Stepper:
             scale *= self.processes.world_size  # FSDP averages
         parts = []
         for start in range(0, len(batch.tokens), self.micro):
-            inputs_BT, targets_NBT = self.tensors(batch.rows(slice(start, start + self.micro)))
-            parts.append(self.backward(inputs_BT, targets_NBT, weights, scale))
+            tokens_BS, targets_NBT = self.tensors(batch.rows(slice(start, start + self.micro)))
+            parts.append(self.backward(tokens_BS, targets_NBT, weights, scale))
         if config.parallel == "ddp":
             sum_gradients(self.model, self.processes)
         norm = self.update()
         return add_sums(parts), norm
 
-    def backward(self, inputs_BT: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float) -> HeadSums:
+    def backward(self, tokens_BS: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float) -> HeadSums:
         """Accumulate gradients of one micro-batch."""
         return sequential_backward(
             self.model,
-            inputs_BT,
+            tokens_BS,
             targets_NBT,
             weights,
             scale,
@@ -83,11 +83,11 @@ class Stepper:
         return max(int(self.processes.sum(count)), 1)
 
     def tensors(self, batch: Window) -> tuple[Tensor, Tensor]:
-        """Inputs `(B, T)` and targets `(N, B, T)` on the device."""
+        """Tokens `(B, S)`, of which the first T are positions, and targets `(N, B, T)`, on the device."""
         length, n_future = self.config.model.context_length, self.model.config.n_future
         tokens_BS, documents_BS = self._on_device(batch.tokens), self._on_device(batch.documents)
         learnt_BS = None if batch.learnt is None else self._on_device(batch.learnt)
-        return tokens_BS[:, :length], future_targets(tokens_BS, documents_BS, n_future, length, learnt_BS)
+        return tokens_BS, future_targets(tokens_BS, documents_BS, n_future, length, learnt_BS)
 
     def _on_device(self, array: Array) -> Tensor:
         tensor, device = torch.from_numpy(array), self.runtime.device

@@ -65,9 +65,9 @@ class Validator:
             # FSDP gathers weights in step, so that all processes score all windows there
             if is_ddp and number % processes.world_size != processes.rank:
                 continue
-            inputs_BT, targets_NBT = stepper.tensors(batch)
+            tokens_BS, targets_NBT = stepper.tensors(batch)
             sums = evaluate(
-                stepper.model, inputs_BT, targets_NBT, chunk_tokens=runtime.chunk_tokens, autocast=runtime.autocast
+                stepper.model, tokens_BS, targets_NBT, chunk_tokens=runtime.chunk_tokens, autocast=runtime.autocast
             )
             spans_N = (bytes_V[targets_NBT.clamp(min=0)] * (targets_NBT >= 0)).sum(dim=(1, 2))
             totals += torch.stack([sums.nats, sums.hits, sums.targets, spans_N.double()])

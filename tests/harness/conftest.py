@@ -48,7 +48,7 @@ def _trained(n_future: int, head_kind: HeadKind = "parallel", context_length: in
         tokens_BT = torch.tensor(rows)
         T = tokens_BT.shape[1] - n_future
         loss = torch.zeros(())
-        for i, logits_BTV in enumerate(model(tokens_BT[:, :T]), start=1):
+        for i, logits_BTV in enumerate(model(tokens_BT, T), start=1):
             loss = loss + F.cross_entropy(logits_BTV.flatten(0, 1), tokens_BT[:, i : T + i].flatten())
         optimizer.zero_grad()
         loss.backward()

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.transformer import Block
+from mtp_eval.harness.models.layers import Attention, Block
+from mtp_eval.harness.models.rotary import frequencies
 
 _BLOCKED_FROM = 60_000  # elements; below, oneDNN's call overhead of some 15 µs costs more than its kernel gains
 _BLOCKED_FOR = 8  # rows that oneDNN chooses the layout for
@@ -30,10 +31,11 @@ _ONLY_BLOCKED_FROM = 800_000  # elements; from here on it is no slower for a sin
 class Linear:
     """A matrix `(out, in)` applied to `(N, in)`, with the fastest kernel for its size. Deterministic for a given N."""
 
-    def __init__(self, weight: Tensor):
+    def __init__(self, weight: Tensor, bias: Tensor | None = None):
         # Products of few rows are bound by reading the matrix, and a CPU reads it faster by input than by output feature.
         on_cpu = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
         self.weight_t: Tensor | None = weight.t().contiguous() if on_cpu else weight.t()
+        self.bias = bias
         self._blocked: Tensor | None = None
         if _can_block(weight):
             self._blocked = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _BLOCKED_FOR)
@@ -43,16 +45,16 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         """`(N, in)` to `(N, out)`."""
         if self._blocked is not None and (self.weight_t is None or x.shape[0] > 1):
-            return torch.ops.mkldnn._linear_pointwise(x, self._blocked, None, "none", [], "")
+            return torch.ops.mkldnn._linear_pointwise(x, self._blocked, self.bias, "none", [], "")
         assert self.weight_t is not None
-        return x @ self.weight_t
+        return x @ self.weight_t if self.bias is None else torch.addmm(self.bias, x, self.weight_t)
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """The residual plus this matrix applied to x."""
         if self._blocked is not None and (self.weight_t is None or x.shape[0] > 1):
-            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._blocked, None, "add")
+            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._blocked, self.bias, "add")
         assert self.weight_t is not None
-        return torch.addmm(residual, x, self.weight_t)
+        return torch.addmm(residual if self.bias is None else residual + self.bias, x, self.weight_t)
 
 
 def _can_block(weight: Tensor) -> bool:
@@ -110,8 +112,7 @@ class Rotary:
 
     def __init__(self, config: ModelConfig, positions: int, dtype: torch.dtype, device: torch.device):
         wide = torch.float64 if dtype == torch.float64 else torch.float32
-        exponents = torch.arange(0, config.head_size, 2, device=device, dtype=wide) / config.head_size
-        angles = torch.arange(positions, device=device, dtype=wide)[:, None] * config.rope_theta**-exponents
+        angles = torch.arange(positions, device=device, dtype=wide)[:, None] * frequencies(config, wide, device)
         cos, sin = angles.cos(), angles.sin()
         if _is_wide(dtype):
             self.table = torch.complex(cos, sin)
@@ -136,10 +137,10 @@ def unsqueezed(turn: RotaryAt) -> RotaryAt:
 
 
 def paired(projection: Tensor, head_size: int) -> Tensor:
-    """The rows of a query or key projection `(heads·E, D)` in the order that `rotate` expects."""
+    """The rows of a query or key projection `(heads·E, …)` in the order that `rotate` expects: of its matrix, bias or norm."""
     if not _is_wide(projection.dtype):
         return projection
-    return projection.view(-1, 2, head_size // 2, projection.shape[-1]).transpose(1, 2).reshape(projection.shape)
+    return projection.view(-1, 2, head_size // 2, *projection.shape[1:]).transpose(1, 2).reshape(projection.shape)
 
 
 def _is_wide(dtype: torch.dtype) -> bool:
@@ -170,6 +171,7 @@ class Place:
         writes: `(N·2K,)` where their keys and values go in one layer's `(B·2K·S, E)`.
         slots: attention sees the first `slots` slots.
         mask: `(B, 1, T, slots)`, added to the scores; None for prompts from position 0, which are causal as they stand.
+        window_mask: the same for layers with a sliding window; None where all is within it, or there are none.
     """
 
     rows: int
@@ -179,6 +181,11 @@ class Place:
     writes: Tensor
     slots: int
     mask: Tensor | None
+    window_mask: Tensor | None = None
+
+    def mask_of(self, is_windowed: bool) -> Tensor | None:
+        """Look up a layer's mask."""
+        return self.mask if not is_windowed or self.window_mask is None else self.window_mask
 
 
 def attend(q_BHTE: Tensor, kv_B2KSE: Tensor, slots: int, mask: Tensor | None) -> Tensor:
@@ -208,30 +215,60 @@ class FusedLayer:
     def __init__(self, block: Block, config: ModelConfig):
         attention, mlp = block.self_attn, block.mlp
         self.H, self.K, self.E, self.F = config.n_heads, config.kv_heads, config.head_size, config.d_ff
+        self.is_windowed = attention.window is not None
         norm_1, norm_2 = block.input_layernorm.weight.detach(), block.post_attention_layernorm.weight.detach()
         self.norm_1, self.norm_2 = Norm.of(norm_1, config.norm_eps), Norm.of(norm_2, config.norm_eps)
-        fused = fuse(attention.q_proj, attention.k_proj, attention.v_proj)
+        projections = attention.q_proj, attention.k_proj, attention.v_proj
+        self.qkv = Linear(folded(norm_1, self._turnable(fuse(*projections))), self._turnable_bias(*projections))
+        self.qk_norms_HE = qk_norm_weights(attention, config) if config.qk_norm else None
+        self.out = Linear(attention.o_proj.weight.detach(), biases(attention.o_proj))
+        gate_up = fuse(mlp.gate_proj, mlp.up_proj)
+        self.gate_up = Linear(folded(norm_2, gate_up), biases(mlp.gate_proj, mlp.up_proj))
+        self.down = Linear(mlp.down_proj.weight.detach(), biases(mlp.down_proj))
+
+    def _turnable(self, fused: Tensor) -> Tensor:
+        """Rows of queries and keys as `rotate` wants them, those of values as they are."""
         n_turned = (self.H + self.K) * self.E
-        if _is_wide(fused.dtype):
-            fused = torch.cat([paired(fused[:n_turned], self.E), fused[n_turned:]])
-        self.qkv = Linear(folded(norm_1, fused))
-        self.out = Linear(attention.o_proj.weight.detach())
-        self.gate_up = Linear(folded(norm_2, fuse(mlp.gate_proj, mlp.up_proj)))
-        self.down = Linear(mlp.down_proj.weight.detach())
+        if not _is_wide(fused.dtype):
+            return fused
+        return torch.cat([paired(fused[:n_turned], self.E), fused[n_turned:]])
+
+    def _turnable_bias(self, *projections: torch.nn.Linear) -> Tensor | None:
+        bias = biases(*projections)
+        return None if bias is None else self._turnable(bias)
 
     def __call__(self, x_ND: Tensor, place: Place, kv_B2KSE: Tensor) -> Tensor:
         """`(N, D)` to `(N, D)`; stores the tokens' keys and values."""
         H, K, E = self.H, self.K, self.E
         qkv_NHE = self.qkv(self.norm_1(x_ND)).view(-1, H + 2 * K, E)
+        if self.qk_norms_HE is not None:
+            normalize(qkv_NHE[:, : H + K], self.qk_norms_HE, self.norm_1.eps)
         turned_NHE = rotate(qkv_NHE[:, : H + K], place.rotary)
         in_place = isinstance(place.rotary, Tensor)
         new_kv = qkv_NHE[:, H:] if in_place else torch.cat([turned_NHE[:, H:], qkv_NHE[:, H + K :]], dim=1)
         kv_B2KSE.view(-1, E).index_copy_(0, place.writes, new_kv.reshape(-1, E))
         q_BHTE = turned_NHE[:, :H].view(place.rows, place.block, H, E).transpose(1, 2)
-        seen_BHTE = attend(q_BHTE, kv_B2KSE, place.slots, place.mask)
+        seen_BHTE = attend(q_BHTE, kv_B2KSE, place.slots, place.mask_of(self.is_windowed))
         x_ND = self.out.added_to(x_ND, seen_BHTE.transpose(1, 2).reshape(-1, H * E))
         gate_up = self.gate_up(self.norm_2(x_ND))
         return self.down.added_to(x_ND, F.silu(gate_up[:, : self.F]).mul_(gate_up[:, self.F :]))
+
+
+def qk_norm_weights(attention: Attention, config: ModelConfig) -> Tensor:
+    """`(H + K, E)`: the weights of the norms over each query and key head (Qwen3), queries first."""
+    q_E, k_E = (paired(norm.weight.detach(), config.head_size) for norm in (attention.q_norm, attention.k_norm))
+    return torch.cat([q_E.expand(config.n_heads, -1), k_E.expand(config.kv_heads, -1)]).contiguous()
+
+
+def normalize(heads: Tensor, weights: Tensor, eps: float) -> None:
+    """Norm each head `(…, E)` in place."""
+    heads.copy_(F.rms_norm(heads, heads.shape[-1:], None, eps) * weights)
+
+
+def biases(*projections: torch.nn.Linear) -> Tensor | None:
+    """The biases of several projections of one input, one after another; None where they have none."""
+    found = [projection.bias.detach() for projection in projections if projection.bias is not None]
+    return torch.cat(found) if found else None
 
 
 def fuse(*projections: torch.nn.Linear) -> Tensor:

@@ -6,15 +6,18 @@ import torch
 from torch import Tensor
 
 from mtp_eval.harness.decoding.kernels.fused import FusedLayer, Linear, Norm, Rotary, folded
+from mtp_eval.harness.decoding.kernels.sequential import SequentialModules
 from mtp_eval.harness.decoding.kernels.stacked import StackedHeads
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.transformer import Block, LinearHead, MTPModel
+from mtp_eval.harness.models.heads import LinearHead
+from mtp_eval.harness.models.layers import Block
+from mtp_eval.harness.models.transformer import MTPModel
 
 _BEYOND = 512  # positions past the context that the last block's drafts, or steps that run ahead, may touch
 
 
 class PackedModel:
-    """What `Network` runs: every layer fused, heads 2.. of the parallel kind stacked."""
+    """What `Network` runs: every layer fused, heads 2.. of the parallel kind stacked, sequential modules apart."""
 
     def __init__(self, model: MTPModel):
         self.model = model
@@ -23,10 +26,14 @@ class PackedModel:
         self.device, self.dtype = self.embedding.device, self.embedding.dtype
         self.rotary = Rotary(config, config.context_length + _BEYOND, self.dtype, self.device)
         self.trunk = [FusedLayer(block, config) for block in model.trunk if isinstance(block, Block)]
-        parallel = config.head_kind == "parallel"
-        self.heads = [_packed_head(head, config) for head in (list(model.heads)[:1] if parallel else model.heads)]
+        parallel, sequential = config.head_kind == "parallel", config.head_kind == "sequential"
+        with_drafts_apart = parallel or sequential
+        self.heads = [
+            _packed_head(head, config) for head in (list(model.heads)[:1] if with_drafts_apart else model.heads)
+        ]
         others = [head for head in list(model.heads)[1:] if isinstance(head, Block)]
         self.stacked = StackedHeads(others, config) if parallel and others else None
+        self.sequential = SequentialModules(model) if sequential and config.n_future > 1 else None
         norm = model.norm.weight.detach()
         self.norm = Norm.of(norm, config.norm_eps)
         matrices = [model.lm_head, *(m for m in model.extra_lm_heads if isinstance(m, torch.nn.Linear))]

@@ -1,6 +1,7 @@
-"""Hugging Face Llama-family folders: reading, and writing what `LlamaForCausalLM.from_pretrained` loads.
+"""Hugging Face Llama-family folders: reading, and writing what `AutoModelForCausalLM.from_pretrained` loads.
 
-Layers 0 to L-2 are the trunk, layer L-1 is head 1. Heads 2 to n have no place in a Llama: they go to
+Layers 0 to L-2 are the trunk, layer L-1 is head 1; `architectures` says which models there are, `mtp_modules` how modules for
+further tokens are named in them. On the way back heads 2 to n have no place in a Llama: they go to
 mtp_heads.safetensors with their config in mtp_config.json, which other programs ignore and `read` finds again.
 """
 
@@ -11,24 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.convert.architectures import config_json, model_config
+from mtp_eval.harness.models.convert.mtp_modules import taken_out
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer, read_tokenizer
 from mtp_eval.harness.models.vocabularies import byte_alphabet, read_json
 
 HEADS, HEADS_CONFIG = "mtp_heads.safetensors", "mtp_config.json"
-MODEL_TYPES = ("llama", "mistral")
 
 
 def read(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], Tokenizer]:
     """Config, weights in our names, tokenizer."""
     about = read_json(folder / "config.json")
     config = model_config(about, folder)
-    state = {_our_name(name, config.n_layers): tensor for name, tensor in _weights(folder).items() if _is_weight(name)}
+    n_layers = config.n_trunk_layers + 1
+    layers, modules = taken_out(_weights(folder), n_layers)
+    state = {_our_name(name, n_layers): tensor for name, tensor in layers.items() if _is_weight(name)} | modules
+    if config.n_future > 1 and not modules:  # a config may speak of modules whose weights were left out
+        config = without_modules(config)
     if config.tie_embeddings:
         state.pop("lm_head.weight", None)
         state["lm_head.weight"] = state["embed_tokens.weight"]
@@ -48,46 +53,6 @@ def eos_ids(folder: Path) -> set[int]:
     return found
 
 
-def model_config(about: dict[str, Any], folder: Path) -> ModelConfig:
-    """Our config of a Llama's, or an error that names what we do not have."""
-    rope = about.get("rope_parameters") or about.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    heads, width = about.get("num_attention_heads") or 1, about.get("hidden_size") or 0
-    wrong = [
-        f"{key} = {value!r}"
-        for key, value, supported in (
-            ("model_type", about.get("model_type"), MODEL_TYPES),
-            ("hidden_act", about.get("hidden_act", "silu"), ("silu",)),
-            ("attention_bias", about.get("attention_bias", False), (False,)),
-            ("mlp_bias", about.get("mlp_bias", False), (False,)),
-            ("sliding_window", about.get("sliding_window"), (None,)),
-            ("rope_type", kind, ("default",)),
-            ("head_dim", about.get("head_dim") or width // heads, (width // heads,)),
-        )
-        if value not in supported
-    ]
-    if wrong:
-        raise InputError(
-            f"{folder} is not a plain Llama: {', '.join(wrong)}. Run it as it is with --model hf:{folder} instead of "
-            "converting it"
-        )
-    try:
-        return ModelConfig(
-            vocab_size=about["vocab_size"],
-            d_model=about["hidden_size"],
-            n_layers=about["num_hidden_layers"],
-            n_heads=heads,
-            n_kv_heads=about.get("num_key_value_heads") or heads,
-            d_ff=about["intermediate_size"],
-            context_length=about.get("max_position_embeddings", 2048),
-            tie_embeddings=about.get("tie_word_embeddings", False),
-            rope_theta=rope.get("rope_theta") or about.get("rope_theta") or 10_000.0,
-            norm_eps=about.get("rms_norm_eps", 1e-6),
-        )
-    except (KeyError, ValidationError) as error:
-        raise InputError(f"{folder}/config.json does not describe a Llama: {error}") from None
-
-
 def write(folder: Path, config: ModelConfig, state: dict[str, Tensor], tokenizer: Tokenizer) -> None:
     """The next-token path as a LlamaForCausalLM, further heads beside it."""
     if config.head_kind in ("anticausal", "linear"):
@@ -105,36 +70,17 @@ def write(folder: Path, config: ModelConfig, state: dict[str, Tensor], tokenizer
         elif not (config.tie_embeddings and name == "lm_head.weight"):
             llama[renamed] = tensor.contiguous()
     save_file(llama, folder / "model.safetensors", metadata={"format": "pt"})
-    _write_json(folder / "config.json", _llama_config(config, tokenizer, next(iter(llama.values())).dtype))
+    _write_json(folder / "config.json", config_json(config, tokenizer, next(iter(llama.values())).dtype))
     if heads:
         save_file(heads, folder / HEADS, metadata={"format": "pt"})
         _write_json(folder / HEADS_CONFIG, config.model_dump())
     _write_tokenizer(folder, tokenizer)
 
 
-def _llama_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype) -> dict[str, Any]:
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.d_model,
-        "intermediate_size": config.d_ff,
-        "num_hidden_layers": config.n_trunk_layers + 1,
-        "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_size,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "max_position_embeddings": config.context_length,
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope_theta,  # transformers 4
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},  # transformers 5
-        "tie_word_embeddings": config.tie_embeddings,
-        "bos_token_id": tokenizer.bos_id,
-        "eos_token_id": sorted(tokenizer.eos_ids) if len(tokenizer.eos_ids) > 1 else tokenizer.eos_id,
-        "torch_dtype": str(dtype).removeprefix("torch."),
-    }
+def without_modules(config: ModelConfig) -> ModelConfig:
+    """Cut a config down to the next-token model."""
+    n_layers = config.n_trunk_layers + 1
+    return config.model_copy(update={"n_future": 1, "n_layers": n_layers, "extra_layers": 0, "head_kind": "parallel"})
 
 
 def _our_name(name: str, n_layers: int) -> str:
@@ -150,7 +96,7 @@ def _llama_name(name: str, last: int) -> str | None:
         return f"model.layers.{name.removeprefix('trunk.')}"
     if name.startswith("heads.0."):
         return f"model.layers.{last}.{name.removeprefix('heads.0.')}"
-    if name.startswith(("heads.", "extra_lm_heads.")):
+    if name.startswith(("heads.", "extra_lm_heads.", "extra_norms.")):
         return None
     return name if name.startswith("lm_head.") else f"model.{name}"
 

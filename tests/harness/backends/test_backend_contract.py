@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mtp_eval.harness.backends.base import Backend
+from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
@@ -42,7 +42,7 @@ def hf(trained: Trained, folder: Path, stack: ExitStack) -> Backend:
 
     model = trained(2)
     huggingface.write(folder, model.config, dict(model.state_dict()), ByteTokenizer())
-    return HuggingFaceBackend(str(folder), dtype="float64")
+    return HuggingFaceBackend(str(folder), BackendOptions(dtype="float64"))
 
 
 def openai(trained: Trained, folder: Path, stack: ExitStack) -> Backend:

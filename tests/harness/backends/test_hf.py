@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mtp_eval.harness.backends.base import BackendOptions
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
@@ -26,7 +28,7 @@ def test_same_completions_as_our_decoder(trained: Callable[..., MTPModel], tmp_p
     model = trained(2)
     ours = NativeBackend.of_model(model, ByteTokenizer())
     huggingface.write(tmp_path, model.config, dict(model.state_dict()), ByteTokenizer())
-    theirs = HuggingFaceBackend(str(tmp_path), dtype="float64")
+    theirs = HuggingFaceBackend(str(tmp_path), BackendOptions(dtype="float64"))
     facts = theirs.facts()
     assert facts["dtype"] == "float64"
     assert facts["parameters"] < ours.facts()["parameters"]  # heads beyond the first are no part of a Llama
@@ -47,7 +49,7 @@ def test_same_completions_as_our_decoder(trained: Callable[..., MTPModel], tmp_p
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     from mtp_eval.harness.backends.hf import HuggingFaceBackend
 
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="no such folder"):
         HuggingFaceBackend(str(tmp_path / "nothing"))
 
 
@@ -73,7 +75,7 @@ def test_a_state_space_model_writes_what_generate_writes(trained: Callable[..., 
         pad_token_id=258,
     )
     MambaForCausalLM(about).save_pretrained(tmp_path)
-    backend = HuggingFaceBackend(str(tmp_path), dtype="float32")
+    backend = HuggingFaceBackend(str(tmp_path), BackendOptions(dtype="float32"))
     prompts = ["def add(a, b):\n", "x", "while True:"]
     done = {
         c.problem_id: c for c in backend.generate([Request(p, 0, p, 1, (), 12) for p in prompts], DecodingSettings())
@@ -91,11 +93,77 @@ def test_a_state_space_model_writes_what_generate_writes(trained: Callable[..., 
     assert backend.loglikelihood([("def", " x")])[0].nats < 0
 
 
-def test_what_hf_cannot_run_is_one_sentence(tmp_path: Path) -> None:
-    from mtp_eval.harness.backends.hf import HuggingFaceBackend
+@pytest.mark.parametrize(
+    ("package", "source", "options", "named"),
+    [
+        ("gguf", "model-q4.gguf", BackendOptions(), r"needs gguf: pip install 'mtp-eval\[gguf\]'"),
+        ("peft", "adapter", BackendOptions(), r"needs peft: pip install 'mtp-eval\[lora\]'"),
+        ("accelerate", "model", BackendOptions(device="all"), r"needs accelerate: pip install 'mtp-eval\[hf-large\]'"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    package: str, source: str, options: BackendOptions, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtp_eval.harness.backends import hf_load
 
-    with pytest.raises(InputError, match=r"is a GGUF file.*llama.cpp"):
-        HuggingFaceBackend(str(tmp_path / "model-q4.gguf"))
+    monkeypatch.setattr(hf_load, "find_spec", lambda name: None if name == package else object())
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match=named):
+        hf_load.load(str(tmp_path / source), options)
+
+
+def broken(folder: Path, what: str) -> None:
+    weights = folder / "model.safetensors"
+    if what == "weights cut off":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif what == "weights are text":
+        weights.write_text("<html>not found</html>")
+    elif what == "no weights":
+        weights.unlink()
+    elif what == "no tokenizer":
+        (folder / "tokenizer.json").unlink()
+        (folder / "tokenizer_config.json").unlink()
+    elif what == "other architecture":
+        (folder / "config.json").write_text('{"model_type": "nobody-knows", "architectures": ["NobodyKnows"]}')
+    elif what == "no JSON":
+        (folder / "config.json").write_text("{")
+    elif what == "another shape":
+        about = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(about | {"hidden_size": 64, "head_dim": 16}))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "weights cut off",
+        "weights are text",
+        "no weights",
+        "no tokenizer",
+        "other architecture",
+        "no JSON",
+        "another shape",
+    ],
+)
+def test_a_broken_folder_is_one_paragraph(what: str, trained: Callable[..., MTPModel], tmp_path: Path) -> None:
+    from mtp_eval.harness.backends.hf_load import load
+
+    model = trained(2)
+    huggingface.write(tmp_path, model.config, dict(model.state_dict()), ByteTokenizer())
+    broken(tmp_path, what)
+    with pytest.raises(InputError) as caught:
+        load(str(tmp_path), BackendOptions())
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    from mtp_eval.harness.backends.hf_load import load
+
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        load(str(tmp_path), BackendOptions())
 
 
 def test_a_folder_whose_name_holds_an_at_sign_is_no_revision(trained: Callable[..., MTPModel], tmp_path: Path) -> None:
@@ -111,7 +179,7 @@ def test_the_hub_is_asked_once_for_the_commit_and_the_cache_where_there_is_none(
 ) -> None:
     import huggingface_hub
 
-    from mtp_eval.harness.backends.hf import hub_place
+    from mtp_eval.harness.backends.hf_load import hub_place
 
     class Answer:
         sha = "0123abcd"

@@ -84,7 +84,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def doors(folder: Path, tmp_path: Path) -> tuple[NativeBackend, HuggingFaceBackend]:
     convert(folder, tmp_path / "ours")
-    return NativeBackend(tmp_path / "ours", dtype="float64"), HuggingFaceBackend(str(folder), dtype="float64")
+    return NativeBackend(tmp_path / "ours", dtype="float64"), HuggingFaceBackend(
+        str(folder), BackendOptions(dtype="float64")
+    )
 
 
 def test_prompts_are_the_ids_that_transformers_gives(

@@ -32,7 +32,7 @@ PROMPTS = [
     "def sub(a, b):\n    return a - b\n",
 ]
 GREEDY = Sampler()
-KINDS: list[HeadKind] = ["parallel", "causal", "anticausal", "linear", "replicated"]
+KINDS: list[HeadKind] = ["parallel", "causal", "anticausal", "linear", "replicated", "sequential"]
 
 
 def requests(max_new_tokens: int = 40, stop: Sequence[str] = ()) -> list[Request]:

@@ -13,7 +13,7 @@ from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import ModelShape
 from mtp_eval.harness.training.matching import baseline, matched
 
-KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated")
+KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated", "sequential")
 
 
 def shape(**changes: object) -> ModelShape:
@@ -41,13 +41,21 @@ def test_parameters_are_those_of_the_built_model(kind: HeadKind, tied: bool) -> 
     size = model_size(config)
     assert size.n_parameters == sum(p.numel() for p in model.parameters())
     on_path = {f"heads.{i}." for i in config.head_path(1)}
-    unused = ("heads.", "extra_lm_heads.")
+    unused = ("heads.", "extra_lm_heads.", "extra_norms.")
     next_token = sum(
         p.numel()
         for name, p in model.named_parameters()
         if not name.startswith(unused) or any(name.startswith(prefix) for prefix in on_path)
     )
     assert size.n_parameters_next_token == next_token
+
+
+def test_biases_norms_and_wide_heads_are_counted() -> None:
+    config = ModelConfig(
+        vocab_size=100, d_model=32, n_layers=4, n_heads=4, n_kv_heads=2, d_ff=40, context_length=16, head_dim=12,
+        qkv_bias=True, output_bias=True, mlp_bias=True, qk_norm=True,
+    )  # fmt: skip
+    assert model_size(config).n_parameters == sum(p.numel() for p in new_model(config, seed=0).parameters())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +69,7 @@ def test_flops_agree_with_torchs_counter(kind: HeadKind) -> None:
         model(tokens)
     counted = counter.get_total_flops() / tokens.numel()
     # torch counts attention as if it were not causal (T instead of T/2) or not at all, depending on the kernel
-    attention_layers = config.n_trunk_layers + sum(1 for head in model.heads if hasattr(head, "self_attn"))
+    attention_layers = config.n_trunk_layers + config.n_head_layers
     slack = attention_layers * 4 * config.d_model * config.context_length
     assert abs(counted - model_size(config).train_flops_per_token / 3) <= slack
 

@@ -10,7 +10,7 @@ from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.loss import IGNORED, evaluate, future_targets, naive_backward, sequential_backward
 
-KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated")
+KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated", "sequential")
 
 
 def small_model(kind: HeadKind, n_future: int, **changes: object) -> MTPModel:
@@ -38,7 +38,7 @@ def small_model(kind: HeadKind, n_future: int, **changes: object) -> MTPModel:
 def batch(n_future: int) -> tuple[torch.Tensor, torch.Tensor]:
     tokens = torch.randint(0, 37, (3, 12 + n_future), generator=torch.Generator().manual_seed(2))
     documents = torch.tensor([[0] * 5 + [1] * (7 + n_future), [3] * (12 + n_future), list(range(12 + n_future))])
-    return tokens[:, :12], future_targets(tokens, documents, n_future, 12)
+    return tokens, future_targets(tokens, documents, n_future, 12)
 
 
 def gradients(model: MTPModel) -> dict[str, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_validation_sums_equal_those_from_plain_logits(kind: HeadKind) -> None:
     model = small_model(kind, 4)
     tokens, targets = batch(4)
     sums = evaluate(model, tokens, targets, chunk_tokens=5)
-    for i, logits in enumerate(model(tokens)):
+    for i, logits in enumerate(model(tokens, 12)):
         keep = targets[i] != IGNORED
         chosen = logits.log_softmax(-1)[keep].gather(1, targets[i][keep][:, None])
         torch.testing.assert_close(sums.nats[i], -chosen.sum().detach(), rtol=1e-10, atol=1e-10)

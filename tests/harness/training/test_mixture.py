@@ -74,7 +74,7 @@ def test_a_loss_with_prompts_is_the_mean_over_the_targets_of_the_whole_batch(tmp
     batch = Batches([windows], [1.0], batch_size=4, seed=0).batch(3)
     inputs, targets = stepper.tensors(batch)
     assert 0 < (targets[0] != IGNORED).sum() < 0.8 * targets[0].numel()
-    logits = model(inputs)
+    logits = model(inputs, targets.shape[2])
     loss = (
         sum(
             torch.nn.functional.cross_entropy(

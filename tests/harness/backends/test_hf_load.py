@@ -1,0 +1,123 @@
+"""What `hf:` loads besides plain folders, against the packages that wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtp_eval.harness.backends.base import BackendOptions
+from mtp_eval.harness.backends.hf import HuggingFaceBackend
+from mtp_eval.harness.backends.hf_load import load, weights_sha256
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.convert import huggingface
+from mtp_eval.harness.models.initialize import new_model
+from mtp_eval.harness.models.tokenizers import ByteTokenizer
+from mtp_eval.tasks.problem import Request
+
+transformers = pytest.importorskip("transformers")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+SHAPE = ModelConfig(vocab_size=264, d_model=32, n_layers=3, n_heads=4, d_ff=48, context_length=128)
+TOKENS = torch.randint(0, 256, (1, 12), generator=torch.Generator().manual_seed(0))
+FLOAT32 = BackendOptions(dtype="float32")
+
+
+def base_model(folder: Path) -> Path:
+    huggingface.write(folder, SHAPE, dict(new_model(SHAPE, 0).state_dict()), ByteTokenizer())
+    return folder
+
+
+def test_a_lora_folder_is_its_base_with_the_adapter_added(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    folder = base_model(tmp_path / "base")
+    plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    adapted = peft.get_peft_model(plain, peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"]))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.3)
+    adapted.save_pretrained(tmp_path / "lora")
+    adapted.eval()
+    loaded = load(str(tmp_path / "lora"), FLOAT32)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(TOKENS).logits, adapted(TOKENS).logits, atol=1e-4, rtol=0)
+    assert loaded.facts["adapter_of"] == str(folder)
+    assert weights_sha256(loaded.model) != weights_sha256(load(str(folder), FLOAT32).model)
+    assert loaded.tokenizer("ab").input_ids == [256, 97, 98]  # the base's: adapters seldom bring one
+
+
+def test_a_model_spread_over_what_there_is_gives_the_same_logits(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    folder = base_model(tmp_path / "base")
+    spread, plain = (load(str(folder), BackendOptions(device=device, dtype="float32")) for device in ("all", "cpu"))
+    with torch.no_grad():
+        torch.testing.assert_close(spread.model(TOKENS.to(spread.device)).logits.cpu(), plain.model(TOKENS).logits)
+
+
+def test_code_of_a_repository_runs_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    folder, mark = base_model(tmp_path / "base"), tmp_path / "was-run"
+    about = json.loads((folder / "config.json").read_text())
+    about |= {
+        "model_type": "theirs",
+        "auto_map": {"AutoConfig": "theirs.Theirs", "AutoModelForCausalLM": "theirs.TheirsLM"},
+    }
+    (folder / "config.json").write_text(json.dumps(about))
+    (folder / "theirs.py").write_text(
+        "from pathlib import Path\nfrom transformers import LlamaConfig, LlamaForCausalLM\n"
+        f"Path({str(mark)!r}).touch()\n\nclass Theirs(LlamaConfig):\n    model_type = 'theirs'\n\n"
+        "class TheirsLM(LlamaForCausalLM):\n    config_class = Theirs\n"
+    )
+    with pytest.raises(InputError, match="trust_remote_code"):
+        load(str(folder), FLOAT32)
+    assert not mark.exists()
+    trusted = load(str(folder), BackendOptions(dtype="float32", trust_remote_code=True))
+    assert mark.exists()
+    assert trusted.facts == {"trust_remote_code": True}
+
+
+def deepseek(folder: Path) -> Path:
+    """A tiny DeepSeek-V3 with a module, under the published names; transformers knows them behind 61 layers only."""
+    base_model(folder)
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(0)
+    config = transformers.DeepseekV3Config(
+        vocab_size=264, hidden_size=16, intermediate_size=24, moe_intermediate_size=8, num_hidden_layers=62,
+        num_attention_heads=2, num_key_value_heads=2, n_routed_experts=2, n_shared_experts=1, num_experts_per_tok=1,
+        n_group=1, topk_group=1, kv_lora_rank=8, q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=4, v_head_dim=4,
+        first_k_dense_replace=61, max_position_embeddings=64, eos_token_id=257, bos_token_id=256, pad_token_id=258,
+    )  # fmt: skip
+    transformers.DeepseekV3ForCausalLM(config).save_pretrained(folder)
+    from safetensors.torch import load_file, save_file
+
+    weights, prefix = load_file(folder / "model.safetensors"), "model.layers.61."
+    for name in ("enorm", "hnorm", "shared_head.norm"):
+        weights[f"{prefix}{name}.weight"] = torch.ones(16)
+    weights[f"{prefix}eh_proj.weight"] = torch.cat([torch.eye(16), torch.eye(16)], dim=1)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    about: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | {"num_hidden_layers": 61, "num_nextn_predict_layers": 1}))
+    return folder
+
+
+def test_transformers_own_modules_draft_and_change_no_greedy_text(tmp_path: Path) -> None:
+    backend = HuggingFaceBackend(str(deepseek(tmp_path / "deepseek")), FLOAT32)
+    drafting = DecodingSettings(decode="self-speculative")
+    backend.check(drafting)
+    wanted = [Request(prompt, 0, prompt, 1, (), 10) for prompt in ("def add", "x")]
+    plain, drafted = (
+        {c.problem_id: c for c in backend.generate(wanted, settings)} for settings in (DecodingSettings(), drafting)
+    )
+    for prompt, done in drafted.items():
+        assert (done.text, done.n_tokens) == (plain[prompt].text, plain[prompt].n_tokens)
+        assert done.n_forwards == done.n_tokens - sum(done.n_accepted)
+        assert 0 < sum(done.n_drafted) <= done.n_forwards
+    assert backend.facts()["n_future"] == 2
+    with pytest.raises(InputError, match="without our seeds"):
+        backend.check(DecodingSettings(decode="self-speculative", temperature=0.5))
