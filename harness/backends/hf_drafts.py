@@ -35,7 +35,8 @@ class Modules:
         try:
             from transformers.modeling_layers import MtpModel
 
-            self.model, self.module = model, MtpModel.from_pretrained(model, device_map={"": model.device}).eval()
+            module: Any = MtpModel.from_pretrained(model, device_map={"": model.device})
+            self.model, self.module = model, module.eval()
         except Exception as error:  # whatever transformers meets on the way
             raise InputError(
                 f"{name} cannot draft: transformers does not load its {self.n_modules} module(s): {' '.join(str(error).split())}. "
@@ -58,7 +59,7 @@ class Modules:
         row, clock = Decoded(job), (time.perf_counter(), time.process_time())
         modules = self.n_modules
 
-        class Watch(StoppingCriteria):  # type: ignore[misc]
+        class Watch(StoppingCriteria):
             def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
                 block = input_ids[0, len(job.prompt) + len(row.tokens) :].tolist()
                 ended = row.add(block)
@@ -86,8 +87,8 @@ class Modules:
         from transformers.modeling_layers import MtpModel
 
         original = MtpModel.__dict__["from_pretrained"]
-        MtpModel.from_pretrained = lambda *_, **__: self.module
+        MtpModel.from_pretrained = lambda *_, **__: self.module  # type: ignore[method-assign]
         try:
             yield
         finally:
-            MtpModel.from_pretrained = original
+            MtpModel.from_pretrained = original  # type: ignore[method-assign]

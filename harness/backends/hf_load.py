@@ -77,7 +77,7 @@ def _load(source: str, options: BackendOptions) -> Loaded:
     if options.device == ALL_DEVICES:
         how["device_map"] = "auto"
     tokenizer = AutoTokenizer.from_pretrained(name, **place, **trust)
-    model = AutoModelForCausalLM.from_pretrained(name, **how, **place, **trust)
+    model: Any = AutoModelForCausalLM.from_pretrained(name, **how, **place, **trust)
     facts: dict[str, Any] = {"gguf": Path(place["gguf_file"]).name} if "gguf_file" in place else {}
     if options.trust_remote_code:
         facts["trust_remote_code"] = True
@@ -100,7 +100,7 @@ def _with_adapter(source: str, options: BackendOptions) -> Loaded:
     beside = Path(name, base_name)
     base_source = str(beside) if beside.is_dir() else base_name
     base = _load(f"{base_source}@{base_revision}" if base_revision else base_source, options)
-    model = PeftModel.from_pretrained(base.model, name, **place).merge_and_unload()
+    model: Any = PeftModel.from_pretrained(base.model, name, **place).merge_and_unload()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **place, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError):  # most adapters bring none
