@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -39,7 +40,7 @@ def read(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], Tokenizer]:
         state["lm_head.weight"] = state["embed_tokens.weight"]
     if (folder / HEADS_CONFIG).is_file():
         config = ModelConfig.model_validate(read_json(folder / HEADS_CONFIG))
-        state |= load_file(folder / HEADS)
+        state |= _heads(folder)
     tokenizer = read_tokenizer(folder, vocab_size=config.vocab_size, eos_ids=eos_ids(folder))
     return config, state, tokenizer
 
@@ -116,11 +117,20 @@ def _weights(folder: Path) -> dict[str, Tensor]:
                 return {name: tensor for file in files for name, tensor in _file_weights(folder / file).items()}
         if (folder / "pytorch_model.bin").is_file():
             return _file_weights(folder / "pytorch_model.bin")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"the weights in {folder} cannot be read ({error}): copy the folder again") from None
+    except Exception as error:  # safetensors, torch and pickle raise classes of their own
+        raise InputError(
+            f"the weights in {folder} cannot be read ({' '.join(str(error).split())}): copy the folder again"
+        ) from None
     raise InputError(
         f"{folder} has a config.json but no model.safetensors or pytorch_model.bin: is the download whole?"
     )
+
+
+def _heads(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / HEADS)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder / HEADS} cannot be read ({error}): copy the folder again") from None
 
 
 def _file_weights(path: Path) -> dict[str, Tensor]:

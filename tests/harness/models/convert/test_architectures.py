@@ -172,6 +172,32 @@ def test_what_layers_of_ours_do_not_have_is_refused_by_its_field(
         convert(tmp_path, tmp_path / "ours")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"<html>not found</html>"),
+        ("model.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{"),
+        ("pytorch_model.bin", b"no pickle"),
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "gone.safetensors"}}'),
+        ("model.safetensors.index.json", b"[]"),
+        ("nothing", b""),
+    ],
+)
+def test_damaged_weights_are_one_sentence(file: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**SHAPE, "model_type": "llama"}))
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(InputError, match=r"copy the folder again|is the download whole") as caught:
+        convert(tmp_path, tmp_path / "ours")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '"llama"', ""])
+def test_a_config_that_is_no_object_is_one_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json"):
+        convert(tmp_path, tmp_path / "ours")
+
+
 def modules_of(weights: dict[str, Tensor], n_modules: int) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """The layers of a model, and further ones from its end as blocks of modules with norms and projection of their own."""
     generator = torch.Generator().manual_seed(5)
