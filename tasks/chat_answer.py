@@ -24,15 +24,23 @@ PYTHON = frozenset(
 )  # fmt: skip
 UNSAID = frozenset(("", "code", "text", "txt", "plaintext", "plain", "none"))
 """Languages that say nothing about whether a block is a program."""
-TAGS = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think"
+TAGS = (
+    "think|thinking|thought|thoughts|thought_process|reasoning|reasoning_content|reasoning_process|inner_monologue|reflection"
+    "|scratchpad|analysis|seed:think"
+)
 OPENING = re.compile(
-    rf"^[ \t]*(?:<(?P<tag>{TAGS})>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)", re.MULTILINE | re.IGNORECASE
+    rf"^[ \t]*(?:<(?P<tag>{TAGS})(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)",
+    re.MULTILINE | re.IGNORECASE,
 )
 CLOSING = rf"(?:</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>)"
 LONE_CLOSING = re.compile(rf"^[ \t]*{CLOSING}|{CLOSING}[ \t]*$", re.MULTILINE | re.IGNORECASE)
 ANY_CLOSING = re.compile(CLOSING, re.IGNORECASE)
 FENCE_LINE = re.compile(r"^[ \t>]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
-AFTER_TEXT = re.compile(r"^(?P<text>.*[^\s`~>].*?)(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
+MARKDOWN = frozenset(("markdown", "md"))
+"""Languages whose blocks are answers themselves."""
+LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]*$")
+AT_LINE_END = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
+NOT_A_MARK = re.compile(r"[^\s`~>]")
 
 MOST_TRIES = 100
 """Fence lines of an answer that are tried as the end of a block that does not parse, so that no text takes minutes."""
@@ -45,10 +53,12 @@ class Block:
     Args:
         language: the first word behind the opening fence, in small letters, without braces.
         code: what stands between the fences, moved to the margin as far as the fence was indented.
+        is_closed: whether a fence ends it; otherwise the text or its list does, or another block that begins.
     """
 
     language: str
     code: str
+    is_closed: bool = True
 
     @property
     def is_python(self) -> bool:
@@ -92,7 +102,7 @@ def without_thoughts(completion: str) -> Answer:
 
 def has_fence(text: str) -> bool:
     """Whether a text has a line that opens or closes a block of code."""
-    return any(FENCE_LINE.match(line) or AFTER_TEXT.match(line) for line in text.split("\n"))
+    return any(FENCE_LINE.match(line) or _behind_text(line) for line in text.split("\n"))
 
 
 def blocks_of(text: str, is_program: Callable[[str], bool]) -> list[Block]:
@@ -112,6 +122,14 @@ def blocks_of(text: str, is_program: Callable[[str], bool]) -> list[Block]:
     return found + _fenced(lines, is_program)
 
 
+def _behind_text(line: str) -> dict[str, str] | None:
+    """The text, mark and info of a line on which a fence follows text; None for other lines. Linear in the line's length."""
+    found = AT_LINE_END.search(line) if "```" in line or "~~~" in line else None
+    if found is None or not NOT_A_MARK.search(line, 0, found.start()):
+        return None
+    return {"text": line[: found.start()], **found.groupdict()}
+
+
 def _match(line: str) -> dict[str, str]:
     found = FENCE_LINE.match(line)
     return found.groupdict() if found else {"mark": "", "info": ""}
@@ -122,9 +140,12 @@ def _fenced(lines: list[str], is_program: Callable[[str], bool]) -> list[Block]:
     found, tries = list[Block](), itertools.count()
     while lines:
         for first, block in _fences(lines):
-            longer = _longer(lines, first, block, is_program, tries) if block.may_be_python else None
-            if longer is not None:
-                block, behind = longer
+            if block.language in MARKDOWN:
+                found += blocks_of(block.code, is_program)
+                continue
+            other = _other_end(lines, first, block, is_program, tries) if block.may_be_python else None
+            if other is not None:
+                block, behind = other
                 found.append(block)
                 lines = lines[behind:]
                 break  # what follows is parsed anew
@@ -134,23 +155,44 @@ def _fenced(lines: list[str], is_program: Callable[[str], bool]) -> list[Block]:
     return found
 
 
+def _other_end(
+    lines: Sequence[str], first: int, block: Block, is_program: Callable[[str], bool], tries: Iterator[int]
+) -> tuple[Block, int] | None:
+    """A block that does not parse, with the end that was meant, and the line from which to go on; None where there is none."""
+    if block.code.strip() and is_program(block.code):
+        return None
+    return _longer(lines, first, block, is_program, tries) or _until_next_opening(lines, first, block)
+
+
+def _until_next_opening(lines: Sequence[str], first: int, block: Block) -> tuple[Block, int] | None:
+    """The block up to a fence line with a language inside it: the model had begun again, or closed with an opening fence."""
+    mark = _match(lines[first])["mark"]
+    for at in range(first + 1, min(first + 1 + block.code.count("\n"), len(lines))):
+        inside = _match(lines[at])
+        if mark and inside["mark"] == mark and inside["info"].strip():
+            return Block(block.language, _without_margin(lines[first + 1 : at], lines[first]), is_closed=False), at
+    return None
+
+
 def _fences(lines: Sequence[str]) -> Iterator[tuple[int, Block]]:
     """The fenced blocks that CommonMark's parser finds, with their opening lines."""
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark").disable(["code", "html_block", "reference", "heading", "lheading", "hr"])
+    parser = MarkdownIt("commonmark").disable(
+        ["code", "html_block", "reference", "heading", "lheading", "hr", "inline"]
+    )
     for token in parser.parse("\n".join(lines)):
         if token.type == "fence" and token.map is not None:
             words = re.split(r"[\s:,]+", token.info.strip().strip("{}").lstrip(".").lower())
-            yield token.map[0], Block(words[0], token.content)
+            first, behind = token.map
+            is_closed = behind - 1 > first and _closes(lines[behind - 1], token.markup)
+            yield first, Block(words[0], token.content.removeprefix("\ufeff"), is_closed)
 
 
 def _longer(
     lines: Sequence[str], first: int, block: Block, is_program: Callable[[str], bool], tries: Iterator[int]
 ) -> tuple[Block, int] | None:
-    """The block up to the first later fence line with which it parses, and the line behind it; None where it needs none."""
-    if block.code.strip() and is_program(block.code):
-        return None
+    """The block up to the first later fence line with which it parses, and the line behind it; None where it never does."""
     mark = _match(lines[first])["mark"]
     for closing in range(first + 1, len(lines)):
         if _closes(lines[closing], mark):
@@ -177,12 +219,16 @@ def _fences_on_their_own_lines(lines: Sequence[str]) -> list[str]:
     """Break lines on which a fence follows text: an opening one with its language, or one that closes an open block."""
     found, mark = list[str](), ""
     for line in lines:
-        alone, after = FENCE_LINE.match(line), AFTER_TEXT.match(line)
+        alone, after = FENCE_LINE.match(line), _behind_text(line)
         if alone:
+            if not mark and len(line[: len(line) - len(line.lstrip())].expandtabs(4)) >= 4:
+                found.append("")  # a paragraph would go on over a fence as far inside as this
             mark = "" if mark and _closes(line, mark) else mark or alone["mark"]
         elif after and after["text"].count(after["mark"]) % 2 == 0:
             opens = not mark
-            if opens or (after["mark"].startswith(mark) and not after["info"]):
+            if opens and LIST_ITEM.match(after["text"]):
+                mark = after["mark"]  # CommonMark knows how far inside the item's lines are
+            elif opens or (after["mark"].startswith(mark) and not after["info"]):
                 found.append(after["text"].rstrip() if opens else after["text"])
                 line = after["mark"] + after["info"]
                 mark = after["mark"] if opens else ""

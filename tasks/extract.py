@@ -20,9 +20,20 @@ from dataclasses import dataclass, replace
 from mtp_eval.tasks.chat_answer import Answer, Block, blocks_of, has_fence, without_thoughts
 from mtp_eval.tasks.errors import UnknownRuleError
 from mtp_eval.tasks.python_text import compiles as compiles
-from mtp_eval.tasks.python_text import defined_names, longest_start, missing_names, needed_statements, valid_runs
+from mtp_eval.tasks.python_text import (
+    defined_names,
+    future_first,
+    indented_groups,
+    longest_start,
+    missing_names,
+    needed_statements,
+    valid_runs,
+    written_names,
+)
 from mtp_eval.tasks.python_text import parse as parse
 from mtp_eval.tasks.special_tokens import end_at_special_token
+
+BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,7 @@ def definitions(asked: Asked, completion: str) -> Extraction:
 
 def ended_text(asked: Asked, completion: str) -> Extraction:
     """The completion up to its first special token; all of it where it is Python as it stands."""
+    completion = completion.removeprefix(BYTE_ORDER_MARK)
     if compiles(asked.prefix + completion):
         return Extraction(completion)
     ended = end_at_special_token(asked.prefix, completion)
@@ -141,7 +153,7 @@ def answer_of(asked: Asked, completion: str) -> tuple[Answer, tuple[str, ...]]:
     """The completion without special tokens and thoughts, and what was cut; Python as it stands has neither."""
     if compiles(asked.prefix + completion):
         return Answer(completion, 0), ()
-    thoughtless = without_thoughts(completion)
+    thoughtless = without_thoughts(completion.removeprefix(BYTE_ORDER_MARK))
     said = (f"{thoughtless.thoughts} characters of thoughts",) if thoughtless.thoughts else ()
     ended = ended_text(asked, thoughtless.text)
     return Answer(ended.source, thoughtless.thoughts), (*said, *ended.cut)
@@ -162,21 +174,37 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
 
 
 def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
-    """The last block that defines the entry point, those first whose fence says Python; else what can go on from the prompt."""
+    """The last block that writes the entry point, those first whose fence says Python; else what can go on from the prompt."""
     labelled = [block for block in blocks if block.is_python]
     for group in (labelled, blocks):
-        defining = [block for block in group if asked.entry_point and defines(block.code, asked.entry_point)]
-        if defining:
-            return defining[-1]
+        writing = [block for block in group if asked.entry_point and writes(block, asked.entry_point)]
+        if writing:
+            return writing[-1]
     if asked.prefix:
         bodies = [b for b in blocks if b.code[:1].isspace() and compiles(opened(asked.prefix) + b.code)]
         if bodies:
             return bodies[0]
+    for group in (labelled, blocks):
+        defining = [block for block in group if asked.entry_point and defines(block.code, asked.entry_point)]
+        if defining:
+            return defining[-1]
     parsing = [block for block in labelled or blocks if compiles(block.code)]
     if asked.entry_point is None:
         reading = [block for block in parsing if "input(" in block.code or "stdin" in block.code]
         return (reading or parsing or labelled or list(blocks))[-1]
     return (parsing or labelled or list(blocks))[0]
+
+
+def writes(block: Block, entry_point: str) -> bool:
+    """Whether a block is an answer: it defines the name, not by an import, a stub or a signature, and is not cut off before.
+
+    A closed block with a syntax error is one: it is what the model says.
+    """
+    if compiles(block.code):
+        return entry_point in written_names(block.code)
+    if not defines(block.code, entry_point) or compiles(block.code.rstrip() + " pass"):
+        return False
+    return block.is_closed or any(entry_point in written_names(run) for run in valid_runs(block.code))
 
 
 def defines(code: str, entry_point: str) -> bool:
@@ -192,15 +220,25 @@ def chosen_lines(asked: Asked, text: str) -> Extraction:
     lines = text.count("\n") + 1
     if asked.entry_point and defines(text, asked.entry_point):  # the function is written anew
         runs = valid_runs(text)
-        defining = [number for number, run in enumerate(runs) if asked.entry_point in defined_names(run)]
+        defining = numbers_of(runs, asked.entry_point)
         if defining:
             kept = with_what_it_needs(runs[defining[-1]], runs[: defining[-1]])
             return Extraction(with_prefix(asked, kept), _lines_cut(lines - kept.count("\n") - 1))
+    if asked.entry_point and asked.entry_point in text and not compiles(asked.prefix + text):
+        indented = [code for code in indented_groups(text) if asked.entry_point in written_names(code)]
+        if indented:
+            return Extraction(with_prefix(asked, indented[-1]), _lines_cut(lines - indented[-1].count("\n")))
     runs = valid_runs(asked.prefix + text)
     if asked.entry_point:
         runs = [run for run in runs if asked.entry_point in defined_names(run)] or runs
     kept = max(runs, key=lambda run: run.count("\n"), default="")
     return Extraction(kept, _lines_cut((asked.prefix + text).count("\n") - kept.count("\n")))
+
+
+def numbers_of(runs: Sequence[str], entry_point: str) -> list[int]:
+    """Which runs write the entry point; where none does, which ones define it at all."""
+    writing = [number for number, run in enumerate(runs) if entry_point in written_names(run)]
+    return writing or [number for number, run in enumerate(runs) if entry_point in defined_names(run)]
 
 
 def _lines_cut(n: int) -> tuple[str, ...]:
@@ -220,7 +258,8 @@ def with_what_it_needs(code: str, earlier: Sequence[str]) -> str:
 def with_prefix(asked: Asked, code: str) -> str:
     """The prefix with code that goes on from it, or, where the code defines the function anew, closed before it."""
     if asked.entry_point and asked.prefix and defines(code, asked.entry_point):
-        return f"{closed(asked.prefix)}\n{code}"
+        future, rest = future_first(code) if "__future__" in code and compiles(code) else ("", code)
+        return f"{future}{closed(asked.prefix)}\n{rest}"
     return opened(asked.prefix) + code if code[:1].isspace() else asked.prefix + code
 
 

@@ -9,6 +9,7 @@ import ast
 import itertools
 import re
 import symtable
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -128,6 +129,49 @@ def defined_names(source: str) -> set[str]:
         return {name for node in parse(source).body for name in _binds(node)}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
+
+
+def written_names(source: str) -> set[str]:
+    """The names to which the top-level statements of a text give a meaning of their own: not by an import, and not by a stub."""
+    try:
+        body = parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {name for node in body if not (_is_import(node) or _is_stub(node)) for name in _binds(node)}
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """A function of which there is only a docstring, `pass`, `...` or `raise NotImplementedError`."""
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and all(_says_nothing(line) for line in node.body)
+
+
+def _says_nothing(line: ast.stmt) -> bool:
+    if isinstance(line, ast.Raise):
+        return line.exc is not None and "NotImplementedError" in ast.unparse(line.exc)
+    return isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+
+
+def future_first(source: str) -> tuple[str, str]:
+    """The `from __future__` lines of a text that parses, and its other lines."""
+    nodes = [node for node in parse(source).body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    numbers = {number for node in nodes for number in range(node.lineno - 1, node.end_lineno or node.lineno)}
+    lines = source.split("\n")
+    future = "".join(f"{line}\n" for number, line in enumerate(lines) if number in numbers)
+    return future, "\n".join(line for number, line in enumerate(lines) if number not in numbers)
+
+
+def indented_groups(text: str) -> list[str]:
+    """The runs of indented lines below prose, moved to the margin: code as Markdown has it without fences."""
+    groups, above, group = list[str](), "", list[str]()
+    for line in [*text.split("\n"), "end"]:
+        if not line.strip() or line.startswith(("    ", "\t")):
+            group.append(line)
+            continue
+        code = textwrap.dedent("\n".join(group)).strip("\n") + "\n"
+        if code.strip() and above and not compiles(f"{above}\n    pass"):
+            groups.append(code)
+        above, group = line, []
+    return groups
 
 
 def missing_names(source: str) -> set[str]:

@@ -66,6 +66,8 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
     if not processes.is_main:
         return train_model(config, data, out, tokenizer=tokenizer, resume=resume)
     say(describe_model(config, tokenizer.vocab_size))
+    if config.data.holdout:
+        say(data.say_held_out())
     done = last_step(out) if resume else 0
     if done:
         say_extended(config, out)

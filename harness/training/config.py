@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from mtp_eval.harness.models.config import HeadKind
+from mtp_eval.harness.training.text_rules import FILES, RULES, is_rule
 
 
 class _Section(BaseModel):
@@ -60,6 +61,16 @@ class DataConfig(_Section):
     text_field: str | None = Field(
         default=None, description="column of JSONL, Parquet and datasets; None looks for text, content, code"
     )
+    documents: str = Field(
+        default=FILES,
+        description='what a document of a text file is: "files" (all of it), "blocks" (between blank lines), or '
+        '"separator:TEXT" (between TEXTs)',
+    )
+    tokenizer_sample_bytes: int = Field(
+        default=24_000_000,
+        gt=0,
+        description="text that a tokenizer is made from, drawn over all sources in the proportion of their weights",
+    )
     weights: tuple[PositiveFloat, ...] | None = Field(
         default=None,
         description="each source's share of the training tokens, such as [9, 1]; None: as much as each has. A source that "
@@ -76,7 +87,10 @@ class DataConfig(_Section):
         default=False, description="begin every window at a document's beginning: for short documents, met so later on"
     )
     holdout: float = Field(
-        default=0.05, ge=0, lt=1, description="share of documents kept for validation, by hash of their name"
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="share of documents kept for validation, by hash of a file's name or of a document's text",
     )
     cache: str | None = Field(
         default=None, description="folder of tokenised shards; None: MTP_EVAL_CACHE or ~/.cache/mtp-eval"
@@ -87,6 +101,8 @@ class DataConfig(_Section):
     def _check(self) -> Self:
         if self.weights is not None and len(self.weights) != len(self.sources):
             raise ValueError(f"weights has {len(self.weights)} entries, sources has {len(self.sources)}")
+        if not is_rule(self.documents):
+            raise ValueError(f"documents = {self.documents!r}: expected one of {', '.join(RULES)}")
         return self
 
 

@@ -1,7 +1,7 @@
 """Tokenised text on disk, memory-mapped; `corpus_writer` makes it, `batches` cuts it into windows.
 
     1. documents          -> Document(name, text, prompt), in the source's order (documents.py)
-    2. split by name      -> train / validation
+    2. split              -> train / validation, by a coin of the document's own
     3. tokenise           -> BOS prompt text EOS per document, appended to shards of token ids (uint16 or uint32)
     4. index              -> index.json: shard names, token and document counts, fingerprint
     5. pack               -> windows of T tokens from the concatenation, which may span documents
@@ -28,7 +28,9 @@ import numpy.typing as npt
 
 from mtp_eval.harness.errors import InputError
 
-INDEX = "index.json"
+INDEX, ENDS, TARGETS_FROM = "index.json", "ends.bin", "targets_from.bin"
+FORMAT = 2
+"""Of the folder: int64 positions without a header beside the shards. Cached text of another format is made anew."""
 Array = npt.NDArray[Any]
 
 
@@ -63,12 +65,19 @@ def open_corpus(folder: Path) -> Corpus:
     """Open tokenised data; a folder that does not fit its own index is refused."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            raise ValueError(f"format {index['format']}, expected {FORMAT}")
         splits = {name: Split.open(folder / name, about, index["dtype"]) for name, about in index["splits"].items()}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"the tokenised data in {folder} is damaged ({error}): remove that folder and start again"
         ) from None
     return Corpus(folder, index, splits["train"], splits["validation"])
+
+
+def _positions(path: Path, n: int) -> Array:
+    """A column of positions, memory-mapped."""
+    return np.memmap(path, dtype=np.int64, mode="r", shape=(n,)) if n else np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ class Split:
             if path.stat().st_size != expected:
                 raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {expected}")
             shards.append(np.memmap(path, dtype=dtype, mode="r"))
-        ends = np.load(folder / "ends.npy", mmap_mode="r") if about["documents"] else np.zeros(0, dtype=np.int64)
-        targets_from = np.load(folder / "targets_from.npy", mmap_mode="r") if about.get("has_prompts") else None
+        ends = _positions(folder / ENDS, about["documents"])
+        targets_from = _positions(folder / TARGETS_FROM, about["documents"]) if about.get("has_prompts") else None
         return Split(tuple(shards), ends, about["tokens"], about["bytes"], about["sha256"], targets_from)
 
     @cached_property

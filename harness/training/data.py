@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,21 @@ from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
-from mtp_eval.harness.training.corpus import INDEX, Corpus, cache_folder, open_corpus
+from mtp_eval.harness.training.corpus import FORMAT, INDEX, Corpus, cache_folder, open_corpus
 from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import Processes
-from mtp_eval.harness.training.documents import Document, held_out, read_source, source_files
+from mtp_eval.harness.training.documents import Document, read_source, source_files
 from mtp_eval.harness.training.fit import check_fit
 from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
+from mtp_eval.harness.training.sample import sample_texts
 
 TASK = "task:"
 TRAINED: Mapping[str, Callable[[Iterable[str], int], Tokenizer]] = {"bpe": trained_bpe, "words": trained_words}
 """Tokenizers that are made from the sources, as data.tokenizer = "KIND:SIZE"."""
 CACHE_OPTION = "the cache (data.cache or MTP_EVAL_CACHE)"
-TOKENIZER_DOCUMENTS = 20_000
-"""Documents that such a tokenizer is learnt from at most."""
+TASK_DOCUMENTS = 20_000
+"""Documents of tasks, whose streams never end, that such a tokenizer is learnt from."""
 
 
 def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> tuple[Mixture, Tokenizer]:
@@ -121,18 +122,38 @@ def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
 
 
 def _made_tokenizer(config: TrainConfig, kind: str, size: int) -> Tokenizer:
-    training = (d.prompt + d.text for d in documents(config) if not held_out(d.name, config.data.holdout))
-    return TRAINED[kind](islice(training, TOKENIZER_DOCUMENTS), size)
+    texts = (text for part, n_bytes in _sampled_parts(config) for text in sample_texts(_learnt(part), n_bytes))
+    tasks = (document.prompt + document.text for document in _learnt(config, of_tasks=True))
+    return TRAINED[kind](chain(texts, islice(tasks, TASK_DOCUMENTS)), size)
+
+
+def _sampled_parts(config: TrainConfig) -> list[tuple[TrainConfig, int]]:
+    """What a tokenizer's sample is drawn from: all files together, or each weighted source for itself, with its bytes."""
+    n_bytes, weights = config.data.tokenizer_sample_bytes, config.data.weights
+    if weights is None:
+        return [(config, n_bytes)]
+    pairs = zip(config.data.sources, weights, strict=True)
+    return [(_with_source(config, source), max(1, int(n_bytes * weight / sum(weights)))) for source, weight in pairs]
+
+
+def _learnt(config: TrainConfig, *, of_tasks: bool = False) -> Iterator[Document]:
+    """The documents that are not held out: of files, or of tasks."""
+    stream = _of_tasks(config) if of_tasks else _of_files(config)
+    return (d for d in _without_overlap(config, stream) if not d.is_held_out(config.data.holdout))
 
 
 def documents(config: TrainConfig) -> Iterator[Document]:
-    """All documents of all sources, without those that overlap the tasks in data.decontaminate."""
+    """All documents of all sources, files first, without those that overlap the tasks in data.decontaminate."""
+    return _without_overlap(config, chain(_of_files(config), _of_tasks(config)))
+
+
+def _without_overlap(config: TrainConfig, stream: Iterator[Document]) -> Iterator[Document]:
     if not config.data.decontaminate:
-        yield from _all_documents(config)
+        yield from stream
         return
     index, _ = overlap_index(list(config.data.decontaminate))
     dropped = 0
-    for document in _all_documents(config):
+    for document in stream:
         if index.hits(document.name, document.prompt + document.text):
             dropped += 1
         else:
@@ -156,12 +177,15 @@ def overlap_index(
     return OverlapIndex(texts, n), counts
 
 
-def _all_documents(config: TrainConfig) -> Iterator[Document]:
-    """Documents of all files, then those of the tasks' endless streams, in turn."""
-    tasks = [source for source in config.data.sources if source.startswith(TASK)]
+def _of_files(config: TrainConfig) -> Iterator[Document]:
     for source in config.data.sources:
-        if source not in tasks:
-            yield from read_source(source, config.data.text_field, _prompt_field(config))
+        if not source.startswith(TASK):
+            yield from read_source(source, config.data.text_field, _prompt_field(config), config.data.documents)
+
+
+def _of_tasks(config: TrainConfig) -> Iterator[Document]:
+    """Documents of the tasks' endless streams, in turn."""
+    tasks = [source for source in config.data.sources if source.startswith(TASK)]
     streams = [
         _task_documents(source.removeprefix(TASK), config.seed, mask_prompts=config.data.mask_prompts)
         for source in tasks
@@ -195,9 +219,20 @@ def _cache_key(config: TrainConfig, tokenizer: str) -> str:
             files.append(source)
             continue
         for name, path in source_files(source):
-            about = path.stat()
-            files.append([name, str(path.resolve()), about.st_size, about.st_mtime_ns])
-    decides: list[Any] = [files, tokenizer, config.data.text_field, config.data.holdout, config.data.decontaminate]
+            facts = path.stat()
+            files.append([name, str(path.resolve()), facts.st_size, facts.st_mtime_ns])
+    about = config.data
+    decides: list[Any] = [
+        FORMAT,
+        files,
+        tokenizer,
+        about.text_field,
+        about.holdout,
+        about.decontaminate,
+        about.documents,
+    ]
+    if tokenizer.partition(":")[0] in TRAINED:
+        decides.append([about.tokenizer_sample_bytes, about.weights])
     if config.data.mask_prompts:
         decides.append(["prompts", config.data.prompt_field])
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]

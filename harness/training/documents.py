@@ -1,9 +1,9 @@
 """Where training text comes from: the standard library, files, folders, globs, JSONL, Parquet, `datasets` names.
 
-A source string becomes a stream of documents; a document's name decides (by its sha1) whether it is kept for
-validation, so that adding a file moves no other file from one side to the other. Bytes that are not UTF-8 travel as
-surrogates, which the byte tokenizer turns back into the same bytes. "task:NAME" is resolved by the command, which may
-import tasks.
+A source string becomes a stream of documents. Whether one is kept for validation is decided by a sha1 of its own: of a
+file's name, or of the text where a file holds many documents, so that neither their order nor what is added moves a
+document from one side to the other, and copies of a text stay on one. Bytes that are not UTF-8 travel as surrogates,
+which the byte tokenizer turns back into the same bytes. "task:NAME" is resolved by the command, which may import tasks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.presets.paper import NO_DATA
+from mtp_eval.harness.training.text_rules import FILES, split_text
 
 TEXT_SUFFIXES = (".py", ".txt", ".md", ".rst", ".c", ".h", ".cpp", ".java", ".js", ".ts", ".go", ".rs", ".sh", ".toml")
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".parquet")
@@ -30,11 +31,29 @@ LARGEST_STDLIB_FILE_BYTES = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and the name it is known by; `prompt` stands before the text and is not learnt."""
+    """One text and the name it is known by.
+
+    Args:
+        prompt: stands before the text and is not learnt.
+        is_part: one of many of its file, so that its text stands for it and not its name.
+    """
 
     name: str
     text: str
     prompt: str = ""
+    is_part: bool = False
+
+    def is_held_out(self, share: float) -> bool:
+        """Whether it belongs to validation."""
+        return held_out(self.key(), share)
+
+    def number(self) -> int:
+        """A number below 2**64 drawn from what stands for it, independent of `is_held_out`."""
+        return int.from_bytes(_digest(self.key())[6:14], "big")
+
+    def key(self) -> str:
+        """What stands for the document."""
+        return self.prompt + self.text if self.is_part else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +70,23 @@ class Columns:
             InputError: it has no text column.
         """
         if isinstance(row, str):
-            return Document(name, row)
+            return Document(name, row, is_part=True)
         values = row if isinstance(row, dict) else {}
         text = next((values[field] for field in self.text if isinstance(values.get(field), str)), None)
         if text is None:
             got = sorted(values) if values else type(row).__name__
             raise InputError(f"{where} has no text column {' or '.join(self.text)}; it has {got}: set data.text_field")
         prompt = values.get(self.prompt) if self.prompt else None
-        return Document(name, text, prompt if isinstance(prompt, str) else "")
+        return Document(name, text, prompt if isinstance(prompt, str) else "", is_part=True)
 
 
-def held_out(name: str, share: float) -> bool:
-    """Whether the document of this name belongs to validation: a fixed coin per name."""
-    return int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogateescape")).digest()[:6], "big") < share * 2**48
+def held_out(key: str, share: float) -> bool:
+    """Whether the document that this name or text stands for belongs to validation: a fixed coin for each."""
+    return int.from_bytes(_digest(key)[:6], "big") < share * 2**48
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha1(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def stdlib_files() -> list[tuple[str, Path]]:
@@ -105,34 +128,42 @@ def source_files(source: str) -> list[tuple[str, Path]]:
     return found
 
 
-def read_source(source: str, text_field: str | None = None, prompt_field: str | None = None) -> Iterator[Document]:
+def read_source(
+    source: str, text_field: str | None = None, prompt_field: str | None = None, rule: str = FILES
+) -> Iterator[Document]:
     """The documents of a source that is not a task.
 
     Args:
         text_field: the column of a table that is learnt; None looks for `TEXT_FIELDS`.
         prompt_field: the column that stands before it, where a row has one; None: there are no prompts.
+        rule: what a document of a text file is, one of `text_rules.RULES`.
     """
     columns = Columns((text_field,) if text_field else TEXT_FIELDS, prompt_field)
     if source.startswith("datasets:"):
         yield from _read_datasets(source.removeprefix("datasets:"), columns)
         return
     for name, path in source_files(source):
-        yield from read_file(name, path, columns)
+        yield from read_file(name, path, columns, rule)
 
 
-def read_file(name: str, path: Path, columns: Columns) -> Iterator[Document]:
-    """The documents of one file: its rows where it is a table, else the whole of it."""
+def read_file(name: str, path: Path, columns: Columns, rule: str = FILES) -> Iterator[Document]:
+    """The documents of one file: its rows where it is a table, else what the rule makes of its text."""
     try:
         if path.name.endswith(".parquet"):
             yield from _read_parquet(name, path, columns)
         elif path.name.endswith(TABLE_SUFFIXES):
             yield from _read_jsonl(name, path, columns)
         else:
-            text = path.read_bytes().decode("utf-8", "surrogateescape")
-            if text:
-                yield Document(name, text)
+            yield from _read_text(name, path, rule)
     except OSError as error:
         raise InputError(f"cannot read the data file {path}: {error}") from None
+
+
+def _read_text(name: str, path: Path, rule: str) -> Iterator[Document]:
+    with path.open("rb") as file:
+        for number, data in enumerate(split_text(rule, file, str(path)), start=1):
+            text = data.decode("utf-8", "surrogateescape")
+            yield Document(name, text) if rule == FILES else Document(f"{name}#{number}", text, is_part=True)
 
 
 def _read_jsonl(name: str, path: Path, columns: Columns) -> Iterator[Document]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer
@@ -130,9 +131,10 @@ class _Run:
         self.size = model_size(self.model_config)
         self.batches = corpus.batches(config, self.model_config.n_future)
         n_future = self.model_config.n_future
-        self.validator = Validator(
-            corpus.validation(config, n_future), tokenizer, self.stepper, corpus.answers(config, n_future)
-        )
+        windows = corpus.validation(config, n_future)
+        if config.early_stop and not windows:
+            raise InputError(f"early_stop = {config.early_stop} needs held-out text, and {corpus.say_held_out()}")
+        self.validator = Validator(windows, tokenizer, self.stepper, corpus.answers(config, n_future))
         self.validation: Validation | None = None
         self.metrics: MetricsWriter | None = None
         if processes.is_main:

@@ -55,6 +55,17 @@ class Mixture:
         ]
         return [window for of_part in windows for window in of_part]
 
+    def say_held_out(self) -> str:
+        """How much text is held out, which is known before the first step; where there is none, what to do."""
+        held = sum(len(part.validation.ends) for part in self.parts)
+        of = held + sum(len(part.train.ends) for part in self.parts)
+        without = [part.index["source"] for part in self.parts if not len(part.validation.ends)]
+        said = f"{held:,} of {of:,} documents are held out, {sum(p.validation.n_tokens for p in self.parts):,} tokens"
+        if not without:
+            return said
+        remedy = "split text files with data.documents, give more text, or raise data.holdout"
+        return f"{said}; none of {' and none of '.join(without)}, which no score is measured on: {remedy}"
+
     @property
     def fingerprint(self) -> str:
         """Changes when any token, document border or weight does."""
