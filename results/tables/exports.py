@@ -57,8 +57,9 @@ def lm_eval_results(runs: Sequence[ScoredRun], ks: Sequence[int]) -> dict[str, A
         made["configs"][name] = _config(header, cell)
         made["versions"][name] = header.task(cell.task).protocol
         made["higher_is_better"][name] = {f"pass@{k}": True for k in ks}
-        wanted = header.task(cell.task).n_problems or len(cell.problem_ids)
-        made["n-samples"][name] = {"original": wanted, "effective": len(cell.problem_ids)}
+        task, n = header.task(cell.task), len(cell.problem_ids)
+        whole = (None if cell.group else task.n_in_benchmark) or task.n_problems or n
+        made["n-samples"][name] = {"original": whole, "effective": n}
     return made
 
 
