@@ -94,6 +94,10 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
     )
 
 
+JOURNAL_SECONDS = 0.05
+"""Verdicts that arrive within this are written together: each write waits for the disk, which costs more than a program."""
+
+
 class Judge:
     """Submits candidates to a pool and journals their records as verdicts arrive.
 
@@ -106,33 +110,45 @@ class Judge:
         self.waiting_seconds = 0.0
         self.execution_cpu_seconds = 0.0
         self.n_journalled = 0
+        self._arrived: list[tuple[object, Outcome]] = []
+        self._written_at = 0.0
 
     def submit(self, candidate: Candidate) -> None:
         """Hand over one candidate, and journal whatever has been judged meanwhile."""
         match candidate.judged:
             case Judgement() as judgement:
-                self._journal([(candidate, outcome_of(judgement))])
+                self._take([(candidate, outcome_of(judgement))])
             case Program() as program:
                 started = time.perf_counter()
                 self.pool.submit(program, tag=candidate)
                 self.waiting_seconds += time.perf_counter() - started
-                self._journal(self.pool.ready())
+                self._take(self.pool.ready())
 
     def finish(self) -> None:
         """Wait for the verdicts still missing and journal them as they come."""
         started = time.perf_counter()
-        for judged in self.pool.drain():
-            self._journal([judged])
+        try:
+            for judged in self.pool.drain():
+                self._take([judged])
+        finally:
+            self._journal()
         self.waiting_seconds += time.perf_counter() - started
 
-    def _journal(self, judged: Iterable[tuple[object, Outcome]]) -> None:
-        records = [to_record(tag, outcome) for tag, outcome in judged if isinstance(tag, Candidate)]
+    def _take(self, judged: Iterable[tuple[object, Outcome]]) -> None:
+        self._arrived += judged
+        if time.monotonic() - self._written_at >= JOURNAL_SECONDS:
+            self._journal()
+
+    def _journal(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        records = [to_record(tag, outcome) for tag, outcome in arrived if isinstance(tag, Candidate)]
         if not records:
             return
         try:
             self.store.append(records)
         except OSError as error:
             raise journal_error(error, self.store) from error
+        self._written_at = time.monotonic()
         self.n_journalled += len(records)
         self.execution_cpu_seconds += sum(record.outcome.cpu_seconds for record in records)
         self.progress.advance(len(records))

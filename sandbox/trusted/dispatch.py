@@ -184,9 +184,7 @@ class Dispatcher:
                     if is_end:
                         self._replace_dead(worker)
             for worker in self._workers:
-                if worker.jobs and time.monotonic() - worker.since > worker.jobs[0].longest_seconds(
-                    self._timeout_seconds
-                ):
+                if worker.is_stuck(self._timeout_seconds):
                     worker.process.kill()
 
     def _collect(self, worker: Worker, *, all_of_it: bool) -> None:

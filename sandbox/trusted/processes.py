@@ -56,6 +56,8 @@ class Worker:
     jobs: deque[Job] = field(default_factory=deque)
     texts: Texts = field(default_factory=Texts)
     since: float = 0.0
+    _looked_at: float = 0.0
+    _ran_until_then: float = 0.0
 
     @classmethod
     def start(cls, config: JailConfig, timeout_seconds: float) -> Worker:
@@ -86,6 +88,20 @@ class Worker:
             self.connection.send_bytes(
                 pickle.dumps((replace(job.program, tests=""), key, tests, len(job.program.tests)))
             )
+
+    def is_stuck(self, timeout_seconds: float) -> bool:
+        """Whether it is overdue and does not even try to run; to be asked again and again.
+
+        One that runs, or waits for a CPU that others hold, ends by itself: the alarm on its process time sees to that.
+        """
+        now = time.monotonic()
+        overdue = bool(self.jobs) and now - self.since > self.jobs[0].longest_seconds(timeout_seconds)
+        if not overdue or now - self._looked_at < 1.0:
+            return False
+        ran, before, elapsed = runnable_seconds(self.process.pid), self._ran_until_then, now - self._looked_at
+        is_first_look = self._looked_at < self.since
+        self._looked_at, self._ran_until_then = now, ran
+        return not is_first_look and ran - before < elapsed / 2
 
     def end(self) -> None:
         """Terminate the process; kill it if it has not ended after 2 s."""
@@ -119,6 +135,15 @@ def check_open_files(n_workers: int) -> None:
         f"expected a limit of at least {needed} open files for {n_workers} worker{'s'[: n_workers > 1]}, got {limit}. "
         f"Raise it (ulimit -n {max(256, needed)}){way_out}"
     )
+
+
+def runnable_seconds(pid: int) -> float:
+    """How long a process has run or waited for a CPU; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return sum(map(int, file.read().split()[:2])) / 1e9
+    except (OSError, ValueError):
+        return 0.0
 
 
 def size(program: Program) -> int:
