@@ -22,7 +22,7 @@ demo: $(BIN)/.installed   ## train two small models, evaluate both, print one co
 test: $(BIN)/.installed   ## run the tests, in JOBS=2 processes
 	$(PYTEST)
 
-test-fast: $(BIN)/.installed   ## run the tests that take under a few seconds each (2 minutes on 2 cores)
+test-fast: $(BIN)/.installed   ## run the tests that take under a second or two each
 	$(PYTEST) -m "not slow"
 
 check: $(BIN)/.installed   ## lint, format and types

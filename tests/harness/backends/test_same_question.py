@@ -162,6 +162,7 @@ def test_likelihoods_are_those_that_lm_eval_takes(
         assert found.nats == pytest.approx(expected, abs=1e-4), (context, continuation)
 
 
+@pytest.mark.slow
 def test_a_server_of_the_model_writes_the_same_texts(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
     """The server is given the prompt's text and tokenises it itself, as real ones do."""
     behind = doors[1]

@@ -23,7 +23,7 @@ OF_TASKS = [name for name, values in PRESETS.items() if any(s.startswith("task:"
 
 @functools.cache
 def problems_of(task: str) -> Sequence[Problem]:
-    """A task's problems, made once for the presets of a pair."""
+    """A task's problems, made once for all presets that are trained on it."""
     return load_task(task).problems()
 
 
@@ -55,6 +55,7 @@ def test_a_context_that_is_too_short_is_refused_with_the_one_that_is_needed(tmp_
     assert isinstance(done.exception, InputError)
 
 
+@pytest.mark.slow
 def test_tasks_check_says_how_many_problems_fit_each_preset():
     done = CliRunner().invoke(app, ["tasks", "check", "chain", "--workers", "1"])
     assert done.exit_code == 0, done.output
