@@ -65,7 +65,7 @@ class CompareConfig(PowerOptions):
         default=DEFAULT_ALPHA, gt=0.0, lt=1.0, description="Chance of any false alarm over all comparisons together."
     )
     tolerance: float = Field(
-        default=0.0, ge=0.0, le=100.0, description="Points a score may drop before it is a regression."
+        default=0.0, ge=0.0, lt=100.0, description="Points a score may drop before it is a regression."
     )
     margin: float = Field(
         default=0.0,

@@ -46,9 +46,14 @@ def check_baselines(config: NightlyConfig) -> None:
     """Find out before hours of work that a baseline does not exist.
 
     Raises:
-        InputError: it is neither a word, nor a series, nor a run.
+        InputError: it is neither a word, nor a series, nor a run; or the only series is its only baseline.
         RunError: the run cannot be read.
     """
+    if set(config.baseline) == set(config.models) and len(config.models) == 1:
+        raise InputError(
+            f"baseline = {config.baseline[0]}: the only series would be compared with itself alone, and no night could ever "
+            "fail; name last-good, another series or a run"
+        )
     for name in config.baseline:
         if name not in (*WORDS, *config.models) and not MEAN.fullmatch(name):
             folder, model = split_model(name)

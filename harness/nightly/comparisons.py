@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mtp_eval.harness.nightly.baselines import BaselineError, NoBaseline, baseline_run, past_rows, since_accepted
 from mtp_eval.harness.nightly.config import NightlyConfig
 from mtp_eval.harness.nightly.evaluations import OURS, Evaluation
-from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
+from mtp_eval.results.compare.comparison import Comparison, blind, blind_sentence, compare_runs, corrected
 from mtp_eval.results.compare.drift import Drift, find_drift
 from mtp_eval.results.history import history_rows, with_rows
 from mtp_eval.results.run import Run
@@ -87,6 +87,11 @@ def compare_night(config: NightlyConfig, night: Night, earlier: pd.DataFrame) ->
     undefined = [(e, c) for e, c in found if math.isnan(c.p_value)]
     night.faults += [Fault(f"{e.series} on {e.task} against {c.baseline_model}", c.notes[-1], e) for e, c in undefined]
     night.compared = list(zip([e for e, _ in found], corrected([c for _, c in found]), strict=True))
+    unseen = {id(c) for c in blind(night.comparisons, config.alpha)}
+    for e, c in night.compared:
+        if id(c) in unseen:
+            unable = blind_sentence(c, config.alpha, len(night.compared))
+            night.faults.append(Fault(f"{e.series} on {e.task} against {c.baseline_model}", unable, e))
 
 
 def refuse_partial(base: Run, tonight: Run, made: Sequence[Comparison]) -> None:

@@ -41,7 +41,7 @@ class NightlyConfig(Config):
         description="last-good, previous, first, mean-7, the name of a series, or FOLDER[::MODEL]; one or several",
     )
     alpha: float = Field(default=0.01, gt=0.0, lt=1.0, description="chance that noise alone fails a night, at most")
-    tolerance: float = Field(default=0.0, ge=0.0, description="points a score may drop")
+    tolerance: float = Field(default=0.0, ge=0.0, lt=100.0, description="points a score may drop")
     budget_minutes: float | None = Field(default=None, gt=0.0)
     drift: bool = Field(default=True, description="look for a slow loss over the history as well")
     notify: str | None = Field(default=None, description="command that gets the summary on standard input")

@@ -59,6 +59,8 @@ class Comparison:
     """How much worse (a share) the candidate may be in a test of non-inferiority; 0 for none."""
     p_margin: float = float("nan")
     """One-sided p-value of "worse by the margin or more", adjusted like `p_holm`."""
+    least_p: float = 0.0
+    """The smallest p-value that so many problems can give, were every one of them lost."""
     at: str = ""
     """The temperature, such as "T=0.8", where the runs are over several."""
 
@@ -126,6 +128,21 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
+def blind(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]:
+    """The comparisons that could not be significant after correction whatever the candidate did: too few problems."""
+    defined = [c for c in comparisons if not np.isnan(c.p_value)]
+    return [c for c in defined if c.least_p * len(defined) > alpha]
+
+
+def blind_sentence(c: Comparison, alpha: float, n_comparisons: int) -> str:
+    """Why a comparison is no gate, and what to do."""
+    return (
+        f"{c.n_problems} problem{'s' if c.n_problems != 1 else ''} of {c.where} cannot show a loss: if every one were lost, p would be "
+        f"{min(1.0, c.least_p * n_comparisons):.2g} over {n_comparisons} comparison{'s' if n_comparisons != 1 else ''}, above {alpha:g}; "
+        "take more problems, fewer comparisons or a larger alpha"
+    )
+
+
 def compare_cells(
     baseline: Cell, candidate: Cell, k: int, level: float = 0.95, notes: Sequence[str] = (), margin: float = 0.0
 ) -> Comparison:
@@ -162,6 +179,7 @@ def compare_cells(
         notes=tuple(remarks),
         margin=margin,
         p_margin=noninferiority_p(d_P, margin) if margin and shared else float("nan"),
+        least_p=min(1.0, 2.0 ** (1 - len(shared))),
     )
 
 

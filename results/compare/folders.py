@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtp_eval.results.compare.comparison import Comparison, compare_runs, corrected
+from mtp_eval.results.compare.comparison import Comparison, blind, blind_sentence, compare_runs, corrected
 from mtp_eval.results.compare.power import (
     USUAL_AGREEMENT,
     MeasuredSpread,
@@ -17,7 +18,7 @@ from mtp_eval.results.compare.power import (
 )
 from mtp_eval.results.compare.seeds import compare_recipes
 from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, margin_sentence, sentence
-from mtp_eval.results.errors import OptionError, RegressionFound
+from mtp_eval.results.errors import NotComparable, OptionError, RegressionFound
 from mtp_eval.results.files import distinct_names, without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
 from mtp_eval.results.tables.render import render
@@ -124,7 +125,14 @@ def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: 
 
     Raises:
         RegressionFound: one is not; the message names it and the problems lost.
+        NotComparable: one is undefined, or could not be significant whatever the candidate did: no gate may be green so.
+        OptionError: an alpha or a tolerance with which nothing can be significant.
     """
+    check_alpha(alpha)
+    if not 0.0 <= tolerance < 1.0:
+        raise OptionError(
+            f"--tolerance must be below 100 points, got {100 * tolerance:g}: nothing could be a regression"
+        )
     unproven = [margin_sentence(c, alpha) for c in comparisons if c.margin and not c.is_noninferior(alpha)]
     if unproven:
         raise RegressionFound("not shown to be no worse. " + " ".join(unproven))
@@ -132,6 +140,12 @@ def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: 
     if worse:
         parts = [f"{sentence(c, alpha)} {losses_text(c)}".rstrip() for c in worse]
         raise RegressionFound("significant regression. " + " ".join(parts))
+    undefined = [f"{c.where}, pass@{c.k}: {'; '.join(c.notes)}" for c in comparisons if math.isnan(c.p_value)]
+    if undefined:
+        raise NotComparable(f"--fail-on-regression: what is undefined cannot be compared. {'. '.join(undefined)}")
+    unseen = [blind_sentence(c, alpha, len(comparisons)) for c in blind(comparisons, alpha) if not c.margin]
+    if unseen:
+        raise NotComparable(f"--fail-on-regression: {'. '.join(unseen)}")
 
 
 def power_report(

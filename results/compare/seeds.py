@@ -150,6 +150,7 @@ def _compare(ours: Pool, theirs: Pool, k: int) -> Comparison:
         interval=interval,
         p_value=p_value,
         p_holm=p_value,
+        least_p=0.0,
         test=f"t over problems and seeds ({seeds[0]} and {seeds[1]})",
     )
 

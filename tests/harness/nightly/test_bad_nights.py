@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -74,11 +75,42 @@ def in_config(old: str, new: str) -> Damage:
 
 def all_failed(_: Path) -> None:
     """The level's verdicts forged, without their checksums, so that tonight looks like no loss."""
+    forged("failed")
+
+
+def forged(verdict: str) -> None:
     lines = [json.loads(line) for line in journal("c").read_text().splitlines()]
     for line in lines:
         del line["crc32"]
-        line["verdict"] = "failed"
+        line["verdict"] = verdict
     journal("c").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def no_number(text: str) -> str:
+    """NaN for every time, without checksums."""
+    return re.sub(r'("wall_seconds": )[^,]*(.*), "crc32": "[^"]*"', r"\1NaN\2", text)
+
+
+def link_to_itself(_: Path) -> None:
+    shutil.rmtree("nightly/c")
+    Path("nightly/c").symlink_to("c")
+
+
+def link_to_nothing(_: Path) -> None:
+    journal("c").unlink()
+    journal("c").symlink_to("nowhere")
+
+
+def file_for_folder(_: Path) -> None:
+    shutil.rmtree("nightly/c/n1/humaneval")
+    Path("nightly/c/n1/humaneval").write_text("")
+
+
+def linked(place: Path) -> None:
+    """A pinned run that is a link to where tonight will be written."""
+    shutil.copytree("nightly/c", "nightly/d")
+    Path("level").symlink_to(place / "nightly" / "d" / "n1" / "humaneval")
+    edit(Path("nightly.toml"), lambda text: f'baseline = "level"\n{text}')
 
 
 def swapped(_: Path) -> None:
@@ -121,6 +153,33 @@ DAMAGES: dict[str, Damage] = {
     "the first night": in_config("report", 'baseline = "first"\nreport'),
     "the mean of two nights": in_config("report", 'baseline = "mean-2"\nreport'),
     "a pinned night": in_config("report", 'baseline = "nightly/a/n1/humaneval"\nreport'),
+    "tonight as its own pinned night": in_config("report", 'baseline = "nightly/d/n1/humaneval"\nreport'),
+    "a link to tonight as the pinned night": lambda place: linked(place),
+    "the only series as its own level": in_config("report", 'baseline = "n1"\ndrift = false\nreport'),
+    "no series": in_config('n1 = "samples:n1.jsonl"', ""),
+    "no task": in_config('["humaneval"]', "[]"),
+    "no baseline": in_config("report", "baseline = []\nreport"),
+    "no problem": in_config("limit = 8", "limit = 0"),
+    "one problem": in_config("limit = 8", "limit = 1"),
+    "more k than samples": in_config("limit = 8", "limit = 8\nk = [2]"),
+    "a tolerance that is no number": in_config("report", "tolerance = nan\nreport"),
+    "a tolerance without end": in_config("report", "tolerance = inf\nreport"),
+    "an alpha that is no number": in_config("report", "alpha = nan\nreport"),
+    "an alpha that eight problems never reach": in_config("report", "alpha = 0.001\ndrift = false\nreport"),
+    "no number in the journal": lambda _: edit(journal("c"), no_number),
+    "all of the level broken by the sandbox": lambda _: forged("infrastructure_error"),
+    "the last night's folder a link to itself": link_to_itself,
+    "the journal a link to nothing": link_to_nothing,
+    "the run folder a file": file_for_folder,
+    "run.json of another run": lambda _: edit(
+        journal("c").with_name("run.json"), lambda t: t.replace("humaneval", "mbpp")
+    ),
+    "run.json asks for more problems": lambda _: edit(
+        journal("c").with_name("run.json"), lambda t: t.replace('"n_problems": 8', '"n_problems": 9')
+    ),
+    "a model renamed in the last night": lambda _: edit(
+        journal("c").with_name("run.json"), lambda t: t.replace('"n1": {', '"n9": {')
+    ),
     "an unknown key": in_config("report", "colour = 1\nreport"),
     "an unknown task": in_config('"humaneval"', '"nosuch"'),
     "no TOML": lambda _: Path("nightly.toml").write_text("]"),
@@ -158,7 +217,8 @@ def test_what_accept_takes_is_the_level_of_every_baseline(
     monkeypatch.chdir(place)
     write_samples(Path("n1.jsonl"), right=False)
     names = '["last-good", "previous", "first", "mean-3", "nightly/a/n1/humaneval"]'
-    edit(Path("nightly.toml"), lambda text: f"baseline = {names}\n{text}")
+    # five comparisons of eight problems can be significant at 0.05, and not at 0.01
+    edit(Path("nightly.toml"), lambda text: f"baseline = {names}\nalpha = 0.05\n{text}")
     assert exit_code_of(runner.invoke(app, ["nightly", "nightly.toml", "--night", "d", "--accept"])) == 0
     later = runner.invoke(app, ["nightly", "nightly.toml", "--night", "e"])
     assert exit_code_of(later) == 0, f"{later.output} {later.exception!r}"

@@ -205,3 +205,49 @@ def test_power_says_what_more_samples_buy(make_run: MakeRun, tmp_path: Path) -> 
         expected = 100 * (1.96 + 0.8416) * math.sqrt(2 * 0.125 / n / 300)
         assert float(text) == pytest.approx(expected, rel=0.25)
     assert runner.invoke(app, ["compare", "--power", "--problems", "500"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--k", "2"], "undefined"),
+        (["--k", "1", "--alpha", "0.001"], "8 problems of toy cannot show a loss"),
+        (["--k", "1", "--tolerance", "inf"], "--tolerance"),
+        (["--k", "1", "--pool-seeds", "--alpha", "nan"], "--alpha"),
+    ],
+)
+def test_no_gate_is_green_that_could_not_have_been_red(make_run: MakeRun, options: list[str], said: str) -> None:
+    good, bad = ({"n1": {f"toy/{p}": [passed] for p in range(8)}} for passed in (True, False))
+    folders = [str(make_run(name, verdicts)) for name, verdicts in (("a", good), ("b", bad))]
+    result = runner.invoke(app, ["compare", *folders, *options, "--fail-on-regression"])
+    assert exit_code_of(result) == 2, result.output
+    assert said in f"{result.exception}"
+    plain = runner.invoke(app, ["compare", *folders, "--k", "1", "--fail-on-regression"])
+    assert exit_code_of(plain) == 3, "eight problems of eight lost are seen at 0.05"
+
+
+@pytest.mark.slow
+def test_of_204_comparisons_with_every_task_collapsed_all_are_significant(
+    tmp_path: Path, new_header: Callable[..., dict[str, Any]], new_record: Callable[..., Any]
+) -> None:
+    """68 tasks, three models against the first: two samples of each problem, half of what the first solves is lost."""
+    tasks = [f"task{t}" for t in range(68)]
+    models = ["n1", "n2", "n4", "n8"]
+    header = new_header(models, {task: {"n_problems": 40} for task in tasks}, 2, temperature=0.8)
+    with RunStore.open(tmp_path / "run", header) as store:
+        for task in tasks:
+            store.append(
+                [
+                    new_record(model, task, f"{task}/{p}", s, "passed" if model == "n1" or (p + s) % 2 else "failed")
+                    for model in models for p in range(40) for s in range(2)
+                ]
+            )  # fmt: skip
+    command = ["compare", str(tmp_path / "run"), "--alpha", "0.01", "--format", "json"]
+    result = runner.invoke(app, command)
+    rows = json.loads(result.stdout)
+    found = rows["comparisons"] if isinstance(rows, dict) else rows
+    assert len(found) == 204
+    # each of 40 problems lost 1 of 2 samples: the chance of one sign is 2 / 2^40, corrected 204 times
+    assert max(row["p_holm"] for row in found) == pytest.approx(204 * 2.0**-39, rel=1e-9)
+    gate = runner.invoke(app, [*command, "--fail-on-regression"])
+    assert exit_code_of(gate) == 3
