@@ -99,14 +99,16 @@ def _with_adapter(source: str, options: BackendOptions) -> Loaded:
         )
     beside = Path(name, base_name)
     base_source = str(beside) if beside.is_dir() else base_name
-    base = _load(f"{base_source}@{base_revision}" if base_revision else base_source, options)
+    is_pinned = base_revision and not Path(base_source).is_dir()
+    base = _load(f"{base_source}@{base_revision}" if is_pinned else base_source, options)
     model: Any = PeftModel.from_pretrained(base.model, name, **place).merge_and_unload()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **place, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError):  # most adapters bring none
         tokenizer = base.tokenizer
     commit = getattr(base.model.config, "_commit_hash", None)
-    facts = {**base.facts, "adapter_of": base_source, "adapter_of_revision": commit}
+    facts = {**base.facts, "adapter_revision": place.get("revision"), "adapter_of": base_source}
+    facts["adapter_of_revision"] = commit
     return Loaded(tokenizer, model.eval(), facts)
 
 

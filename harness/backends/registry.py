@@ -63,7 +63,10 @@ class SpecForm:
 SPEC_FORMS: Sequence[SpecForm] = (
     SpecForm("", "PATH", "a checkpoint folder written by `mtp-eval train` or `mtp-eval convert`", _native),
     SpecForm(
-        "hf:", "NAME_OR_PATH[@REVISION]", "a Hugging Face causal language model (pip install 'mtp-eval[hf]')", _hf
+        "hf:",
+        "NAME_OR_PATH[@REVISION]",
+        "a Hugging Face causal language model: folder, hub name, GGUF file, LoRA (pip install 'mtp-eval[hf]')",
+        _hf,
     ),
     SpecForm(
         "openai:",
