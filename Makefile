@@ -16,7 +16,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt | build/types
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,check,docs]'
 	@touch $@
 
-demo: $(BIN)/.installed   ## train two small models, evaluate both, print one comparison table
+demo: $(BIN)/.installed   ## train small models that predict one token and two, three seeds each, and judge the difference
 	$(BIN)/mtp-eval demo
 
 test: $(BIN)/.installed   ## run the tests, in JOBS=2 processes

@@ -42,6 +42,8 @@ class Finished:
     table: Table
     verdicts: tuple[Verdict, ...]
     body: str
+    means: str
+    """What the outcome means, and what it does not."""
 
     def __str__(self) -> str:
         return f"{self.table}\n\n{summary(self.verdicts)}"
@@ -121,4 +123,4 @@ def write_up(study: Study, plan: Mapping[str, Any], cells: Sequence[Cell], out: 
     for name, text in files.items():
         write_atomically(out / name, text)
     say(f"{minutes:.1f} minutes in this call; report: {out / 'report.html'}")
-    return Finished(out, table, tuple(found), body)
+    return Finished(out, table, tuple(found), body, study.means)
