@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "score samples.jsonl --task humaneval --allow-missing --k 1",
     "nightly": "nightly nightly.toml",
     "demo": "demo",
+    "study": "study planning",
     "table": "table made",
     "compare": "compare made other",
     "report": "report made",

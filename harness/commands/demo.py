@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 STUDY, PART, N_SEEDS = "planning", "chain", 3
 NEXT = (
-    "One seed more or less changes the figures, not the sign: over ten seeds it was 37 % with n=1 and 96 % with n=2, and with answers that are "
-    "programs, which the sandbox runs, 24 % and 88 % (docs/benchmarks/synthetic.md; `mtp-eval study planning --part route --seeds 3` trains "
+    "One seed more or less changes the figures, not the sign: over ten seeds it was 37 % with n=1 and 96 % with n=2, and with "
+    "answers that are "
+    "programs, which the sandbox runs, 24 % and 88 % (docs/benchmarks/synthetic.md; `mtp-eval study planning --part route "
+    "--seeds 3` trains "
     "those). `mtp-eval study --list` shows what else the paper claims and what it takes to see it."
 )
 

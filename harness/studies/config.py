@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,7 +39,7 @@ class StudyConfig(Config):
         description="Folder of models, runs and results; a study that was cut off there goes on.",
         json_schema_extra={"default": "studies/NAME"},
     )
-    device: str = Field(default="cpu", description="Of training and decoding: cpu, cuda or auto; models are small.")
+    device: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Of training and decoding.")
     jobs: int | None = Field(
         default=None,
         ge=1,

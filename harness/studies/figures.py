@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtp_eval.harness.studies.definition import Measure, Part, Results
+from mtp_eval.harness.studies.measures import pass_at_1
 from mtp_eval.results.curves import read_curve
 from mtp_eval.results.report.figure import finish, style_of
 
@@ -58,6 +59,21 @@ def curves(ax: Axes, results: Results, part: Part, guess: float | None = None) -
         ax.axhline(100 * guess, color="0.6", linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set_ylim(-3, 103)
     finish(ax, f"{part.name}, during training", "step", "held-out answers right (%)")
+
+
+def against_groups(ax: Axes, results: Results, part: Part, groups: Sequence[str], x: str, edge: int) -> None:
+    """Mean over seeds by group of problems, with a band, and a line after the groups that training had."""
+    for place, recipe in enumerate(part.recipes):
+        spreads = [results.spread(recipe.name, pass_at_1(group)) for group in groups]
+        found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
+        look, xs = style_of(place), [i for i, _ in found]
+        ax.plot(xs, [spread.difference for _, spread in found], label=recipe.label, **look)
+        low, high = ([max(0.0, min(100.0, spread.interval()[k])) for _, spread in found] for k in range(2))
+        ax.fill_between(xs, low, high, color=look["color"], alpha=0.12, linewidth=0)
+    ax.axvline(edge - 0.5, color="0.3", linewidth=1, linestyle=(0, (2, 2)))
+    ax.set_xticks(range(len(groups)), [group.lstrip("0") for group in groups])
+    ax.set_ylim(-3, 103)
+    finish(ax, part.name, x, "pass@1 (%)")
 
 
 def watched(parts: Sequence[Part]) -> list[Part]:

@@ -11,11 +11,11 @@ from mtp_eval.harness.studies.definition import Measure
 from mtp_eval.results.curves import steps_to
 
 
-def pass_at_1(group: str = "") -> Measure:
-    """pass@1 in per cent, of all problems or of those of one group."""
+def pass_at_1(*groups: str, title: str = "") -> Measure:
+    """pass@1 in per cent, of all problems or of those of some groups, by the title that these have."""
 
     def shares(cell: CellResult) -> np.ndarray:
-        scores = [one.score(1).values for one in cell.tested.cells if group in ("", one.group)]
+        scores = [one.score(1).values for one in cell.tested.cells if not groups or one.group in groups]
         return np.concatenate(scores) if scores else np.zeros(0)
 
     def mean(cell: CellResult) -> float:
@@ -27,7 +27,7 @@ def pass_at_1(group: str = "") -> Measure:
         values = np.append(shares(cell), [0.0, 1.0])
         return 1e4 * float(values.var()) / values.size
 
-    return Measure(f"pass@1{f' {group}' if group else ''} (%)", mean, variance, bounds=(0.0, 100.0))
+    return Measure(f"pass@1{', ' + title if title else ''} (%)", mean, variance, bounds=(0.0, 100.0))
 
 
 def steps_until(share: float) -> Measure:

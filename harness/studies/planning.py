@@ -100,7 +100,8 @@ STUDY = Study(
     ),
     minutes=20.0,
     means=(
-        "What this means: where the first token of an answer depends on the later ones, a head for the second token teaches the model the "
+        "What this means: where the first token of an answer depends on the later ones, a head for the second token teaches the "
+        "model the "
         "step in between, which the next-token loss alone hardly does. What it does not mean: that n=2 writes better programs in "
         "general. These tasks were made so that the hardest token comes first, the models have under half a million parameters, and "
         "each edge is one token; on text such tokens are rare, and the paper finds no gain from n at small sizes."

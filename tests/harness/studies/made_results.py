@@ -1,0 +1,68 @@
+"""Results of a study that nobody trained: cells with the scores that a test gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from mtp_eval.harness.studies.cell_result import CellResult
+from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.harness.studies.definition import Recipe, Results, Study
+from mtp_eval.results.scores.cells import Cell as ScoredCell
+
+GROUPS = ("01", "02", "03", "04", "05", "06", "in", "out")
+N_PROBLEMS = 50
+
+Share = Callable[[Recipe, int], float]
+"""Of right answers, by recipe and seed."""
+
+
+@dataclass(frozen=True)
+class MadeResult(CellResult):
+    share: float = 0.0
+    folder: Path = field(default_factory=Path)
+
+    @property
+    def tested(self) -> Any:
+        n = np.ones(N_PROBLEMS, dtype=np.int64)
+        c = (np.arange(N_PROBLEMS) < round(self.share * N_PROBLEMS)).astype(np.int64)
+        names = tuple(str(i) for i in range(N_PROBLEMS))
+        return SimpleNamespace(
+            cells=[ScoredCell(self.cell.recipe, "t", group, 0.0, names, n, c, 0 * n, {}, 10, 5) for group in GROUPS]
+        )
+
+    @property
+    def training(self) -> dict[str, Any]:
+        return {"validation": {"bits_per_byte": [2.0 - self.share]}}
+
+    @property
+    def model_folder(self) -> Path:
+        return self.folder
+
+
+def write_curve(place: Path, share: float) -> None:
+    place.mkdir(parents=True)
+    rows = "".join(f"{10 * i},validation,{share * i / 20}\n" for i in range(1, 21))
+    (place / "metrics.csv").write_text("step,split,answers_right\n" + rows)
+
+
+def made(study: Study, n_seeds: int, share: Share, folder: Path | None = None) -> Results:
+    """Every recipe with so many seeds; with a folder there are curves, which rise in a straight line to the share."""
+    found = []
+    for part in study.parts:
+        for recipe in part.recipes:
+            for seed in range(n_seeds):
+                of, place = share(recipe, seed), Path("nowhere")
+                if folder is not None:
+                    place = folder / f"{recipe.name}-{seed}"
+                    write_curve(place, of)
+                cell = Cell(
+                    part.name, recipe.name, recipe.preset, {}, 200, seed, part.task, "", "", watched=part.watch is not None
+                )  # fmt: skip
+                found.append(MadeResult(cell, of, place))
+    return Results(study, tuple(found))
