@@ -71,26 +71,33 @@ class Workers:
 
     def _one(self, what: str, cell: Cell) -> Any:
         number = self._free.get()
-        process, log = self._processes[number], self._logs[number]
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            process.stdin.write(json.dumps({"do": what, "cell": cell.as_dict()}) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = ""
+            line = ask(self._processes[number], json.dumps({"do": what, "cell": cell.as_dict()}))
+        finally:
+            self._free.put(number)  # also one that is gone: whoever is given it next must not wait for ever
+        log, name = self._logs[number], f"{cell.recipe}, seed {cell.seed}"
         if not line:
             raise MtpEvalError(
-                f"the process that worked on {cell.recipe}, seed {cell.seed}, ended (exit {process.poll()}); {log} has its "
-                "last words. The same command continues"
+                f"the process that worked on {name} ended (exit {self._processes[number].poll()}); {log} has its last words. "
+                "The same command continues"
             )
-        self._free.put(number)
         reply = json.loads(line)
         if "error" not in reply:
             return reply["answer"]
         kind = InputError if reply["type"] == "InputError" else MtpEvalError
-        raise kind(f"{cell.recipe}, seed {cell.seed}: {reply['error']} (log: {log}). The same command continues")
+        raise kind(f"{name}: {reply['error']} (log: {log}). The same command continues")
+
+
+def ask(process: subprocess.Popen[str], line: str) -> str:
+    """Send a line and wait for the answer; empty where the process has ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    except (OSError, ValueError):
+        return ""
 
 
 def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:

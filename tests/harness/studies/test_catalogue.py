@@ -40,6 +40,7 @@ def test_recipes_can_be_trained_and_claims_name_them(name: str) -> None:
     assert name in listing()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_is_judged_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = load_study(name)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.planned import narrowed
+from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.results.run import read_run
 from tests.harness.studies.tiny_study import STUDY, tiny
 
@@ -81,6 +83,19 @@ def test_a_budget_is_planned_by_a_probe_and_written_down(tmp_path: Path) -> None
     with pytest.raises(InputError, match="give a larger budget"):
         tiny(out, budget=0.001)
     assert not (out / "study.json").exists()
+
+
+@slow
+def test_a_cell_that_fails_ends_the_study_with_its_reason_and_does_not_hang(tmp_path: Path) -> None:
+    cells = [
+        Cell("p", f"r{i}", "no-such-preset", {}, 10, i, "chain", str(tmp_path / f"m{i}"), str(tmp_path / f"r{i}"))
+        for i in range(6)
+    ]
+    with (
+        Workers(2, tmp_path / "logs", "cpu") as workers,
+        pytest.raises(InputError, match="there is no preset 'no-such-preset'"),
+    ):
+        list(workers.do("cell", cells))
 
 
 def test_parts_are_chosen_by_name_and_claims_follow() -> None:

@@ -45,6 +45,7 @@ def test_no_difference_is_a_result_only_if_a_difference_that_matters_is_ruled_ou
     assert shortened.outcome == UNDECIDED
 
 
+@pytest.mark.slow
 def test_a_study_without_an_effect_is_rarely_reproduced() -> None:
     """Of 200 studies of two claims without an effect at most 22 say "reproduced": chance of more below 0.1 % at 5 % each."""
     rng, alarms = np.random.default_rng(1), 0
