@@ -66,7 +66,7 @@ STUDY = Study(
             LOOKAHEAD, SCORE, "route-n2", "route-n1", matters=5.0, learnt=20.0,
         ),
         Claim(
-            "on chain, the same with nodes and two hops, n=2 answers more right than n=1",
+            "on chain, answers whose first node takes two hops to find, n=2 gets more right than n=1",
             LOOKAHEAD, SCORE, "chain-n2", "chain-n1", matters=5.0, learnt=35.0,
         ),
         Claim(
