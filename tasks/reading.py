@@ -17,6 +17,14 @@ LEAST_CAP_BYTES, MOST_TIMES_PACKED = 256 << 20, 100
 """A .gz may unpack to the first, or to so many times its own size, whichever is more."""
 _CHUNK_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
+_OTHERS = {
+    b"PAR1": "Parquet: write it as JSON lines, with pandas.read_parquet(...).to_json(..., orient='records', lines=True)",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"\x28\xb5\x2f\xfd": "Zstandard: unpack it with zstd -d first",
+    b"\xfd7zXZ": "xz: unpack it with xz -d first",
+    b"BZh": "bzip2: unpack it with bunzip2 first",
+}
+"""How files begin that are not read here, and what to do."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -32,6 +40,9 @@ def read_text(path: Path, data: bytes | None = None) -> str:
     packed = path.suffix == ".gz"
     try:
         data = path.read_bytes() if data is None else data
+        other = next((what for start, what in _OTHERS.items() if data.startswith(start)), None)
+        if other is not None:
+            raise DataError(f"{path} is {other}")
         packed = packed or data.startswith(_GZIP)
         plain = _unpacked(path, data) if packed else data
         return plain.decode("utf-16" if plain.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")

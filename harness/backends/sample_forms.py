@@ -88,7 +88,7 @@ def _lines(name: str, text: str) -> Iterator[tuple[str, str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"{name}, line {number}"
-            yield "jsonl", where, parse_json(line, where)
+            yield "jsonl", where, parse_json(line.removeprefix("\ufeff"), where)  # files put together keep their marks
 
 
 def _json_or_none(text: str) -> Any:
@@ -113,12 +113,23 @@ def _bigcode_rows(name: str, generations: list[list[Any]]) -> list[Row]:
 
 def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     csv.field_size_limit(1 << 30)
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = set(reader.fieldnames or ())
-    if "task_id" not in columns or not columns & {"completion", "solution"}:
-        raise InputError(f"{name}: expected the columns task_id and completion or solution, got {sorted(columns)}")
-    for row in reader:
-        yield f"{name}, line {reader.line_num}", {key: value for key, value in row.items() if key is not None}
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        columns = list(reader.fieldnames or ())
+        if (
+            "task_id" not in columns
+            or not {"completion", "solution"} & set(columns)
+            or len(set(columns)) < len(columns)
+        ):
+            raise InputError(
+                f"{name}: expected the columns task_id and completion or solution, each once, got {sorted(columns)}"
+            )
+        for row in reader:
+            yield f"{name}, line {reader.line_num}", {key: value for key, value in row.items() if key is not None}
+    except csv.Error as error:  # a quote that is never closed would take in all rows behind it
+        raise InputError(
+            f"{name}, line {reader.line_num}: not CSV ({error}): write each text in double quotes"
+        ) from None
 
 
 Parsed = tuple[str, Row]

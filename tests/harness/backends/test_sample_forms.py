@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mtp_eval.harness.backends.sample_files import read_samples
+from mtp_eval.harness.backends.sample_files import read_rows, read_samples
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Problem
@@ -166,3 +166,27 @@ def test_what_cannot_be_read_is_one_sentence(name: str, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises((InputError, DataError), match=sentence):
         read_samples(path, PROBLEMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("s.csv", b'task_id,completion\nHumanEval/0,"    return 1\nHumanEval/1,    return 2\n', r"s\.csv, line \d+: not CSV"),
+        ("s.csv", b"task_id,completion,completion\nHumanEval/0,a,b\n", "each once"),
+        ("s.parquet", b"PAR1....", r"is Parquet: write it as JSON lines"),
+        ("s.jsonl.zip", b"PK\x03\x04....", "is a zip archive: unpack it"),
+        ("s.jsonl.zst", b"\x28\xb5\x2f\xfd....", "is Zstandard: unpack it with zstd"),
+        ("s.jsonl.xz", b"\xfd7zXZ\x00...", "is xz"),
+        ("s.jsonl", "{'task_id': 'HumanEval/0', 'completion': 'x'}".encode("utf-16-le"), "not JSON"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_says_what_to_do(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises((InputError, DataError), match=message):
+        read_rows(tmp_path / name)
+
+
+def test_files_put_together_with_their_marks_are_read(tmp_path: Path) -> None:
+    line = '\ufeff{"task_id": "HumanEval/0", "completion": "    return 1\\n"}\n'
+    (tmp_path / "s.jsonl").write_text(line * 3, encoding="utf-8")
+    assert len(read_rows(tmp_path / "s.jsonl")[1]) == 3
