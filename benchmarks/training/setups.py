@@ -13,12 +13,11 @@ import torch
 
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.size import model_size
+from mtp_eval.harness.training.assemble import new_stepper
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import make_config
 from mtp_eval.harness.training.corpus import Window
 from mtp_eval.harness.training.distributed import Processes
-from mtp_eval.harness.training.first_weights import first_weights
-from mtp_eval.harness.training.matching import matched
 from mtp_eval.harness.training.runtime import resolve_runtime
 from mtp_eval.harness.training.step import Stepper
 
@@ -56,9 +55,7 @@ def configuration(
 
 def stepper(config: TrainConfig, vocab_size: int) -> Stepper:
     """A fresh model with its optimizer on the device that the config names."""
-    runtime = resolve_runtime(config, vocab_size)
-    model = first_weights(config, matched(config.model, vocab_size)).to(runtime.device)
-    return Stepper(model, config, runtime, Processes())
+    return new_stepper(config, vocab_size, resolve_runtime(config, vocab_size), Processes())
 
 
 def random_batch(config: TrainConfig, vocab_size: int, n_future: int) -> Window:

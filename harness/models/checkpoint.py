@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,18 +67,30 @@ def save_state(
     training: Mapping[str, Any],
 ) -> str:
     """As `save_checkpoint`, from gathered weights."""
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    folder = Path(folder)
     if config.tie_embeddings:
         state = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
+    return save_with(folder, config, lambda path: save_file(state, path), tokenizer, training)
+
+
+def save_with(
+    folder: str | Path,
+    config: ModelConfig,
+    write_weights: Callable[[Path], None],
+    tokenizer: Tokenizer,
+    training: Mapping[str, Any],
+) -> str:
+    """As `save_checkpoint`, with weights that `write_weights` writes to the path that it is given."""
+    from safetensors import SafetensorError
+
+    folder = Path(folder)
     staging: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
         (staging / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        save_file(state, staging / WEIGHTS)
+        write_weights(staging / WEIGHTS)
         tokenizer.save(staging)
         digest = file_sha256(staging / WEIGHTS)
         manifest = {"format": FORMAT, "weights_sha256": digest, "training": dict(training)}

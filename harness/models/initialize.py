@@ -16,33 +16,39 @@ import hashlib
 import math
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.heads import LinearHead
 from mtp_eval.harness.models.transformer import MTPModel
 
 
 def new_model(config: ModelConfig, seed: int) -> MTPModel:
     """A float32 model on the CPU with fresh weights drawn from `seed`."""
-    with torch.device("meta"):
-        model = MTPModel(config)
+    model = empty_model(config)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     model.to_empty(device="cpu")
-    if config.tie_embeddings:  # to_empty gives each its own storage
-        model.lm_head.weight = model.embed_tokens.weight
-    depth = math.sqrt(2 * config.n_layers)
+    model.tie()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.dim() == 1:
-                parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
-            else:
-                writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                deviation = parameter.shape[1] ** -0.5 / (depth if writes_residual else 1.0)
-                parameter.normal_(0.0, deviation, generator=generator_of(seed, name))
-        for module in model.modules():
-            if isinstance(module, LinearHead):
-                nn.init.eye_(module.proj.weight)
+            parameter.copy_(first_weight(config, seed, name, shapes[name]))
     return model
+
+
+def empty_model(config: ModelConfig) -> MTPModel:
+    """A model whose weights have shapes and no storage (device "meta")."""
+    with torch.device("meta"):
+        return MTPModel(config)
+
+
+def first_weight(config: ModelConfig, seed: int, name: str, shape: torch.Size) -> Tensor:
+    """The fresh value of one parameter, float32 on the CPU."""
+    if len(shape) == 1:
+        return torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)
+    if config.head_kind == "linear" and name.startswith("heads."):
+        return torch.eye(*shape)
+    writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+    deviation = shape[1] ** -0.5 / (math.sqrt(2 * config.n_layers) if writes_residual else 1.0)
+    return torch.empty(shape).normal_(0.0, deviation, generator=generator_of(seed, name))
 
 
 def generator_of(seed: int, name: str) -> torch.Generator:

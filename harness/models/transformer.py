@@ -36,7 +36,11 @@ class MTPModel(nn.Module):
         self.extra_lm_heads = nn.ModuleList(
             nn.Linear(config.d_model, config.vocab_size, bias=False) for _ in range(config.n_unembeddings - 1)
         )
-        if config.tie_embeddings:
+        self.tie()
+
+    def tie(self) -> None:
+        """Make embedding and unembedding one weight, if the config says so: whoever gives them new storage calls this."""
+        if self.config.tie_embeddings:
             self.lm_head.weight = self.embed_tokens.weight
 
     def rotary(self, positions_BT: Tensor) -> tuple[Tensor, Tensor]:

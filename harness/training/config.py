@@ -162,6 +162,10 @@ class TrainConfig(_Section):
     )
     compile: Literal["auto", "on", "off"] = Field(default="auto", description="torch.compile; auto: on a GPU only")
     parallel: Literal["ddp", "fsdp"] = Field(default="ddp", description="under torchrun")
+    gradient_sync: Literal["step", "micro_batch"] = Field(
+        default="step",
+        description="with fsdp: sum gradients once a step, or once a micro-batch, which holds no whole gradients",
+    )
     threads: int | None = Field(default=None, gt=0, description="CPU threads; None: torch's choice")
 
     validate_every: int = Field(default=200, ge=0, description="steps; 0: at the end only")

@@ -1,4 +1,4 @@
-"""One process or many: under `torchrun` gradients are summed (ddp) or weights are sharded (fsdp, FSDP2).
+"""The processes of a run, as `torchrun` starts them, and the sum of gradients over them.
 
 The batch is the same for any number of processes: each takes its rows of the global batch, and the loss is divided by
 the global batch's size. Gradients are summed once per optimizer step in buckets of 25 MiB, which the head-by-head
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.devices import choose_device
-from mtp_eval.harness.models.transformer import MTPModel
 
 BUCKET_BYTES = 25 << 20
 
@@ -66,32 +65,6 @@ def join_processes(device: str, batch_size: int) -> Processes:
             torch.cuda.set_device(local_rank)
         dist.init_process_group("nccl" if on_gpu else "gloo")
     return Processes(dist.get_rank(), world_size, local_rank)
-
-
-def shard(model: MTPModel, processes: Processes) -> None:
-    """FSDP2: every layer, the embedding, the norm and the unembedding are sharded units of their own."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
-    if model.config.tie_embeddings:
-        raise InputError(
-            "parallel = 'fsdp' with model.tie_embeddings is not supported: untie them, or use parallel = 'ddp'"
-        )
-    kind = next(model.parameters()).device.type
-    mesh = init_device_mesh(kind, (processes.world_size,))
-    units: list[nn.Module] = [
-        model.embed_tokens,
-        *model.trunk,
-        *model.heads,
-        model.norm,
-        *model.extra_norms,
-        model.lm_head,
-        *model.extra_lm_heads,
-    ]
-    for unit in units:
-        fully_shard(unit, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-    register_fsdp_forward_method(model, "trunk_forward")
 
 
 def sum_gradients(model: nn.Module, processes: Processes) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info, read_weights
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.convert.convert import add_heads
-from mtp_eval.harness.models.initialize import new_model
-from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.harness.models.initialize import empty_model, first_weight
 from mtp_eval.harness.training.config import ModelShape, TrainConfig
 from mtp_eval.harness.training.matching import matched
+from mtp_eval.harness.training.parallel import WholeWeights
 
 
 def run_config(config: TrainConfig, vocab_size: int) -> ModelConfig:
@@ -39,18 +41,20 @@ def shape_of_checkpoint(folder: str, n_future: int | None) -> ModelShape:
     )
 
 
-def first_weights(config: TrainConfig, model_config: ModelConfig) -> MTPModel:
-    """The model on the CPU in float32, before its first step."""
-    model = new_model(model_config, config.seed)
+def first_weights(config: TrainConfig, model_config: ModelConfig) -> WholeWeights:
+    """Each parameter's value before the first step, by name: float32 on the CPU, made when it is asked for."""
+    shapes = {name: parameter.shape for name, parameter in empty_model(model_config).named_parameters()}
+
+    def fresh(name: str) -> Tensor:
+        return first_weight(model_config, config.seed, name, shapes[name])
+
     if config.init is None:
-        return model
+        return fresh
     info = checkpoint_info(config.init)
     state = dict(read_weights(info).state_dict())
     if info.config.n_future < model_config.n_future:
         _, state = add_heads(info.config, state, model_config.n_future)
-    wanted = model.state_dict()
-    model.load_state_dict({name: tensor.float() for name, tensor in state.items() if name in wanted})
-    return model
+    return lambda name: state[name].float()
 
 
 def _with_heads(stored: ModelConfig, n_future: int) -> ModelConfig:

@@ -20,17 +20,16 @@ from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.models.tokenizers import ByteTokenizer, Tokenizer
 from mtp_eval.harness.training import state
+from mtp_eval.harness.training.assemble import new_stepper
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import Corpus, Window, open_corpus
 from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.curves import MetricsWriter
-from mtp_eval.harness.training.distributed import Processes, join_processes, shard
+from mtp_eval.harness.training.distributed import Processes, join_processes
 from mtp_eval.harness.training.documents import Document
-from mtp_eval.harness.training.first_weights import first_weights, run_config
 from mtp_eval.harness.training.interrupts import interrupts_wait
 from mtp_eval.harness.training.matching import baseline
 from mtp_eval.harness.training.mixture import Mixture
-from mtp_eval.harness.training.optimizer import freeze_trunk
 from mtp_eval.harness.training.runtime import (
     Runtime,
     explain_out_of_memory,
@@ -38,7 +37,6 @@ from mtp_eval.harness.training.runtime import (
     peak_memory_bytes,
     resolve_runtime,
 )
-from mtp_eval.harness.training.step import Stepper
 from mtp_eval.harness.training.validation import Validation, Validator
 from mtp_eval.harness.training.watch import NotFiniteError, OnProgress, Report, Watch
 
@@ -124,10 +122,13 @@ class _Run:
         self.extended = state.extensions(stored, config.total_steps) if stored else []
         self.provenance = dict(stored["provenance"]) if stored else dict(provenance)
         self.runtime = self._runtime(stored)
-        self.stepper = self._stepper()
+        self.stepper = new_stepper(config, tokenizer.vocab_size, self.runtime, processes)
         if steps:
-            self.trainer = state.read_step(steps[-1], self.stepper.model, self.stepper.optimizer)
+            self.trainer = state.read_step(steps[-1], self.stepper.model, self.stepper.optimizer, self.stepper.parallel)
         self.model_config = self.stepper.model.config
+        self.writer = state.StepWriter(
+            out, self.model_config, tokenizer, self.stepper.parallel, config.keep_checkpoints
+        )
         self.size = model_size(self.model_config)
         self.batches = corpus.batches(config, self.model_config.n_future)
         n_future = self.model_config.n_future
@@ -150,16 +151,6 @@ class _Run:
             return now
         kept = stored["runtime"]
         return Runtime(now.device, kept["precision"], now.compile, kept["chunk_tokens"], now.device_name)
-
-    def _stepper(self) -> Stepper:
-        config = self.config
-        model = first_weights(config, run_config(config, self.tokenizer.vocab_size))
-        if config.freeze == "trunk":
-            freeze_trunk(model)
-        model.to(self.runtime.device)
-        if self.processes.world_size > 1 and config.parallel == "fsdp":
-            shard(model, self.processes)
-        return Stepper(model, config, self.runtime, self.processes)
 
     def run(self, on_progress: OnProgress) -> None:
         """Run all remaining steps."""
@@ -237,19 +228,8 @@ class _Run:
     def save(self, *, best: bool = False) -> None:
         """Write a periodic checkpoint and publish it at the top of the folder."""
         self.trainer.seconds = time.monotonic() - self.started
-        weights = state.gather_weights(self.stepper.model)
-        moments = state.gather_moments(self.stepper.model, self.stepper.optimizer)
+        folder = self.writer.write(self.stepper.model, self.stepper.optimizer, self.trainer, self.describe())
         if self.processes.is_main:
-            folder = state.write_step(
-                self.out,
-                self.trainer,
-                self.model_config,
-                weights,
-                moments,
-                tokenizer=self.tokenizer,
-                training=self.describe(),
-                keep=self.config.keep_checkpoints,
-            )
             if best:
                 state.keep_best(folder, self.out)
             state.publish(folder, self.out)

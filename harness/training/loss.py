@@ -80,6 +80,7 @@ def sequential_backward(
     autocast: Autocast = nullcontext,
     train_trunk: bool = True,
     head_nats: HeadNats = head_nats,
+    heads_done: Callable[[], None] = lambda: None,
 ) -> HeadSums:
     """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters.
 
@@ -97,6 +98,7 @@ def sequential_backward(
         model.config.head_kind, heads.one_by_one
     )
     run(source_BTD)
+    heads_done()
     if train_trunk and source_BTD.grad is not None:
         backward(z_BTD, source_BTD.grad)
     return heads.sums()

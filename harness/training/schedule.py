@@ -8,8 +8,11 @@ from mtp_eval.harness.training.config import LossConfig, OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, total_steps: int) -> float:
-    """Linear warm-up, then cosine from the peak to `final_ratio` of it at the last step, or the peak throughout."""
-    warmup = min(config.warmup_steps, total_steps - 1)
+    """Linear warm-up, then cosine from the peak to `final_ratio` of it at the last step, or the peak throughout.
+
+    A warm-up as long as the run is cut for a cosine; a constant rate does not know how long the run is.
+    """
+    warmup = config.warmup_steps if config.decay == "constant" else min(config.warmup_steps, total_steps - 1)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     if config.decay == "constant":

@@ -2,7 +2,8 @@
 
     out/                       the checkpoint for users: config.json, model.safetensors, tokenizer, training.json
     out/metrics.csv            a line per log_every steps and per validation
-    out/steps/step-00000500/   the same files plus optimizer.safetensors and trainer.json; appears whole by one rename
+    out/steps/step-00000500/   the same files plus trainer.json and optimizer.safetensors, or optimizer/ with each process's
+                               part where the run is sharded; appears whole by one rename
     out/best/                  with early_stop: the best validation so far
 
 The files at the top are links to the newest step's, renamed into place with the manifest last.
@@ -15,22 +16,24 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors import SafetensorError, safe_open
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, apply_umask, save_state
+from mtp_eval.harness.models.checkpoint import MANIFEST, WEIGHTS, apply_umask, save_with
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import Tokenizer
+from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.mixture import Mixture
+from mtp_eval.harness.training.moments import OPTIMIZER, SHARDS
+from mtp_eval.harness.training.parallel import Parallel
 
-OPTIMIZER, TRAINER = "optimizer.safetensors", "trainer.json"
+TRAINER = "trainer.json"
 WATCHING_KEYS = {
     "threads",
     "validate_every",
@@ -54,39 +57,68 @@ class TrainerState:
     seconds: float = 0.0
 
 
-def write_step(
-    out: Path,
-    trainer: TrainerState,
-    config: ModelConfig,
-    weights: dict[str, Tensor],
-    optimizer: dict[str, Tensor],
-    tokenizer: Tokenizer,
-    training: Mapping[str, Any],
-    *,
-    keep: int,
-) -> Path:
-    """Write one periodic checkpoint and drop those beyond the last `keep`."""
-    final = out / "steps" / f"step-{trainer.step:08d}"
-    staging = out / "steps" / f".writing-{trainer.step:08d}"
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        save_state(staging, config, weights, tokenizer, training)
-        save_file(optimizer, staging / OPTIMIZER)
-        (staging / TRAINER).write_text(json.dumps(asdict(trainer), indent=1) + "\n", encoding="utf-8")
-        for name in (OPTIMIZER, TRAINER):
-            apply_umask(staging / name)
-            with (staging / name).open("rb") as file:
+@dataclass(frozen=True, slots=True)
+class StepWriter:
+    """Writes the periodic checkpoints of one run, by all its processes together; the main one publishes them."""
+
+    out: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    parallel: Parallel
+    keep: int
+
+    def write(
+        self, model: MTPModel, optimizer: torch.optim.Optimizer, trainer: TrainerState, training: Mapping[str, Any]
+    ) -> Path:
+        """Write one and drop those beyond the last `keep`.
+
+        Raises:
+            InputError: it cannot be written; earlier ones are whole.
+        """
+        final = self.out / "steps" / f"step-{trainer.step:08d}"
+        staging = self.out / "steps" / f".writing-{trainer.step:08d}"
+        processes = self.parallel.processes
+        try:
+            if processes.is_main:
+                shutil.rmtree(staging, ignore_errors=True)
+                staging.mkdir(parents=True)
+            processes.barrier()
+            self._write_into(staging, model, optimizer, trainer, training)
+            processes.barrier()
+            if processes.is_main:
+                shutil.rmtree(final, ignore_errors=True)
+                staging.rename(final)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"cannot write the checkpoint {final}: {error}. Free space and continue with --resume; earlier "
+                "checkpoints are whole"
+            ) from error
+        if processes.is_main:
+            for old in step_folders(self.out)[: -self.keep]:
+                shutil.rmtree(old)
+        return final
+
+    def _write_into(
+        self,
+        staging: Path,
+        model: MTPModel,
+        optimizer: torch.optim.Optimizer,
+        trainer: TrainerState,
+        training: Mapping[str, Any],
+    ) -> None:
+        if self.parallel.processes.is_main:
+            write_weights = partial(self.parallel.write_weights, model=model)
+            save_with(staging, self.config, write_weights, self.tokenizer, training)
+        else:
+            self.parallel.write_weights(None, model)
+        files = self.parallel.save_optimizer(staging, model, optimizer)
+        if self.parallel.processes.is_main:
+            (staging / TRAINER).write_text(json.dumps(asdict(trainer), indent=1) + "\n", encoding="utf-8")
+            files = [*files, staging / TRAINER]
+        for path in files:
+            apply_umask(path)
+            with path.open("rb") as file:
                 os.fsync(file.fileno())
-        shutil.rmtree(final, ignore_errors=True)
-        staging.rename(final)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"cannot write the checkpoint {final}: {error}. Free space and continue with --resume; earlier "
-            "checkpoints are whole"
-        ) from error
-    for old in step_folders(out)[:-keep]:
-        shutil.rmtree(old)
-    return final
 
 
 def step_folders(out: Path) -> list[Path]:
@@ -113,7 +145,7 @@ def check_free(out: Path, *, resume: bool) -> None:
 
 def publish(source: Path, out: Path) -> None:
     """Make the checkpoint at `source` the one at the top of `out`."""
-    names = [path.name for path in source.iterdir() if path.name not in (OPTIMIZER, TRAINER)]
+    names = [path.name for path in source.iterdir() if path.name not in (OPTIMIZER, SHARDS, TRAINER)]
     for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
         temporary = out / f".{name}.new"
         temporary.unlink(missing_ok=True)
@@ -133,19 +165,17 @@ def keep_best(source: Path, out: Path) -> None:
     staging.rename(best)
 
 
-def read_step(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainerState:
-    """Load weights and optimizer state in place."""
+def read_step(folder: Path, model: MTPModel, optimizer: torch.optim.Optimizer, parallel: Parallel) -> TrainerState:
+    """Load weights and optimizer state in place, one whole tensor at a time."""
     try:
-        weights = load_file(folder / WEIGHTS)
-        moments = load_file(folder / OPTIMIZER)
-        trainer = TrainerState(**json.loads((folder / TRAINER).read_text(encoding="utf-8")))
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            parallel.fill(model, file.get_tensor)
+        parallel.load_optimizer(folder, model, optimizer)
+        return TrainerState(**json.loads((folder / TRAINER).read_text(encoding="utf-8")))
     except Exception as error:
         raise InputError(
             f"{folder} is damaged ({error}): remove it and resume from the step before, or start again"
         ) from None
-    load_weights(model, weights)
-    load_moments(model, optimizer, moments)
-    return trainer
 
 
 def stored_record(folder: Path) -> dict[str, Any]:
@@ -195,56 +225,3 @@ def _plain(value: Any, key: str) -> Any:
     if key == "data" and isinstance(value, Mapping):
         value = {k: v for k, v in value.items() if k != "cache"}
     return json.loads(json.dumps(value))
-
-
-def gather_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Whole weights on the CPU; every process must call it."""
-    return {name: _whole(tensor) for name, tensor in model.state_dict().items()}
-
-
-def gather_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's state by parameter name, whole and on the CPU; every process must call it."""
-    moments = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            moments[f"{name}:{key}"] = _whole(value)
-    return moments
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy whole weights into the model's own (perhaps sharded) tensors."""
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if name in weights:
-                _copy_into(tensor, weights[name])
-
-
-def load_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
-    """Put AdamW's state back."""
-    for name, parameter in model.named_parameters():
-        found = {key.rsplit(":", 1)[1]: value for key, value in moments.items() if key.rsplit(":", 1)[0] == name}
-        for key, value in found.items():
-            if value.dim() == 0:
-                optimizer.state[parameter][key] = value.to(parameter.device)
-            else:
-                target = torch.zeros_like(parameter)
-                _copy_into(target, value)
-                optimizer.state[parameter][key] = target
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    if hasattr(tensor, "full_tensor"):
-        tensor = tensor.full_tensor()
-    return tensor.detach().cpu().clone().contiguous()
-
-
-def _copy_into(target: Tensor, source: Tensor) -> None:
-    if hasattr(target, "device_mesh"):
-        from torch.distributed.tensor import DTensor, distribute_tensor
-
-        assert isinstance(target, DTensor)
-        placed = distribute_tensor(source.to(target.device), target.device_mesh, target.placements)
-        target.to_local().copy_(placed.to_local())
-    else:
-        with torch.no_grad():
-            target.copy_(source)

@@ -10,9 +10,9 @@ from torch import Tensor
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import Array, Window
-from mtp_eval.harness.training.distributed import Processes, sum_gradients
 from mtp_eval.harness.training.loss import IGNORED, HeadSums, future_targets, head_nats, sequential_backward
 from mtp_eval.harness.training.optimizer import gradient_norm, make_optimizer
+from mtp_eval.harness.training.parallel import Parallel
 from mtp_eval.harness.training.runtime import Runtime
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
 
@@ -20,15 +20,16 @@ from mtp_eval.harness.training.schedule import head_weights, learning_rate
 class Stepper:
     """A model with its optimizer; knows the curves but not the data, the clock or the disk."""
 
-    def __init__(self, model: MTPModel, config: TrainConfig, runtime: Runtime, processes: Processes):
-        self.model, self.config, self.runtime, self.processes = model, config, runtime, processes
+    def __init__(self, model: MTPModel, config: TrainConfig, runtime: Runtime, parallel: Parallel):
+        self.model, self.config, self.runtime, self.parallel = model, config, runtime, parallel
+        self.processes = parallel.processes
         self.head_nats = head_nats
         if runtime.compile:
             for block in [*model.trunk, *model.heads]:  # one compilation serves all layers
                 block.compile()
             self.head_nats = torch.compile(head_nats)
         self.optimizer = make_optimizer(model, config.optimizer)
-        self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // processes.world_size)
+        self.micro = min(config.micro_batch_size or config.batch_size, config.batch_size // self.processes.world_size)
 
     def step(self, step: int, batch: Window) -> tuple[HeadSums, Tensor]:
         """Update the weights on this process's rows of batch `step`; returns their sums and the gradient's norm."""
@@ -37,14 +38,15 @@ class Stepper:
             group["lr"] = learning_rate(config.optimizer, step, config.total_steps)
         weights = head_weights(config.loss, self.model.config.n_future, step, config.total_steps)
         scale = 1 / self.processes_targets(batch) if batch.learnt is not None else 1 / config.tokens_per_step
-        if self.processes.world_size > 1 and config.parallel == "fsdp":
-            scale *= self.processes.world_size  # FSDP averages
+        scale *= self.parallel.loss_factor
         parts = []
-        for start in range(0, len(batch.tokens), self.micro):
+        starts = range(0, len(batch.tokens), self.micro)
+        for start in starts:
+            self.parallel.begin(self.model, is_last=start == starts[-1])
             tokens_BS, targets_NBT = self.tensors(batch.rows(slice(start, start + self.micro)))
             parts.append(self.backward(tokens_BS, targets_NBT, weights, scale))
-        if config.parallel == "ddp":
-            sum_gradients(self.model, self.processes)
+        self.parallel.finish_gradients(self.model)
+        self.parallel.settle(self.model)
         norm = self.update()
         return add_sums(parts), norm
 
@@ -60,6 +62,7 @@ class Stepper:
             autocast=self.runtime.autocast,
             train_trunk=self.config.freeze == "none",
             head_nats=self.head_nats,
+            heads_done=lambda: self.parallel.heads_done(self.model),
         )
 
     def update(self) -> Tensor:

@@ -58,12 +58,11 @@ class Validator:
         if not self.batches:
             return None
         stepper = self.stepper
-        processes, runtime, is_ddp = stepper.processes, stepper.runtime, stepper.config.parallel == "ddp"
+        processes, runtime, shares = stepper.processes, stepper.runtime, not stepper.parallel.scores_all_windows
         totals = torch.zeros(4, stepper.model.config.n_future, dtype=torch.float64, device=runtime.device)
         bytes_V = torch.from_numpy(self.token_bytes).to(runtime.device)
         for number, batch in enumerate(self.batches):
-            # FSDP gathers weights in step, so that all processes score all windows there
-            if is_ddp and number % processes.world_size != processes.rank:
+            if shares and number % processes.world_size != processes.rank:
                 continue
             tokens_BS, targets_NBT = stepper.tensors(batch)
             sums = evaluate(
@@ -71,7 +70,8 @@ class Validator:
             )
             spans_N = (bytes_V[targets_NBT.clamp(min=0)] * (targets_NBT >= 0)).sum(dim=(1, 2))
             totals += torch.stack([sums.nats, sums.hits, sums.targets, spans_N.double()])
-        if is_ddp:
+        stepper.parallel.settle(stepper.model)
+        if shares:
             processes.sum(totals)
         nats, hits, targets, spans = (row.tolist() for row in totals)
         if not targets[0]:

@@ -1,9 +1,10 @@
-"""Two processes over gloo train to the weights of one."""
+"""Several processes over gloo train to the weights of one."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,57 +12,127 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import checkpoint_info
 from mtp_eval.harness.models.initialize import new_model
+from mtp_eval.harness.models.weights_file import write_weights
 from mtp_eval.harness.training.command import train_checkpoint
 from mtp_eval.harness.training.loop import train
-from tests.harness.training.tiny_runs import distributed, documents, tiny
+from tests.harness.training.tiny_runs import distributed, documents, tiny, tiny_model
 
-PROGRAM = """
-import sys
+ROOT = str(Path(__file__).parents[3])
+TRAIN = """
+import sys, torch
 from pathlib import Path
-import torch
-sys.path.insert(0, {root!r})
+sys.path.insert(0, sys.argv[1])
 from tests.harness.training.tiny_runs import distributed
 from mtp_eval.harness.training.command import train_checkpoint
-for mode in ("ddp", "fsdp"):
-    train_checkpoint(distributed(mode, {text!r}), Path({out!r}) / mode, mode)
+mode, text, out, steps, resume = sys.argv[2:]
+train_checkpoint(distributed(mode, text, steps=int(steps)), Path(out), mode, resume=resume == "resume")
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
+"""
+COUNT = """
+import json, sys, torch
+sys.path.insert(0, sys.argv[1])
+from tests.harness.training.tiny_runs import one_step_of_many_chunks
+counts = one_step_of_many_chunks()
+if torch.distributed.get_rank() == 0:
+    print(json.dumps(counts))
 torch.distributed.destroy_process_group()
 """
 
 
-@pytest.mark.slow
-def test_two_processes_match_one(tmp_path: Path) -> None:
-    text = tmp_path / "text.jsonl"
-    text.write_text("".join(json.dumps({"text": d.text}) + "\n" for d in islice(documents(), 400)))
-    train_checkpoint(distributed("ddp", str(text), cache="one"), tmp_path / "one", "one")
+def in_processes(n_processes: int, program: str, *arguments: str) -> str:
+    """Run a program as torchrun would, in so many processes; returns what they print."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = PROGRAM.format(root=str(Path(__file__).parents[3]), text=str(text), out=str(tmp_path))
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    common["WORLD_SIZE"] = str(n_processes)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program], env={**common, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank}
+            [sys.executable, "-c", program, ROOT, *arguments],
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for rank in ("0", "1")
+        for rank in range(n_processes)
     ]
     try:
-        assert [process.wait(240) for process in processes] == [0, 0]
+        said = [process.communicate()[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * n_processes
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    one = load_file(tmp_path / "one" / "model.safetensors")
-    start = new_model(checkpoint_info(tmp_path / "one").config, seed=0).state_dict()
-    assert min(float((one[name] - start[name]).abs().max()) for name in one) > 1e-4, "every tensor has moved"
-    for mode in ("ddp", "fsdp"):
-        two = load_file(tmp_path / mode / "model.safetensors")
-        assert one.keys() == two.keys()
-        assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6, mode
+    return "".join(said)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("text") / "text.jsonl"
+    path.write_text("".join(json.dumps({"text": d.text}) + "\n" for d in islice(documents(), 400)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def one(text: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """The weights that one process trains in six steps."""
+    out = tmp_path_factory.mktemp("one") / "out"
+    train_checkpoint(distributed("ddp", text, cache="one"), out, "one")
+    weights = load_file(out / "model.safetensors")
+    start = new_model(checkpoint_info(out).config, seed=0).state_dict()
+    assert min(float((weights[name] - start[name]).abs().max()) for name in weights) > 1e-4, "every tensor has moved"
+    return weights
+
+
+def furthest(out: Path, weights: dict[str, Tensor]) -> float:
+    """The largest difference of any weight."""
+    found = load_file(out / "model.safetensors")
+    assert found.keys() == weights.keys()
+    return max(float((weights[name] - found[name]).abs().max()) for name in weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_two_processes_match_one(mode: str, text: str, one: dict[str, Tensor], tmp_path: Path) -> None:
+    in_processes(2, TRAIN, mode, text, str(tmp_path), "6", "new")
+    assert furthest(tmp_path, one) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_sharded_checkpoint_is_resumed_by_any_number_of_processes(
+    text: str, one: dict[str, Tensor], tmp_path: Path
+) -> None:
+    in_processes(4, TRAIN, "fsdp", text, str(tmp_path / "four"), "3", "new")
+    (step,) = (tmp_path / "four/steps").iterdir()
+    assert len([path for path in (step / "optimizer").iterdir() if path.suffix == ".distcp"]) == 4
+    for n_processes in (2, 1):
+        shutil.copytree(tmp_path / "four", tmp_path / str(n_processes))
+        in_processes(n_processes, TRAIN, "fsdp", text, str(tmp_path / str(n_processes)), "6", "resume")
+        assert furthest(tmp_path / str(n_processes), one) < 1e-6, n_processes
+
+
+@pytest.mark.slow
+def test_what_goes_between_processes_does_not_grow_with_the_chunks() -> None:
+    """Eight chunks a head, four heads on eight layers, two micro-batches: gradients are summed once."""
+    counts = json.loads(in_processes(2, COUNT))
+    assert counts["chunks"] == 8
+    assert counts["all_gathers"] / counts["micro_batches"] <= 40, counts
+    assert counts["reduce_scatters"] <= 20, counts
+
+
+def test_weights_written_one_at_a_time_are_the_same_bytes(tmp_path: Path) -> None:
+    model = new_model(tiny_model(), seed=0)
+    state = {"zz": torch.ones(3, dtype=torch.bfloat16), **model.state_dict(), "wide": torch.ones(2, 2).double()}
+    save_file(state, tmp_path / "library")
+    write_weights(tmp_path / "ours", state, state.__getitem__)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "library").read_bytes()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

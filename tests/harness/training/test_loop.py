@@ -229,7 +229,7 @@ def test_too_little_text_is_said(tmp_path: Path) -> None:
 
 def test_a_run_that_is_extended_at_a_constant_rate_is_the_longer_run(tmp_path: Path) -> None:
     whole = [*islice(documents(), 400)]  # the same text for both, so that windows are the same
-    constant = {"optimizer__decay": "constant", "checkpoint_every": 0}
+    constant = {"optimizer__decay": "constant", "checkpoint_every": 0, "optimizer__warmup_steps": 25}
     train(tiny(steps=20, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "short")
     extended = train(tiny(steps=30, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "short", resume=True)
     train(tiny(steps=30, **constant), corpus_of(whole, tmp_path / "a"), tmp_path / "long")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.training.batches import PERIOD, Batches, Windows, exact_shares
 from mtp_eval.harness.training.config import TrainConfig
@@ -23,9 +24,10 @@ from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.data import resolve_data
 from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.documents import Document
-from mtp_eval.harness.training.first_weights import first_weights, run_config
+from mtp_eval.harness.training.first_weights import run_config
 from mtp_eval.harness.training.loop import train
 from mtp_eval.harness.training.loss import IGNORED
+from mtp_eval.harness.training.parallel import Parallel
 from mtp_eval.harness.training.runtime import resolve_runtime
 from mtp_eval.harness.training.step import Stepper
 
@@ -68,8 +70,8 @@ def test_tokens_of_prompts_are_read_but_are_no_targets(tmp_path: Path) -> None:
 def test_a_loss_with_prompts_is_the_mean_over_the_targets_of_the_whole_batch(tmp_path: Path) -> None:
     """The oracle is one autograd graph over all rows, divided by the number of head 1's targets."""
     asked = config(micro_batch_size=3, optimizer__clip_norm=0)
-    model = first_weights(asked, run_config(asked, 264)).double()
-    stepper = Stepper(model, asked, resolve_runtime(asked, 264), Processes())
+    model = new_model(run_config(asked, 264), asked.seed).double()
+    stepper = Stepper(model, asked, resolve_runtime(asked, 264), Parallel(Processes()))
     windows = Windows(pairs_corpus(tmp_path / "c").train, length=48, n_future=2, seed=0)
     batch = Batches([windows], [1.0], batch_size=4, seed=0).batch(3)
     inputs, targets = stepper.tensors(batch)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.training.assemble import new_stepper
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import make_config
+from mtp_eval.harness.training.corpus import Window
+from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.documents import Document
+from mtp_eval.harness.training.first_weights import run_config
+from mtp_eval.harness.training.runtime import resolve_runtime
 
 
 def tiny(**changes: Any) -> TrainConfig:
@@ -40,10 +50,52 @@ def to_be_killed() -> TrainConfig:
     return tiny(steps=40, checkpoint_every=7, threads=1)
 
 
-def distributed(mode: str, text: str, cache: str = "two") -> TrainConfig:
-    # epsilon so large that Adam does not divide rounding by rounding
+def tiny_model() -> ModelConfig:
+    return run_config(tiny(), vocab_size=264)
+
+
+class Collectives(TorchDispatchMode):
+    """Counts what goes to the other processes, by the operator's name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "c10d":
+            self.calls[func.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def one_step_of_many_chunks() -> dict[str, int]:
+    """Collectives of one sharded step of two micro-batches with eight chunks each; in a process of several."""
+    config = tiny(
+        model__n_layers=12,
+        model__n_future=4,
+        model__d_model=16,
+        micro_batch_size=1,
+        loss__chunk_tokens=6,
+        parallel="fsdp",
+    )
+    runtime = resolve_runtime(config, 264)
+    stepper = new_stepper(config, 264, runtime, join_processes("cpu", config.batch_size))
+    rng = np.random.default_rng(stepper.processes.rank)
+    tokens = rng.integers(0, 256, (2, config.model.context_length + 4), dtype=np.int64)
+    with Collectives() as counted:
+        stepper.step(0, Window(tokens, np.zeros_like(tokens)))
+    return {
+        "micro_batches": 2,
+        "chunks": config.model.context_length // 6,
+        "all_gathers": sum(n for name, n in counted.calls.items() if "allgather" in name),
+        "reduce_scatters": sum(n for name, n in counted.calls.items() if "reduce_scatter" in name),
+    }
+
+
+def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6) -> TrainConfig:
+    # epsilon so large that Adam does not divide rounding by rounding; a curve that does not know how long the run is
     return tiny(
-        steps=6,
+        steps=steps,
+        optimizer__decay="constant",
         threads=1,
         parallel=mode,
         optimizer__epsilon=1e-3,
