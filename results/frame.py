@@ -38,7 +38,7 @@ COMPLETION_COLUMNS: Mapping[str, str] = {
     "sample": "number of the sample",
     "temperature": "sampling temperature",
     "top_p": "nucleus sampling",
-    "verdict": "one of the ten verdicts",
+    "verdict": "one of the eleven verdicts",
     "passed": "whether the verdict is a pass",
     "judged": "False for an infrastructure error, which is no sample",
     "error": "exception or reason",
@@ -82,6 +82,7 @@ SCORE_COLUMNS: Mapping[str, str] = {
     "reason": "why the score is undefined, or empty",
     "tokens_per_forward": "tokens per forward pass",
     "infrastructure_errors": "completions that could not be judged",
+    "no_completion": "samples whose prompt a server refused; not solved",
     "missing": "completions of this model and task that the run asked for and does not have",
     "run_complete": "False where the run lacks completions that it asked for, or a line of its journal is damaged",
 }
@@ -206,6 +207,7 @@ def _score_row(header: RunHeader, cell: Cell, k: int) -> dict[str, Any]:
         "reason": score.reason or "",
         "tokens_per_forward": cell.tokens_per_forward,
         "infrastructure_errors": cell.n_broken,
+        "no_completion": cell.n_refused,
     }
 
 

@@ -18,7 +18,7 @@ class _Counts:
     n: int = 0
     cut: int = 0
     context: int = 0
-    refused: int = 0
+    filtered: int = 0
     empty: int = 0
     syntax: int = 0
     fenced: int = 0
@@ -31,7 +31,7 @@ class _Counts:
         completion, outcome = record.completion, record.outcome
         self.cut += completion.prompt_tokens_cut > 0
         self.context += completion.stop_reason == "context"
-        self.refused += completion.stop_reason == "refused"
+        self.filtered += completion.stop_reason == "content_filter"
         self.empty += not completion.text.strip()
         self.syntax += outcome.verdict is Verdict.SYNTAX_ERROR
         self.fenced += any(fence in completion.text for fence in FENCES)
@@ -53,7 +53,7 @@ def _sentences(counts: _Counts) -> list[str]:
     n = counts.n
     found = [
         (counts.broken, f"the sandbox broke on {counts.broken} of {n} programs; they are left out of the scores"),
-        (counts.refused, f"the server refused {counts.refused} of {n} prompts; they count as not solved"),
+        (counts.filtered, f"the server's content filter cut {counts.filtered} of {n} completions"),
         (counts.cut, f"{counts.cut} of {n} prompts did not fit into the model's context and lost their beginning"),
         (counts.context, f"{counts.context} of {n} completions were cut where the model's context was full"),
         (counts.syntax == n, f"not one of {n} programs compiles ({counts.example})"),

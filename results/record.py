@@ -23,8 +23,8 @@ COMPLETION_KEYS = {
     "wall_seconds": "generation_wall_seconds",
     "cpu_seconds": "generation_cpu_seconds",
 }
-NOT_JOURNALLED = ("isolation",)
-"""Fields that are the same for all records of a run and stand in its header."""
+NOT_JOURNALLED = ("isolation", "refusal")
+"""Fields that are the same for all records of a run and stand in its header, or that stand in the outcome's error."""
 FIRST_KEYS = (
     "model", "task", "problem_id", "sample", "prompt_sha256", "completion", "program", "verdict", "error", "prompt_tokens",
     "prompt_tokens_cut", "n_tokens", "n_forwards", "stop_reason", "n_drafted", "n_accepted", "generation_wall_seconds",

@@ -1,7 +1,7 @@
-"""The outcome of one executed program: `Outcome` and the ten verdicts.
+"""The outcome of one executed program: `Outcome` and the eleven verdicts.
 
 Passed and failed are statements about the program. `infrastructure_error` is a statement about us: it is retried and
-never counted as a wrong answer.
+never counted as a wrong answer. `no_completion` says that there was no program: it is not solved, and counted by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The ten verdicts; every program gets exactly one."""
+    """The eleven verdicts; every completion gets exactly one."""
 
     PASSED = "passed"
     """Every test ran to its end and held."""
@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     """The process died from a signal that was not ours."""
     EXITED_EARLY = "exited_early"
     """The process ended (sys.exit, os._exit) before the tests did."""
+    NO_COMPLETION = "no_completion"
+    """The model's server refused the prompt, so that nothing was written and nothing executed."""
     INFRASTRUCTURE_ERROR = "infrastructure_error"
     """The sandbox itself broke; says nothing about the program."""
 

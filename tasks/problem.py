@@ -93,12 +93,13 @@ class Completion:
         n_tokens: tokens emitted, the stop token included.
         n_forwards: trunk forwards after the prompt; tokens per forward = n_tokens / n_forwards.
         stop_reason: "stop" (a stop string), "eos", "length", "context" (the model's context was full before the
-            length was reached), "refused" (a server does not complete this prompt), or "given" for a completion read from
-            a file.
+            length was reached), "refused" (a server does not complete this prompt), "content_filter" (a server's filter cut it),
+            or "given" for a completion read from a file.
         n_drafted, n_accepted: drafted and accepted tokens by head; entry 0 is head 2. Empty when nothing was drafted.
         wall_seconds, cpu_seconds: this completion's share of its batch's time.
         prompt_tokens, prompt_tokens_cut: tokens of the prompt the model was given, and how many it was not given
             because they did not fit into its context.
+        refusal: what the server said that refused the prompt.
     """
 
     problem_id: str
@@ -113,6 +114,7 @@ class Completion:
     cpu_seconds: float = 0.0
     prompt_tokens: int = 0
     prompt_tokens_cut: int = 0
+    refusal: str = ""
 
 
 TRUSTED_TESTS = (

@@ -35,8 +35,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.models": ("harness.models", *GROUND, *WORDS),
     "harness.decoding": ("harness.decoding", "harness.models", *GROUND, *WORDS),
     "harness.backends": ("harness.backends", "harness.decoding", "harness.models", "tasks.reading", *GROUND, *WORDS),
+    "harness.cluster": ("harness.cluster", "harness.backends", "sandbox", *GROUND, *WORDS),
     "harness.training": ("harness.training", "harness.models", "tasks.registry", *GROUND, *WORDS),
-    "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.decoding", *GROUND, *THREE),
+    "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.cluster", *GROUND, *THREE),
     "harness.nightly": ("harness.nightly", "harness.evaluation", "harness.backends", "harness.training", *GROUND, *THREE),
     "harness.studies": (
         "harness.studies", "harness.evaluation", "harness.training", *GROUND, *THREE,

@@ -6,14 +6,15 @@ that another installed package brings.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
-from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.decoding.settings import DecodingSettings as DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Completion, Request
 
@@ -43,6 +44,23 @@ class BackendOptions:
     def system_facts(self) -> Mapping[str, str]:
         """For a backend's facts: which system prompt it was given, if any."""
         return {"system_sha256": sha256(self.system.encode()).hexdigest()} if self.system else {}
+
+
+CHOICES_AT_ONCE = 256
+"""Problems whose choices are compared in one call of `Backend.loglikelihood`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Requests that are completed together.
+
+    Args:
+        choices: by problem, the continuations of its prompt whose likelihoods are asked for, in place of a text.
+    """
+
+    requests: tuple[Request, ...]
+    settings: DecodingSettings
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Backend(ABC):
@@ -124,6 +142,38 @@ class Backend(ABC):
         floating-point rounding only; the run loop makes each call's list a pure function of the run's config, so that a
         resumed run repeats it exactly.
         """
+
+    def complete(self, call: Call) -> Iterator[Completion]:
+        """The completions of a call; where it has choices, their log-likelihoods in nats, as a JSON list in place of a text.
+
+        Raises:
+            InputError: the backend has no likelihoods, or a choice does not fit into its context.
+        """
+        if not call.choices:
+            yield from self.generate(call.requests, call.settings)
+            return
+        for start in range(0, len(call.requests), CHOICES_AT_ONCE):
+            part = call.requests[start : start + CHOICES_AT_ONCE]
+            pairs = [(request.prompt, choice) for request in part for choice in call.choices[request.problem_id]]
+            nats = iter([found.nats for found in self.loglikelihood(pairs)])
+            for request in part:
+                n_choices = len(call.choices[request.problem_id])
+                text = json.dumps([next(nats) for _ in range(n_choices)])
+                yield Completion(
+                    request.problem_id, request.sample, text, n_forwards=n_choices, stop_reason="likelihood"
+                )
+
+    def generate_each(self, calls: Iterable[Call]) -> Iterator[tuple[int, Completion]]:
+        """The completions of several calls, each with its call's number; by default one call after another.
+
+        Calls are taken as they are needed. A backend with several copies of a model works on several at once.
+        """
+        for number, call in enumerate(calls):
+            for completion in self.complete(call):
+                yield number, completion
+
+    def close(self) -> None:  # noqa: B027 -- a default, not something forgotten
+        """Let go of what runs elsewhere; by default there is nothing."""
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """How likely the continuation of each (context, continuation) pair is, in order.

@@ -4,8 +4,8 @@ The completions endpoint gets the prompt as it is; a request that is a chat goes
 the system prompt if there is one. Requests are sent at once, as many as `concurrency` says, and each waits for its turn, for a server that
 is busy (429, 5xx, with growing waits and jitter, as long as Retry-After says) and for an answer of at most `timeout_seconds`.
 What a server answers is not trusted: an answer that is not one is asked for again, and then named. A prompt that the server
-refuses while it takes others is that sample's failure, with the stop reason "refused". Seeds are passed on; whether a server
-honours them is its own business. Not covered: likelihoods, draft statistics.
+refuses while it takes others is that sample's verdict `no_completion`, with the stop reason "refused". Seeds are passed on; whether a
+server honours them is its own business. Not covered: likelihoods, draft statistics.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ class MalformedAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One text that came back, why it ended, and how many tokens it and its prompt had (0: the server does not say)."""
+    """One text that came back, why it ended, how many tokens it and its prompt had (0: the server does not say), and why there is none."""
 
     text: str
     reason: str
     n_tokens: int
     prompt_tokens: int
+    refusal: str = ""
 
 
 class OpenAIBackend(Backend):
@@ -141,7 +142,7 @@ class OpenAIBackend(Backend):
         if refused and not works:
             raise MtpEvalError(
                 f"the server at {self.endpoint.shown} refused all of {len(refused)} prompts; of "
-                f"{refused[0].problem_id} it said: {self.refusals[refused[0].problem_id]}"
+                f"{refused[0].problem_id} it said: {refused[0].refusal}"
             )
         for completion in refused:
             yield completion
@@ -180,7 +181,7 @@ class OpenAIBackend(Backend):
         if problem_id not in self.refusals:
             log.warning("%s: the server refused the prompt of %s: %s", self.name, problem_id, said)
         self.refusals[problem_id] = said
-        return [Completion(request.problem_id, request.sample, "", stop_reason="refused") for request in group]
+        return [Completion(r.problem_id, r.sample, "", stop_reason="refused", refusal=said) for r in group]
 
     def _failure(self, request: Request, error: Exception) -> MtpEvalError:
         said = self.endpoint.clean(str(error) or type(error).__name__, self._key)
@@ -256,8 +257,9 @@ def _choice(choice: Any, n_tokens: int, prompt_tokens: int, *, chat: bool) -> Ch
     reason = str(found.get("finish_reason") or "stop")
     message = found.get("message") if chat else found
     text = message.get("content" if chat else "text") if isinstance(message, dict) else None
-    if text is None and chat and isinstance(message, dict) and (reason == "content_filter" or message.get("refusal")):
-        text, reason = "", "refused"
+    refusal = str(message.get("refusal") or "") if isinstance(message, dict) else ""
+    if not text and (reason == "content_filter" or refusal):
+        return Choice("", "refused", n_tokens, prompt_tokens, refusal or "content filter")
     if not isinstance(text, str):
         raise MalformedAnswerError(f"a choice has no text: {json.dumps(choice)[:200]}")
     return Choice(text, reason, n_tokens, prompt_tokens)
@@ -277,5 +279,6 @@ def _completion(request: Request, choice: Choice, seconds: float) -> Completion:
         n_tokens=choice.n_tokens,
         prompt_tokens=choice.prompt_tokens,
         stop_reason="stop" if cuts else choice.reason,
+        refusal=choice.refusal,
         wall_seconds=seconds,
     )

@@ -25,6 +25,7 @@ DOES_NOT_CHANGE_RESULTS = frozenset(
         "concurrency",
         "request_timeout",
         "shard",
+        "cluster",
     }
 )
 """Options that may differ between a run and its resumption, or between the shards of a run."""

@@ -6,14 +6,14 @@ forward are not: a resumed run must go on with what it began with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mtp_eval.harness.backends.base import Backend
-from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.backends.base import Backend, DecodingSettings
 from mtp_eval.harness.evaluation.config import RunConfig
-from mtp_eval.harness.evaluation.shards import Shard, requests_of
+from mtp_eval.harness.evaluation.plan import LoadedTask
+from mtp_eval.harness.evaluation.shards import requests_of
 from mtp_eval.results.store import RunStore
 
 
@@ -24,14 +24,26 @@ class Resolution:
         self.kept = store.sidecar("decoding")
         self.choices: dict[str, dict[str, Any]] = self.kept.read(default={})
 
-    def settings(self, shard: Shard, backend: Backend, config: RunConfig) -> DecodingSettings:
-        """The run's settings for this shard: chosen now, or as they were chosen when the run began."""
-        wanted = settings_of(config, shard.temperature)
-        if wanted.decode != "auto":
+    def of_model(
+        self, model: str, backend: Backend, tasks: Sequence[LoadedTask], config: RunConfig
+    ) -> dict[tuple[str, float], DecodingSettings]:
+        """A model's settings by task and temperature; what has to be measured is measured now, while it does nothing else."""
+        return {
+            (task.name, temperature): self._settings(model, backend, task, config, temperature)
+            for task in tasks
+            for temperature in config.temperature
+        }
+
+    def _settings(
+        self, model: str, backend: Backend, task: LoadedTask, config: RunConfig, temperature: float
+    ) -> DecodingSettings:
+        """Chosen now, or as they were chosen when the run began."""
+        wanted = settings_of(config, temperature)
+        if wanted.decode != "auto" or task.task.needs == "likelihood":
             return wanted
-        key = _key(shard.model, shard.task.name, shard.temperature)
+        key = _key(model, task.name, temperature)
         if key not in self.choices:
-            chosen = backend.choose_decoding(requests_of(shard.task, config, shard.temperature), wanted)
+            chosen = backend.choose_decoding(requests_of(task, config, temperature), wanted)
             if chosen == wanted:
                 return wanted  # a backend without a choice
             self.choices[key] = {**asdict(chosen), "measured": backend.decoding_facts().get("plans", [])}

@@ -71,7 +71,7 @@ def evaluate(plan: Plan, candidates: Candidates, options: ExecutionOptions, cloc
 def judge_all_of(candidates: Candidates, n_missing: int, executor: Executor, store: RunStore, timing: Timing) -> None:
     """Judge each candidate as it comes; on Ctrl-C what has come is still judged and journalled."""
     with progress("completions judged", n_missing) as shown:
-        judge = Judge(executor, store, shown)
+        judge = Judge(executor, store, shown, lambda: timing.generation_seconds)
         try:
             for candidate in candidates.produce(store, timing):
                 judge.submit(candidate)

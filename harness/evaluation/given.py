@@ -12,7 +12,7 @@ from typing import Any
 from mtp_eval.harness.backends.sample_files import STANDARD_INPUT, SamplesFile, read_samples
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.evaluate import Candidates
-from mtp_eval.harness.evaluation.judging import Candidate
+from mtp_eval.harness.evaluation.judging import Candidate, NoCompletion
 from mtp_eval.harness.evaluation.plan import LoadedTask
 from mtp_eval.harness.evaluation.timing import Timing
 from mtp_eval.results.header import GIVEN, RunHeader
@@ -100,7 +100,7 @@ class GivenCandidates(Candidates):
         """Those, in the order in which they were given."""
         for part, given in list(self.absent(store)):
             problem = part.task.problem(given.completion.problem_id)
-            judged = part.judged(problem, given.completion.text)
+            judged = NoCompletion.of(given.completion) or part.judged(problem, given.completion.text)
             yield Candidate(part.label, part.task.name, problem, given.completion, judged, given.temperature)
 
 
@@ -216,7 +216,9 @@ def from_run(folder: Path, only: str | None, rule: str | None, data_dir: Path | 
 
 def part_of_run(header: RunHeader, task: LoadedTask, label: str, records: Sequence[Record], ruled: bool) -> Part:
     """One model's completions for one task."""
-    given = tuple(Given(record.completion, record.temperature) for record in records)
+    given = tuple(
+        Given(replace(record.completion, refusal=record.outcome.error), record.temperature) for record in records
+    )
     whole = bool(header.model(label).get("whole_programs"))
     return Part(label, task, given, whole, ruled or not is_of_file(header))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mtp_eval.harness.errors import MtpEvalError
@@ -19,16 +19,41 @@ from mtp_eval.sandbox import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.tasks.problem import Completion, Judgement, Problem, Program
 
+REFUSED = "the server refused the prompt: "
+MOST_SAID = 500
+"""Characters of a server's refusal that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCompletion:
+    """Why there is nothing to judge: what the server said that refused the prompt."""
+
+    why: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict on it."""
+        return Outcome(Verdict.NO_COMPLETION, error=f"{REFUSED}{self.why}"[:MOST_SAID])
+
+    @classmethod
+    def of(cls, completion: Completion) -> NoCompletion | None:
+        """That there is none, where a server refused the prompt; None where there is one."""
+        return cls(completion.refusal.removeprefix(REFUSED)) if completion.stop_reason == "refused" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One completion on its way to a verdict: a program to execute, or the judgement of a task that executes nothing."""
+    """One completion on its way to a verdict.
+
+    Args:
+        judged: a program to execute; the judgement of a task that executes nothing; or that there is no completion.
+    """
 
     model: str
     task: str
     problem: Problem
     completion: Completion
-    judged: Program | Judgement
+    judged: Program | Judgement | NoCompletion
     temperature: float | None = None
 
 
@@ -37,9 +62,11 @@ def outcome_of(judgement: Judgement) -> Outcome:
     return Outcome(Verdict.PASSED if judgement.passed else Verdict.FAILED, error=judgement.error)
 
 
-def judged_text(judged: Program | Judgement) -> str:
+def judged_text(judged: Program | Judgement | NoCompletion) -> str:
     """What was judged: the program's source, or the answer that was found."""
     match judged:
+        case NoCompletion():
+            return ""
         case Program():
             return judged.source
         case Judgement():
@@ -103,10 +130,21 @@ class Judge:
 
     `waiting_seconds` is the wall time in which nothing was done but wait for the sandbox; `execution_cpu_seconds` is what
     the programs used, each as often as it is in the journal.
+
+    Args:
+        progress: gets a step for each record, and a note on what is waited for most.
+        generating_seconds: the wall time so far in which nothing was done but wait for completions.
     """
 
-    def __init__(self, pool: Executor, store: RunStore, progress: Progress):
+    def __init__(
+        self,
+        pool: Executor,
+        store: RunStore,
+        progress: Progress,
+        generating_seconds: Callable[[], float] = float,
+    ):
         self.pool, self.store, self.progress = pool, store, progress
+        self.generating_seconds = generating_seconds
         self.waiting_seconds = 0.0
         self.execution_cpu_seconds = 0.0
         self.n_journalled = 0
@@ -116,6 +154,8 @@ class Judge:
     def submit(self, candidate: Candidate) -> None:
         """Hand over one candidate, and journal whatever has been judged meanwhile."""
         match candidate.judged:
+            case NoCompletion() as nothing:
+                self._take([(candidate, nothing.outcome)])
             case Judgement() as judgement:
                 self._take([(candidate, outcome_of(judgement))])
             case Program() as program:
@@ -129,7 +169,9 @@ class Judge:
         started = time.perf_counter()
         try:
             for judged in self.pool.drain():
+                self.waiting_seconds += time.perf_counter() - started
                 self._take([judged])
+                started = time.perf_counter()
         finally:
             self._journal()
         self.waiting_seconds += time.perf_counter() - started
@@ -151,7 +193,20 @@ class Judge:
         self._written_at = time.monotonic()
         self.n_journalled += len(records)
         self.execution_cpu_seconds += sum(record.outcome.cpu_seconds for record in records)
-        self.progress.advance(len(records))
+        self.progress.advance(len(records), bottleneck(self.generating_seconds(), self.waiting_seconds))
+
+
+def bottleneck(generating_seconds: float, executing_seconds: float) -> str:
+    """What a run waits for most, in a few words; nothing in the first second.
+
+    >>> bottleneck(9.0, 1.0), bottleneck(1.0, 9.0), bottleneck(0.1, 0.0)
+    ('bottleneck: generating (90 %)', 'bottleneck: executing (90 %)', '')
+    """
+    both, most = generating_seconds + executing_seconds, max(generating_seconds, executing_seconds)
+    if both < 1.0:
+        return ""
+    name = "generating" if generating_seconds > executing_seconds else "executing"
+    return f"bottleneck: {name} ({100 * most / both:.0f} %)"
 
 
 def refuse_unjudged(run: Run, most: float) -> None:

@@ -6,22 +6,22 @@ completions as one that was not, batch for batch.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any
 
-from mtp_eval.harness.backends.base import Backend, BackendOptions
+from mtp_eval.harness.backends.base import Backend, BackendOptions, Call, DecodingSettings
 from mtp_eval.harness.backends.registry import model_labels, open_backend
 from mtp_eval.harness.config import given_config
-from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.evaluation.decoding_choice import Resolution, settings_of
 from mtp_eval.harness.evaluation.evaluate import Candidates, evaluate
 from mtp_eval.harness.evaluation.given import stated_protocol
-from mtp_eval.harness.evaluation.judging import Candidate
+from mtp_eval.harness.evaluation.judging import Candidate, NoCompletion
 from mtp_eval.harness.evaluation.plan import RUNS, LoadedTask, Plan
 from mtp_eval.harness.evaluation.shards import Shard, completions_of_shard, load_tasks, missing_shards
 from mtp_eval.harness.evaluation.timing import Clock, Timing
@@ -31,12 +31,7 @@ from mtp_eval.harness.progress import say
 from mtp_eval.results.run import Run
 from mtp_eval.results.shard import RunShard
 from mtp_eval.results.store import RunStore
-from mtp_eval.tasks.problem import Completion, Judgement, Problem, Request
-
-REFUSED = Judgement(passed=False, extracted="", error="there is no completion: the server refused the prompt")
-
-CHOICES_AT_ONCE = 256
-"""Problems of a likelihood task whose choices go to a backend in one call."""
+from mtp_eval.tasks.problem import Completion
 
 
 def run(config: RunConfig | None = None, **options: Any) -> Run:
@@ -66,7 +61,11 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
         out=config.out,
         shard=own_shard(config, tasks, list(backends)),
     )
-    return evaluate(plan, ModelCandidates(config, tasks, backends), config, clock)
+    try:
+        return evaluate(plan, ModelCandidates(config, tasks, backends), config, clock)
+    finally:
+        for backend in backends.values():
+            backend.close()
 
 
 def own_shard(
@@ -91,14 +90,28 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
     Raises:
         InputError: one cannot be opened, or cannot follow the run's settings.
     """
-    options = backend_options(config)
-    backends = {
-        label: open_backend(spec, options) for label, spec in zip(model_labels(config.model), config.model, strict=True)
-    }
+    opened = opener(config)
+    backends = {label: opened(spec) for label, spec in zip(model_labels(config.model), config.model, strict=True)}
     for backend in backends.values():
         for temperature in config.temperature:
             backend.check(settings_of(config, temperature))
     return backends
+
+
+def opener(config: RunConfig) -> Callable[[str], Backend]:
+    """What opens a model spec: here, or on the run's cluster.
+
+    Raises:
+        InputError: there is no such cluster.
+    """
+    options = backend_options(config)
+    if config.cluster is None:
+        return partial(open_backend, options=options)
+    from mtp_eval.harness.cluster.backend import open_on
+    from mtp_eval.harness.cluster.places import Places
+    from mtp_eval.harness.cluster.ray_cluster import Cluster
+
+    return partial(open_on, Places(Cluster(config.cluster)), options=options)
 
 
 def as_given(task: LoadedTask, asked: str) -> LoadedTask:
@@ -159,50 +172,55 @@ class ModelCandidates(Candidates):
     def produce(self, store: RunStore, timing: Timing) -> Iterator[Candidate]:
         """The missing completions of each shard; those journalled already are generated again but not yielded."""
         resolution = Resolution(store)
-        for shard in self.shards(store):
-            backend = self.backends[shard.model]
-            yield from generate(shard, backend, resolution.settings(shard, backend, self.config), timing)
+        for label, shards in groupby(self.shards(store), key=lambda shard: shard.model):
+            backend = self.backends[label]
+            settings = resolution.of_model(label, backend, self.tasks, self.config)
+            yield from generate(shards, backend, settings, timing)
 
     def verify(self, store: RunStore) -> None:
         """Compare with plain decoding, where `verify_decoding` asks for it."""
         verify_decoding(self.config, self.backends, self.tasks, store)
 
 
-def generate(shard: Shard, backend: Backend, settings: DecodingSettings, timing: Timing) -> Iterator[Candidate]:
-    """The shard's missing completions as candidates."""
-    task = shard.task.task
+def generate(
+    shards: Iterable[Shard], backend: Backend, settings: Mapping[tuple[str, float], DecodingSettings], timing: Timing
+) -> Iterator[Candidate]:
+    """The missing completions of shards, which one model makes, as candidates."""
+    opened: dict[int, tuple[Shard, int]] = {}
+
+    def calls() -> Iterator[Call]:
+        for number, shard in enumerate(shards):
+            call = call_of(shard, backend, settings[shard.task.name, shard.temperature])
+            opened[number] = (shard, len(call.requests))
+            yield call
+
+    completions = backend.generate_each(calls())
+    while True:
+        started = time.perf_counter()
+        found = next(completions, None)
+        timing.generation_seconds += time.perf_counter() - started
+        if found is None:
+            return
+        number, completion = found
+        shard, n_left = opened.pop(number)
+        if n_left > 1:
+            opened[number] = (shard, n_left - 1)
+        if (completion.problem_id, completion.sample) in shard.missing:
+            yield candidate_of(shard, completion)
+
+
+def call_of(shard: Shard, backend: Backend, settings: DecodingSettings) -> Call:
+    """What the model is asked for a shard: all of it, unless no completion depends on the others."""
     requests = shard.requests
     if backend.is_independent:
         requests = tuple(r for r in requests if (r.problem_id, r.sample) in shard.missing)
-    problems = {request.problem_id: shard.task.problem(request.problem_id) for request in requests}
-    likely = task.needs == "likelihood"
-    completions = choice_likelihoods(problems, requests, backend) if likely else backend.generate(requests, settings)
-    while True:
-        started = time.perf_counter()
-        completion = next(completions, None)
-        timing.generation_seconds += time.perf_counter() - started
-        if completion is None:
-            return
-        if (completion.problem_id, completion.sample) in shard.missing:
-            problem = problems[completion.problem_id]
-            refused = completion.stop_reason == "refused"
-            judged = REFUSED if refused else task.judge(problem, completion.text)
-            yield Candidate(shard.model, shard.task.name, problem, completion, judged, shard.temperature)
+    if shard.task.task.needs != "likelihood":
+        return Call(requests, settings)
+    return Call(requests, settings, {r.problem_id: shard.task.problem(r.problem_id).choices for r in requests})
 
 
-def choice_likelihoods(
-    problems: Mapping[str, Problem], requests: Sequence[Request], backend: Backend
-) -> Iterator[Completion]:
-    """The log-likelihoods of each problem's choices, in nats, as a JSON list, in place of a text.
-
-    Raises:
-        InputError: the backend has none, or a choice does not fit into its context.
-    """
-    for start in range(0, len(requests), CHOICES_AT_ONCE):
-        part = requests[start : start + CHOICES_AT_ONCE]
-        pairs = [(request.prompt, choice) for request in part for choice in problems[request.problem_id].choices]
-        nats = iter([found.nats for found in backend.loglikelihood(pairs)])
-        for request in part:
-            n_choices = len(problems[request.problem_id].choices)
-            text = json.dumps([next(nats) for _ in range(n_choices)])
-            yield Completion(request.problem_id, request.sample, text, n_forwards=n_choices, stop_reason="likelihood")
+def candidate_of(shard: Shard, completion: Completion) -> Candidate:
+    """A completion on its way to a verdict."""
+    problem = shard.task.problem(completion.problem_id)
+    judged = NoCompletion.of(completion) or shard.task.task.judge(problem, completion.text)
+    return Candidate(shard.model, shard.task.name, problem, completion, judged, shard.temperature)

@@ -85,7 +85,15 @@ class ScoreConfig(ExecutionOptions, FileOptions):
         """The options that decide the numbers; the sampling temperature of a file is not known."""
         options = self.model_dump(
             mode="json",
-            exclude={"workers", "out", "data_dir", "shard", "human_eval_output", "max_infrastructure_errors"},
+            exclude={
+                "workers",
+                "out",
+                "data_dir",
+                "shard",
+                "cluster",
+                "human_eval_output",
+                "max_infrastructure_errors",
+            },
         )
         return {**options, "temperature": None, "top_p": None}
 

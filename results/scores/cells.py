@@ -97,6 +97,11 @@ class Cell:
         return int(self.broken.sum())
 
     @property
+    def n_refused(self) -> int:
+        """For how many samples there is no completion, since a server refused the prompt; they count as not solved."""
+        return self.verdicts.get(Verdict.NO_COMPLETION, 0)
+
+    @property
     def samples(self) -> tuple[int, int]:
         """Samples per problem, broken ones included: the least and the most."""
         counts = self.n + self.broken

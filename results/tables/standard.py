@@ -158,6 +158,11 @@ def warnings(runs: Sequence[ScoredRun]) -> list[str]:
                 f"INFRASTRUCTURE ERRORS: {cell.n_broken:,} of {cell.n_completions:,} completions of {cell.model} on "
                 f"{cell.where} could not be judged; they are left out, not counted as wrong."
             )
+        if cell.n_refused:
+            notes.append(
+                f"NO COMPLETION: the server refused the prompts of {cell.n_refused:,} of {cell.n_completions:,} completions of "
+                f"{cell.model} on {cell.where}; they count as not solved."
+            )
         if cell.same_interpreter:
             notes.append(
                 f"{cell.same_interpreter:,} of {cell.n_completions:,} completions of {cell.model} on "

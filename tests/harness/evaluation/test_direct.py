@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mtp_eval.harness.backends.base import Call
+from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
 from mtp_eval.harness.evaluation.references import judge_task_references
-from mtp_eval.harness.evaluation.run import choice_likelihoods
 from mtp_eval.tasks.problem import Request
 from mtp_eval.tasks.registry import load_task
 
@@ -31,6 +32,10 @@ def requests_for(task):
     return [Request(p.problem_id, 0, p.prompt, 0, p.stop, p.max_new_tokens or 8) for p in task.problems()]
 
 
+def call_of(task):
+    return Call(tuple(requests_for(task)), DecodingSettings(), {p.problem_id: p.choices for p in task.problems()})
+
+
 def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path, backend):
     """The oracle is the model's plain forward without a cache."""
     import torch
@@ -42,8 +47,7 @@ def test_likelihoods_are_the_sums_of_head_ones_log_probabilities(tmp_path: Path,
     rows[0]["choices"] = [" c", " dd"]
     (tmp_path / "piqa.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = load_task("piqa", data_dir=tmp_path)
-    problems = {p.problem_id: p for p in task.problems()}
-    found = {c.problem_id: json.loads(c.text) for c in choice_likelihoods(problems, requests_for(task), backend)}
+    found = {c.problem_id: json.loads(c.text) for c in backend.complete(call_of(task))}
     for problem in task.problems():
         for choice, nats in zip(problem.choices, found[problem.problem_id], strict=True):
             tokens = [256, *(problem.prompt + choice).encode()]
@@ -64,9 +68,8 @@ def test_a_backend_without_likelihoods_is_refused(tmp_path: Path):
     (tmp_path / "samples.jsonl").write_text('{"task_id": "piqa/0", "completion": "b"}\n')
     task = load_task("piqa", data_dir=tmp_path)
     backend = SamplesBackend(tmp_path / "samples.jsonl")
-    problems = {problem.problem_id: problem for problem in task.problems()}
     with pytest.raises(InputError, match="gives no likelihoods, by which this task compares choices"):
-        list(choice_likelihoods(problems, requests_for(task), backend))
+        list(backend.complete(call_of(task)))
 
 
 def test_exact_answers_are_judged_without_a_sandbox():

@@ -10,6 +10,7 @@ import pytest
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.evaluation.run import run
+from mtp_eval.harness.evaluation.score import score
 from mtp_eval.results.run import Run
 from tests.harness.backends.server import Reply, completions_server, echo
 
@@ -43,7 +44,30 @@ def test_refused_prompts_are_counted_apart(tmp_path: Path) -> None:
 
     with completions_server(refusing) as (url, _):
         result = asked_for(tmp_path / "run", url)
-    assert any("the server refused 1 of 12 prompts" in note for note in result.notes)
+    said = "NO COMPLETION: the server refused the prompts of 1 of 12 completions"
+    assert said in str(result.table())
+    assert said in (tmp_path / "run/table.md").read_text()
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["cells"][0]["verdicts"]["no_completion"] == 1
+    frame = result.to_frame()
+    assert list(frame["no_completion"]) == [1]
+    assert result.completions()["verdict"].value_counts()["no_completion"] == 1
+    again = score(samples=tmp_path / "run", extract="stops", k=[1], out=tmp_path / "again", workers=1)
+    assert list(again.to_frame()["no_completion"]) == [1], "a refusal stays one under another rule"
     records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
-    (refused,) = (record for record in records if "refused the prompt" in json.dumps(record))
-    assert refused["verdict"] == "failed"
+    (refused,) = (record for record in records if record["verdict"] == "no_completion")
+    assert refused["error"].startswith("the server refused the prompt: ")
+    assert "too long" in refused["error"]
+
+
+def test_an_answer_that_the_servers_filter_took_away_is_no_completion(tmp_path: Path) -> None:
+    def filtering(body: dict[str, Any], number: int) -> Reply:
+        status, headers, text = echo(body)
+        answer = json.loads(text)
+        if number in (2, 5):
+            answer["choices"][0] |= {"text": "" if number == 2 else " half", "finish_reason": "content_filter"}
+        return status, headers, json.dumps(answer)
+
+    with completions_server(filtering) as (url, _):
+        result = asked_for(tmp_path / "run", url)
+    assert list(result.to_frame()["no_completion"]) == [1]
+    assert any("content filter cut 1 of 12" in note for note in result.notes)

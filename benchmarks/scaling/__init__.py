@@ -1,0 +1,1 @@
+"""Several things at once: generation beside execution, one machine beside several nodes."""

@@ -1,0 +1,60 @@
+"""A backend whose model is somewhere else: every question is sent there as a function of the model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from mtp_eval.harness.backends.base import Backend, Call
+from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.tasks.problem import Completion, Request
+
+Answer = TypeVar("Answer")
+
+
+class RemoteBackend(Backend):
+    """Asks a model elsewhere; a subclass says how (`ask`), and how calls are completed there (`generate_each`)."""
+
+    @abstractmethod
+    def ask(self, question: Callable[[Backend], Answer]) -> Answer:
+        """What the model's backend, where it is, answers."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """The model's."""
+        return self.ask(lambda model: model.facts())
+
+    def check(self, settings: DecodingSettings) -> None:
+        """Refuse what the model cannot follow."""
+        self.ask(lambda model: model.check(settings))
+
+    def check_chat(self) -> None:
+        """Refuse chats where the model has no template."""
+        self.ask(lambda model: model.check_chat())
+
+    def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
+        """Complete the requests as one call."""
+        return (completion for _, completion in self.generate_each([Call(tuple(requests), settings)]))
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """As the model has them."""
+        return self.ask(lambda model: model.loglikelihood(pairs))
+
+    def choose_decoding(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
+        """The model's choice."""
+        return self.ask(lambda model: model.choose_decoding(requests, settings))
+
+    def decoding_facts(self) -> Mapping[str, Any]:
+        """What was measured for it."""
+        return self.ask(lambda model: model.decoding_facts())
+
+    def verify(
+        self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
+    ) -> Verification | None:
+        """As the model does."""
+        return self.ask(lambda model: model.verify(requests, completions, settings))
+
+    def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
+        """As the model measures it."""
+        return self.ask(lambda model: model.speed_up(requests, settings))

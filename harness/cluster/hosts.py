@@ -1,0 +1,124 @@
+"""What runs on the nodes: a pool of jails, or a model. Work is handed in under a number and collected with it.
+
+Plain classes; `Cluster.start` makes actors of them. Their methods are called from several threads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
+from mtp_eval.harness.backends.registry import open_backend
+from mtp_eval.harness.errors import InputError
+from mtp_eval.sandbox import Outcome, Pool, Program
+from mtp_eval.tasks.problem import Completion
+
+LOOK_SECONDS = 0.05
+MOST_WAITING = 256
+"""Completions that wait to be collected before a model stops to write more."""
+
+
+class PoolHost:
+    """A pool of jails on this node."""
+
+    def open(self, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        """Start the pool; returns its isolation and layers.
+
+        Raises:
+            IsolationUnavailable: this node cannot give the isolation asked for.
+        """
+        self._pool = Pool(**options)
+        return self._pool.isolation, dict(self._pool.layers)
+
+    def submit(self, programs: Sequence[tuple[int, Program]]) -> None:
+        """Queue programs, each under its number."""
+        for number, program in programs:
+            self._pool.submit(program, number)
+
+    def collect(self, seconds: float) -> list[tuple[Any, Outcome]]:
+        """The outcomes that have arrived, as soon as there are any; none after so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            time.sleep(LOOK_SECONDS)  # a call costs as much as a program: let some come together
+            found = self._pool.ready()
+            if found or time.monotonic() > until:
+                return found
+
+    def close(self) -> None:
+        """End the pool's workers."""
+        self._pool.close()
+
+
+class ModelHost:
+    """A model on this node, which completes one call after another in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+        self._calls: queue.SimpleQueue[tuple[int, Call]] = queue.SimpleQueue()
+        self._done: queue.Queue[tuple[int, Completion | Exception | None]] = queue.Queue(MOST_WAITING)
+
+    def open(self, spec: str, options: BackendOptions, facts: Mapping[str, Any] | None) -> None:
+        """Load the model; where it cannot be used, every later question is answered with the reason.
+
+        Args:
+            facts: of the same model on another node; None on the first.
+        """
+        self._failure: Exception | None = None
+        try:
+            self._loaded: Backend = open_backend(spec, options)
+            found = self._loaded.facts()
+            if facts is not None and facts["sha256"] != found["sha256"]:
+                raise InputError(
+                    f"{spec} has other weights here (sha256 {found['sha256']}) than elsewhere ({facts['sha256']})"
+                )
+        except Exception as error:
+            self._failure = error
+        self._opened.set()
+        threading.Thread(target=self._work, daemon=True, name="model").start()
+
+    @property
+    def _backend(self) -> Backend:
+        """The model, once it is loaded.
+
+        Raises:
+            InputError: there is no such model here, or its weights are others than elsewhere.
+        """
+        self._opened.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._loaded
+
+    def ask(self, question: Callable[[Backend], Any]) -> Any:
+        """What the model answers."""
+        return question(self._backend)
+
+    def complete(self, number: int, call: Call) -> None:
+        """Queue a call under its number."""
+        self._calls.put((number, call))
+
+    def _work(self) -> None:
+        while True:
+            number, call = self._calls.get()
+            try:
+                for completion in self._backend.complete(call):
+                    self._done.put((number, completion))
+                self._done.put((number, None))
+            except Exception as error:
+                self._done.put((number, error))
+
+    def collect(self, seconds: float) -> list[tuple[int, Completion | Exception | None]]:
+        """Completions with their call's number, as soon as there are any; None stands for the call's end."""
+        found = []
+        try:
+            found.append(self._done.get(timeout=seconds))
+            while True:
+                found.append(self._done.get_nowait())
+        except queue.Empty:
+            return found
+
+    def close(self) -> None:
+        """Nothing is left behind by a model."""
