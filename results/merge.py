@@ -25,6 +25,7 @@ from mtp_eval.results.run import Run
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.shard import RunShard
 from mtp_eval.results.store import RunStore
+from mtp_eval.results.usage import USAGE
 
 RECORDS_AT_ONCE = 1 << 12
 OF_A_SHARD = ("created", "command", "git", "device", "versions")
@@ -153,11 +154,17 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 def _sidecars(shards: Shards) -> dict[str, Any]:
-    """timing.json, verification.json and decoding.json of all shards, as far as they are there."""
+    """timing.json, verification.json, usage.json and decoding.json of all shards, as far as they are there."""
     sessions = [{"shard": str(_shard(store)), **one} for store in shards.stores for one in store.timing()]
     verified = [one for store in shards.stores for one in store.sidecar("verification").read(default=[])]
     chosen: dict[str, Any] = {}
     for store in reversed(shards.stores):
         chosen |= store.sidecar("decoding").read(default={})
-    found = {"timing": {"sessions": sessions} if sessions else None, "verification": verified, "decoding": chosen}
+    asked = [one for store in shards.stores for one in store.sidecar(USAGE).read(default=[])]
+    found = {
+        "timing": {"sessions": sessions} if sessions else None,
+        "verification": verified,
+        "decoding": chosen,
+        USAGE: asked,
+    }
     return {name: value for name, value in found.items() if value}

@@ -26,6 +26,7 @@ from mtp_eval.results.scores.scored import ScoredRun, with_distinct_labels
 from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import Table
 from mtp_eval.results.tables.standard import results_table
+from mtp_eval.results.usage import USAGE, usage_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,11 @@ class Run(ScoredRun):
         """Sentences on what was unusual in this run, and on what `--verify-decoding` found."""
         verified = RunStore.read(self.folder).sidecar("verification").read(default=[])
         said = (f"{one['model']} on {one['task']}: {text}" for one in verified for text in one.get("summary", ()))
-        return (*notes(self.records()), *said)
+        return (
+            *notes(self.records()),
+            *said,
+            *usage_sentences(RunStore.read(self.folder).sidecar(USAGE).read(default=[])),
+        )
 
     @property
     def timing(self) -> tuple[Mapping[str, Any], ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, ClassVar, Self
 
+from mtp_eval.harness.backends.usage import Usage
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.settings import DecodingSettings as DecodingSettings
 from mtp_eval.harness.errors import InputError
@@ -171,6 +172,10 @@ class Backend(ABC):
         for number, call in enumerate(calls):
             for completion in self.complete(call):
                 yield number, completion
+
+    def usage(self) -> Usage | None:
+        """What a server was asked for so far; None where nobody counts (the default)."""
+        return None
 
     def close(self) -> None:  # noqa: B027 -- a default, not something forgotten
         """Let go of what runs elsewhere; by default there is nothing."""

@@ -5,7 +5,7 @@ the system prompt if there is one. Requests are sent at once, as many as `concur
 is busy (429, 5xx, with growing waits and jitter, as long as Retry-After says) and for an answer of at most `timeout_seconds`.
 What a server answers is not trusted: an answer that is not one is asked for again, and then named. A prompt that the server
 refuses while it takes others is that sample's verdict `no_completion`, with the stop reason "refused". Seeds are passed on; whether a
-server honours them is its own business. Not covered: likelihoods, draft statistics.
+server honours them is its own business. Not covered: likelihoods.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from mtp_eval.harness.backends.background import results_of
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.endpoint import Endpoint
+from mtp_eval.harness.backends.usage import Usage, draft_counts, token_count
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.tasks.problem import Completion, Request
@@ -78,6 +79,8 @@ class OpenAIBackend(Backend):
             raise InputError("openai: models need the openai package: pip install 'mtp-eval[api]'") from None
         self._openai: Any = openai
         self._key = os.environ.get(KEY_VARIABLE, "none")
+        self._usage = Usage()
+        self._drafted_before: dict[str, int] | None = None
         self.refusals: dict[str, str] = {}
         """By problem, what the server said of a prompt that it refused."""
 
@@ -108,7 +111,15 @@ class OpenAIBackend(Backend):
             MtpEvalError: the server cannot be reached, refuses everything, or answers with nonsense; what came before is kept.
         """
         self.check(settings)
+        if self._drafted_before is None:
+            self._drafted_before = draft_counts(self.endpoint.url)
         return results_of(lambda: self._complete_all(requests, settings))
+
+    def usage(self) -> Usage:
+        """Tokens by the server's count, and its drafts where it is vLLM and drafts."""
+        before = self._drafted_before
+        now = draft_counts(self.endpoint.url) if before else {}
+        return replace(self._usage, **{name: n - (before or {}).get(name, 0) for name, n in now.items()})
 
     async def _complete_all(self, requests: Sequence[Request], settings: DecodingSettings) -> AsyncIterator[Completion]:
         client = self._openai.AsyncOpenAI(
@@ -193,7 +204,9 @@ class OpenAIBackend(Backend):
     async def _ask(self, client: Any, group: Sequence[Request], settings: DecodingSettings) -> list[Choice]:
         for attempt in range(MALFORMED_TRIES):
             try:
-                return _choices(await self._send(client, group, settings), len(group), chat=group[0].chat is not None)
+                body = await self._send(client, group, settings)
+                self._usage.count(body)
+                return _choices(body, len(group), chat=group[0].chat is not None)
             except MalformedAnswerError as error:
                 if attempt == MALFORMED_TRIES - 1:
                     raise self._failure(group[0], error) from None
@@ -248,7 +261,7 @@ def _choices(body: str, n: int, *, chat: bool) -> list[Choice]:
         raise MalformedAnswerError(f"the answer has no choices: {body[:200]!r}")
     given = answer.get("usage")
     usage: dict[str, Any] = given if isinstance(given, dict) else {}
-    n_tokens, prompt_tokens = (_count(usage.get(name)) for name in ("completion_tokens", "prompt_tokens"))
+    n_tokens, prompt_tokens = (token_count(usage.get(name)) for name in ("completion_tokens", "prompt_tokens"))
     return [_choice(choice, n_tokens // len(choices), prompt_tokens, chat=chat) for choice in choices[:n]]
 
 
@@ -263,10 +276,6 @@ def _choice(choice: Any, n_tokens: int, prompt_tokens: int, *, chat: bool) -> Ch
     if not isinstance(text, str):
         raise MalformedAnswerError(f"a choice has no text: {json.dumps(choice)[:200]}")
     return Choice(text, reason, n_tokens, prompt_tokens)
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _completion(request: Request, choice: Choice, seconds: float) -> Completion:

@@ -26,6 +26,8 @@ DOES_NOT_CHANGE_RESULTS = frozenset(
         "request_timeout",
         "shard",
         "cluster",
+        "price_in",
+        "price_out",
     }
 )
 """Options that may differ between a run and its resumption, or between the shards of a run."""
@@ -103,6 +105,10 @@ class ChatOptions(Config):
     samples_per_request: int = Field(
         default=1, ge=1, description="Samples of one prompt asked for together (n=), for openai: models."
     )
+    price_in: float | None = Field(
+        default=None, ge=0.0, description="Dollars per million prompt tokens, to state what a run cost."
+    )
+    price_out: float | None = Field(default=None, ge=0.0, description="Dollars per million completion tokens.")
 
 
 class FileOptions(Config):

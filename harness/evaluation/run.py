@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions, Call, DecodingSettings
 from mtp_eval.harness.backends.registry import model_labels, open_backend
+from mtp_eval.harness.backends.usage import Usage
 from mtp_eval.harness.config import given_config
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import RunConfig
@@ -31,6 +32,7 @@ from mtp_eval.harness.progress import say
 from mtp_eval.results.run import Run
 from mtp_eval.results.shard import RunShard
 from mtp_eval.results.store import RunStore
+from mtp_eval.results.usage import USAGE
 from mtp_eval.tasks.problem import Completion
 
 
@@ -175,7 +177,17 @@ class ModelCandidates(Candidates):
         for label, shards in groupby(self.shards(store), key=lambda shard: shard.model):
             backend = self.backends[label]
             settings = resolution.of_model(label, backend, self.tasks, self.config)
-            yield from generate(shards, backend, settings, timing)
+            try:
+                yield from generate(shards, backend, settings, timing)
+            finally:
+                self._keep_usage(store, label, backend.usage())
+
+    def _keep_usage(self, store: RunStore, label: str, usage: Usage | None) -> None:
+        """Add what a server counted in this session to usage.json."""
+        if usage is not None and usage.n_answers:
+            prices = {"price_in": self.config.price_in, "price_out": self.config.price_out}
+            kept = store.sidecar(USAGE)
+            kept.write([*kept.read(default=[]), {"model": label, **asdict(usage), **prices}])
 
     def verify(self, store: RunStore) -> None:
         """Compare with plain decoding, where `verify_decoding` asks for it."""

@@ -36,8 +36,8 @@ def echo(body: dict[str, Any], number: int = 0) -> Reply:
 
 
 @contextmanager
-def completions_server(answer: Answer = echo) -> Iterator[tuple[str, Asked]]:
-    """Gives the server's URL and what it is asked."""
+def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None = None) -> Iterator[tuple[str, Asked]]:
+    """Gives the server's URL and what it is asked; `metrics` makes the text of its /metrics."""
     asked: Asked = []
     lock = threading.Lock()
 
@@ -68,6 +68,13 @@ def completions_server(answer: Answer = echo) -> Iterator[tuple[str, Asked]]:
             with suppress(OSError):  # a client that was interrupted is gone
                 self.end_headers()
                 self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            data = metrics().encode() if metrics is not None and self.path == "/metrics" else b""
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
         def log_message(self, *_: object) -> None:
             pass

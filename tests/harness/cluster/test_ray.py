@@ -23,7 +23,7 @@ from mtp_eval.harness.evaluation.run import run
 from mtp_eval.results.run import Run
 from mtp_eval.sandbox import Program
 from mtp_eval.tasks.problem import Request
-from tests.harness.cluster.conftest import OBJECT_STORE_BYTES
+from tests.harness.cluster.conftest import add_node
 from tests.sandbox import test_executor_contract as contract
 from tests.test_end_to_end import make_checkpoint
 
@@ -141,7 +141,7 @@ def test_a_node_that_is_lost_in_the_middle_loses_and_doubles_nothing(
 ) -> None:
     make_checkpoint(tmp_path / "tiny")
     evaluated(tmp_path, "here")
-    third = nodes.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+    third = add_node(nodes)
     journal = tmp_path / "there/records.jsonl"
 
     def kill() -> None:
@@ -159,7 +159,7 @@ def test_a_node_that_is_lost_in_the_middle_loses_and_doubles_nothing(
 
 
 def test_programs_of_a_lost_node_are_judged_elsewhere(nodes: Any) -> None:
-    third = nodes.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+    third = add_node(nodes)
     with RayExecutor(Cluster("auto"), POOL) as executor:
         for n in range(120):
             source = f"import time\ndef f():\n    time.sleep(0.05)\n    return {n}"

@@ -71,3 +71,43 @@ def test_an_answer_that_the_servers_filter_took_away_is_no_completion(tmp_path: 
         result = asked_for(tmp_path / "run", url)
     assert list(result.to_frame()["no_completion"]) == [1]
     assert any("content filter cut 1 of 12" in note for note in result.notes)
+
+
+def test_tokens_cost_and_the_servers_own_drafts_are_noted(tmp_path: Path) -> None:
+    """The server counts 7 prompt and 3 completion tokens an answer; its counters begin at 100 forwards."""
+    n_asked = [0]
+
+    def counting(body: dict[str, Any], number: int) -> Reply:
+        n_asked[0] += 1
+        if number == 4:
+            return (200, {}, json.dumps({"choices": [{"text": " x", "finish_reason": "stop"}]}))  # without usage
+        return echo(body)
+
+    def metrics() -> str:
+        of_model = '{engine="0",model_name="m"}'
+        return (
+            "# HELP vllm:spec_decode_num_drafts_total Number of spec decoding drafts.\n"
+            f"vllm:spec_decode_num_drafts_total{of_model} {100 + 2 * n_asked[0]}.0\n"
+            f"vllm:spec_decode_num_drafts_created{of_model} 1.78e+09\n"
+            f"vllm:spec_decode_num_draft_tokens_total{of_model} {4 * n_asked[0]}.0\n"
+            f"vllm:spec_decode_num_accepted_tokens_total{of_model} {n_asked[0]}.0\n"
+        )
+
+    with completions_server(counting, metrics) as (url, _):
+        result = asked_for(tmp_path / "run", url, price_in=1.0, price_out=10.0)
+    (note,) = (note for note in result.notes if "answers" in note)
+    assert "12 answers with 77 prompt tokens and 33 completion tokens" in note
+    assert "1 of them without a count" in note
+    assert "$0.0004 by the prices given" in note  # (77 x 1 + 33 x 10) / 1e6 = 0.000407
+    assert "1.50 tokens per forward, 25% of drafted tokens kept" in note
+    again = run(
+        model=("openai:http://127.0.0.1:9/v1#m",), task=("stargraph",), limit=12, out=tmp_path / "run", workers=1
+    )
+    assert list(again.notes) == list(result.notes), "prices are no part of what a run is"
+
+
+def test_a_server_without_counters_says_nothing_of_drafts(tmp_path: Path) -> None:
+    with completions_server() as (url, _):
+        result = asked_for(tmp_path / "run", url)
+    (note,) = (note for note in result.notes if "answers" in note)
+    assert note == "v1#m: 12 answers with 84 prompt tokens and 36 completion tokens"
