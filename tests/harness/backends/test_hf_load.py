@@ -82,6 +82,75 @@ def test_code_of_a_repository_runs_only_where_that_was_asked_for(tmp_path: Path)
     assert trusted.facts == {"trust_remote_code": True}
 
 
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+
+
+def write_gguf(gguf: Any, path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """A Llama in float32, as llama.cpp's converter names and orders it: rotary pairs stand side by side."""
+    from mtp_eval.harness.models.vocabularies import byte_alphabet
+
+    tokens = [piece for piece, _ in sorted(byte_alphabet().items(), key=lambda item: item[1])]
+    tokens += ["<s>", "</s>", "<pad>", "ab"]
+    tokens += [f"<unused{i}>" for i in range(SHAPE.vocab_size - len(tokens))]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(SHAPE.n_layers)
+    writer.add_context_length(SHAPE.context_length)
+    writer.add_embedding_length(SHAPE.d_model)
+    writer.add_feed_forward_length(SHAPE.d_ff)
+    writer.add_head_count(SHAPE.n_heads)
+    writer.add_head_count_kv(SHAPE.kv_heads)
+    writer.add_rope_freq_base(SHAPE.rope_theta)
+    writer.add_layer_norm_rms_eps(SHAPE.norm_eps)
+    writer.add_vocab_size(SHAPE.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * 256 + [3, 3, 3] + [1] * (len(tokens) - 259))
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(256)
+    writer.add_eos_token_id(257)
+    for name, tensor in weights.items():
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            halves = tensor.view(-1, 2, SHAPE.head_size // 2, SHAPE.d_model)
+            tensor = halves.transpose(1, 2).reshape(tensor.shape)
+        stem = name.removesuffix(".weight")
+        block, _, part = stem.removeprefix("model.layers.").partition(".")
+        short = f"blk.{block}.{GGUF_NAMES[part]}" if stem.startswith("model.layers.") else GGUF_NAMES[stem]
+        writer.add_tensor(f"{short}.weight", tensor.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_is_the_model_that_it_was_made_of(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    pytest.importorskip("accelerate")
+    from safetensors.torch import load_file
+
+    folder, path = base_model(tmp_path / "base"), tmp_path / "tiny.gguf"
+    write_gguf(gguf, path, load_file(folder / "model.safetensors"))
+    loaded, plain = load(str(path), FLOAT32), load(str(folder), FLOAT32)
+    assert loaded.facts == {"gguf": "tiny.gguf"}
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(TOKENS).logits, plain.model(TOKENS).logits, atol=1e-4, rtol=0)
+    assert loaded.tokenizer("def", add_special_tokens=False).input_ids == list(b"def")
+    with pytest.raises(InputError, match="no such file"):
+        load(str(tmp_path / "other.gguf"), FLOAT32)
+
+
 def deepseek(folder: Path) -> Path:
     """A tiny DeepSeek-V3 with a module, under the published names; transformers knows them behind 61 layers only."""
     base_model(folder)
