@@ -96,7 +96,7 @@ class Claim:
         source: section, table or figure of the paper, or of the paper that it comes from.
         rises: whether the candidate's measure should be above the baseline's; else below.
         matters: the smallest difference that would count, in the measure's unit.
-        learnt: a mean that one of the two must reach, for their being alike to say anything.
+        learnt: a mean that one of the two must reach, for their being alike to say anything: well above guessing.
     """
 
     text: str

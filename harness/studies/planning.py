@@ -63,11 +63,11 @@ STUDY = Study(
     claims=(
         Claim(
             "on route, programs whose first call takes three hops to find, n=2 writes more programs right than n=1",
-            LOOKAHEAD, SCORE, "route-n2", "route-n1", matters=5.0, learnt=20.0,
+            LOOKAHEAD, SCORE, "route-n2", "route-n1", matters=5.0, learnt=40.0,
         ),
         Claim(
             "on chain, answers whose first node takes two hops to find, n=2 gets more right than n=1",
-            LOOKAHEAD, SCORE, "chain-n2", "chain-n1", matters=5.0, learnt=35.0,
+            LOOKAHEAD, SCORE, "chain-n2", "chain-n1", matters=5.0, learnt=45.0,
         ),
         Claim(
             "on route n=2 needs fewer steps than n=1 until half of the programs are right",
@@ -75,7 +75,7 @@ STUDY = Study(
         ),
         Claim(
             "at this size more heads than two cost more than they give: on route n=4 is behind n=2",
-            TOO_MANY, SCORE, "route-n4", "route-n2", matters=5.0, rises=False, learnt=20.0,
+            TOO_MANY, SCORE, "route-n4", "route-n2", matters=5.0, rises=False, learnt=40.0,
         ),
         Claim(
             "on star graphs n=2 finds the right path more often than n=1",
@@ -83,19 +83,19 @@ STUDY = Study(
         ),
         Claim(
             "n=2 is still ahead of n=1 on chain when n=1 has four times the steps",
-            LOOKAHEAD, SCORE, "chain-n2", "chain-n1-x4", matters=5.0, learnt=35.0,
+            LOOKAHEAD, SCORE, "chain-n2", "chain-n1-x4", matters=5.0, learnt=45.0,
         ),
         Claim(
             "on paths in one fixed graph (reach) n=2 is ahead of n=1",
-            REACH, SCORE, "reach-n2", "reach-n1", matters=5.0, learnt=10.0,
+            REACH, SCORE, "reach-n2", "reach-n1", matters=5.0, learnt=30.0,
         ),
         Claim(
             "on Countdown n=2 is ahead of n=1",
-            COUNTDOWN, SCORE, "countdown-n2", "countdown-n1", matters=5.0, learnt=10.0,
+            COUNTDOWN, SCORE, "countdown-n2", "countdown-n1", matters=5.0, learnt=30.0,
         ),
         Claim(
             "n=2 is still ahead of n=1 on route when n=1 has four times the steps",
-            LOOKAHEAD, SCORE, "route-n2", "route-n1-x4", matters=5.0, learnt=20.0,
+            LOOKAHEAD, SCORE, "route-n2", "route-n1-x4", matters=5.0, learnt=40.0,
         ),
     ),
     minutes=20.0,

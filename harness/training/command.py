@@ -16,6 +16,7 @@ from mtp_eval.harness.training.data import resolve_data_once, training_provenanc
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.loop import Report, TrainResult
 from mtp_eval.harness.training.loop import train as train_model
+from mtp_eval.harness.training.matching import check_shape
 from mtp_eval.harness.training.state import check_free, last_step, step_folders, stored_record
 
 
@@ -62,6 +63,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
     """
     processes = join_processes(config.device, config.batch_size)
     check_free(out, resume=resume)
+    check_shape(config.model)
     data, tokenizer = resolve_data_once(config, out, processes)
     if not processes.is_main:
         return train_model(config, data, out, tokenizer=tokenizer, resume=resume)

@@ -14,6 +14,9 @@ from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.config import ModelShape
 
+SMALLEST_VOCABULARY = 256
+"""No tokenizer of ours has fewer tokens; more of them only make heads harder to match."""
+
 
 def baseline(shape: ModelShape, vocab_size: int) -> ModelConfig:
     """The next-token model of this shape."""
@@ -52,6 +55,15 @@ def matched(shape: ModelShape, vocab_size: int) -> ModelConfig:
             else chosen
         )
     return chosen.model_copy(update={"extra_layers": chosen.extra_layers + shape.extra_layers})
+
+
+def check_shape(shape: ModelShape) -> None:
+    """Refuse a shape that is impossible whatever the vocabulary, before any text is made for it.
+
+    Raises:
+        InputError: no model has this shape.
+    """
+    matched(shape, SMALLEST_VOCABULARY)
 
 
 def _refuse_if_far(shape: ModelShape, excess: int, flops: int, target: object, base: ModelConfig) -> None:

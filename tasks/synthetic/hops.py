@@ -9,7 +9,10 @@ A model trained on the next token alone learns the later tokens, which can be co
 
 Each edge is one word, which the tokenizer `words:SIZE` makes one token of, and a completion has as many tokens as hops and one more. For
 other tokenizers, with which an edge is several tokens and the task much harder, `-text` behind the protocol gives room for every character.
-Guessing is one in the number of nodes for route, and between one and two in it for chain.
+
+What can be had without looking ahead: a permutation falls into circles, so that the far end often is the goal itself (chain 2 in 8, route 2
+in 10). A model that looks up the nodes right before and right after the goal, and no further, knows circles of one and two nodes, takes a
+third length for granted, and is right for 3 in the number of nodes: 37.5 % of chain@n8h2, 30 % of route@n10h3, 18.75 % of n16h4.
 """
 
 from __future__ import annotations

@@ -24,11 +24,20 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.problem import Problem, Program, Task
+from mtp_eval.tasks.synthetic.compositions import (
+    Operation,
+    Step,
+    Steps,
+    Value,
+    all_steps,
+    apply_steps,
+    is_telling,
+    telling_inputs,
+)
 
 PROTOCOLS = {"0shot-steps": (4, 6), "0shot-long": (4, 10)}
 """The numbers of operations of the out-of-domain test."""
@@ -37,36 +46,20 @@ TEST_SEED = 20240419
 VARIABLES = "abcdefghijklmnopqrstuvwxyz"
 ENTRY_POINT = "solve"
 N_INPUTS = 12
-"""Of each test: with six, one wrong program in twenty to thirty passed."""
+"""Of each test, before those are added that tell programs with one mistake: with these alone, one problem in five let one pass."""
+N_MORE_INPUTS = 200
+"""From which the added ones are taken."""
 N_PROBES = 8
 """Inputs by whose outputs two programs are the same program."""
 
-Value = Any
-"""What programs work on: a list of numbers, or a string."""
-Argument = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation: what the docstring calls it, how it is written in Python, what it does.
-
-    `code` has {x} for the variable's name and {k} for the argument; `arguments` is empty when there is none.
-    """
-
-    name: str
-    code: str
-    run: Callable[[Value, Any], Value]
-    arguments: Sequence[Argument] = ()
-
-
 LIST_OPERATIONS = (
-    Operation("add", "[v + {k} for v in {x}]", lambda x, k: [v + k for v in x], range(1, 10)),
-    Operation("sub", "[v - {k} for v in {x}]", lambda x, k: [v - k for v in x], range(1, 10)),
-    Operation("mul", "[v * {k} for v in {x}]", lambda x, k: [v * k for v in x], range(2, 10)),
-    Operation("over", "[v for v in {x} if v > {k}]", lambda x, k: [v for v in x if v > k], range(1, 10)),
-    Operation("under", "[v for v in {x} if v < {k}]", lambda x, k: [v for v in x if v < k], range(1, 10)),
-    Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7)),
-    Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7)),
+    Operation("add", "[v + {k} for v in {x}]", lambda x, k: [v + k for v in x], range(1, 10), (0, 10)),
+    Operation("sub", "[v - {k} for v in {x}]", lambda x, k: [v - k for v in x], range(1, 10), (0, 10)),
+    Operation("mul", "[v * {k} for v in {x}]", lambda x, k: [v * k for v in x], range(2, 10), (1, 10)),
+    Operation("over", "[v for v in {x} if v > {k}]", lambda x, k: [v for v in x if v > k], range(1, 10), (0, 10)),
+    Operation("under", "[v for v in {x} if v < {k}]", lambda x, k: [v for v in x if v < k], range(1, 10), (0, 10)),
+    Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7), (0, 7)),
+    Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7), (0, 7)),
     Operation("reverse", "{x}[::-1]", lambda x, k: x[::-1]),
     Operation("sort", "sorted({x})", lambda x, k: sorted(x)),
     Operation("even", "[v for v in {x} if v % 2 == 0]", lambda x, k: [v for v in x if v % 2 == 0]),
@@ -75,22 +68,19 @@ LIST_OPERATIONS = (
 )
 
 STRING_OPERATIONS = (
-    Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7)),
-    Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7)),
+    Operation("take", "{x}[:{k}]", lambda x, k: x[:k], range(1, 7), (0, 7)),
+    Operation("drop", "{x}[{k}:]", lambda x, k: x[k:], range(1, 7), (0, 7)),
     Operation("reverse", "{x}[::-1]", lambda x, k: x[::-1]),
     Operation("sort", '"".join(sorted({x}))', lambda x, k: "".join(sorted(x))),
     Operation("upper", "{x}.upper()", lambda x, k: x.upper()),
     Operation("lower", "{x}.lower()", lambda x, k: x.lower()),
     Operation("swap", "{x}.swapcase()", lambda x, k: x.swapcase()),
     Operation("double", "{x} + {x}", lambda x, k: x + x),
-    Operation("turn", "{x}[{k}:] + {x}[:{k}]", lambda x, k: x[k:] + x[:k], range(1, 7)),
+    Operation("turn", "{x}[{k}:] + {x}[:{k}]", lambda x, k: x[k:] + x[:k], range(1, 7), (0, 7)),
     Operation("remove", '{x}.replace("{k}", "")', lambda x, k: x.replace(k, ""), "abcdefgh"),
     Operation("append", '{x} + "{k}"', lambda x, k: x + k, "abcdefghijklmnopqrstuvwxyz"),
     Operation("prepend", '"{k}" + {x}', lambda x, k: k + x, "abcdefghijklmnopqrstuvwxyz"),
 )
-
-Step = tuple[Operation, Argument]
-Steps = tuple[Step, ...]
 
 
 def draw_list(rng: random.Random, *, empty: bool) -> list[int]:
@@ -138,25 +128,9 @@ def reference_of(steps: Steps) -> str:
     return "".join(lines) + f" return {VARIABLES[len(steps)]}\n"
 
 
-def apply_steps(steps: Steps, value: Value) -> Value:
-    """What the program must return, computed without executing any program text."""
-    for op, k in steps:
-        value = op.run(value, k)
-    return value
-
-
 def draw_inputs(rng: random.Random, family: Family) -> list[Value]:
     """Draw inputs: an empty one, then others."""
     return [family.draw(rng, empty=number == 0) for number in range(N_INPUTS)]
-
-
-def is_telling(steps: Steps, inputs: Sequence[Value]) -> bool:
-    """Whether these inputs tell the program from the identity, from constants, and from itself less any one step."""
-    outputs = [apply_steps(steps, values) for values in inputs]
-    if outputs == list(inputs) or all(output == outputs[0] for output in outputs):
-        return False
-    shorter = (steps[:i] + steps[i + 1 :] for i in range(len(steps)))
-    return all([apply_steps(fewer, values) for values in inputs] != outputs for fewer in shorter)
 
 
 def behaviour_of(steps: Steps, family: Family) -> tuple[str, ...]:
@@ -201,12 +175,15 @@ class ListopsTask(Task):
         self._tests: dict[str, str] = {}
         problems: list[Problem] = []
         prompts: set[str] = set()
+        others, more = all_steps(self._family.operations), random.Random(f"{name} more {seed}")
+        probes = [self._family.draw(more, empty=False) for _ in range(N_MORE_INPUTS)]
         self._behaviours: set[tuple[str, ...]] = set()
         for m in (*range(train_m[0], train_m[1] + 1), *range(out_m[0], out_m[1] + 1)):
             domain = "in" if m <= train_m[1] else "out"
             wanted = per_m_in if domain == "in" else per_m_out
             for index in range(min(wanted, n_of_one // 3) if m == 1 else wanted):
-                steps, inputs = _draw_unseen(rng, m, prompts, self._family)
+                steps, few = _draw_unseen(rng, m, prompts, self._family)
+                inputs = telling_inputs(steps, few, others, probes)
                 problem = _problem(f"{name}/m{m}/{index}", steps, m, domain)
                 prompts.add(problem.prompt)
                 self._behaviours.add(behaviour_of(steps, self._family))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ class StarGraphTask(ExactMatchTask):
         name: as registered.
         protocol: a key of `PROTOCOLS`.
         seed: of the test problems.
-        size: how many test problems.
+        size: how many test problems, all of different meaning.
         letters: instead of the protocol's; fewer are easier to learn.
     """
 
@@ -64,23 +65,28 @@ class StarGraphTask(ExactMatchTask):
         needed = 1 + self._d * (self._l - 1)
         if not needed <= letters <= len(LETTERS):
             raise TaskOptionError(f"stargraph@{chosen} needs {needed} to {len(LETTERS)} letters, got {letters}")
+        if 2 * size > math.perm(letters, needed) // math.factorial(self._d - 1):
+            raise TaskOptionError(
+                f"stargraph@{chosen}: {letters} letters have too few graphs for {size} test problems; ask for fewer"
+            )
         self._letters = LETTERS[:letters]
         rng = random.Random(f"stargraph test {seed} {chosen} {letters}")
-        self._meanings: set[Meaning] = set()
-        problems = []
-        for index in range(size):
+        drawn = dict[Meaning, tuple[str, str]]()
+        while len(drawn) < size:
             prompt, answer = self._draw(rng)
-            self._meanings.add(meaning_of(prompt))
-            problems.append(
-                Problem(
-                    problem_id=f"stargraph/{index}",
-                    prompt=prompt,
-                    reference=answer,
-                    stop=("\n",),
-                    max_new_tokens=self._l + 1,
-                    tags={"paths": str(self._d), "nodes": str(self._l)},
-                )
+            drawn.setdefault(meaning_of(prompt), (prompt, answer))
+        self._meanings = frozenset(drawn)
+        problems = [
+            Problem(
+                problem_id=f"stargraph/{index}",
+                prompt=prompt,
+                reference=answer,
+                stop=("\n",),
+                max_new_tokens=self._l + 1,
+                tags={"paths": str(self._d), "nodes": str(self._l)},
             )
+            for index, (prompt, answer) in enumerate(drawn.values())
+        ]
         sha256 = hashlib.sha256("".join(p.prompt + p.reference for p in problems).encode()).hexdigest()
         own_name = chosen if letters == usual else f"{chosen}+{letters}letters"
         super().__init__(name, own_name, problems, data_sha256=sha256, extract=extract)

@@ -55,6 +55,14 @@ def test_a_context_that_is_too_short_is_refused_with_the_one_that_is_needed(tmp_
     assert isinstance(done.exception, InputError)
 
 
+@pytest.mark.parametrize("change", ["model.n_future=4", "model.n_heads=3", "model.head_kind=causal"])
+def test_a_shape_that_is_impossible_is_refused_before_text_is_made(tmp_path, change):
+    changes = [part for pair in (change, "model.n_future=4") for part in ("--set", pair)]
+    done = CliRunner().invoke(app, ["train", "chain-n2", "--out", str(tmp_path / "m"), *changes])
+    assert isinstance(done.exception, InputError)
+    assert not (tmp_path / "m" / "data").exists()
+
+
 @pytest.mark.slow
 def test_tasks_check_says_how_many_problems_fit_each_preset():
     done = CliRunner().invoke(app, ["tasks", "check", "chain", "--workers", "1"])

@@ -120,3 +120,34 @@ def test_reach_asks_for_paths_that_training_does_not_show():
         assert task.judge_reference(problem).passed
         assert not task.judge(problem, f"{path[0]} {path[-1]}").passed
         assert not task.judge(problem, " ".join(reversed(path))).passed
+
+
+def test_no_path_of_reachs_training_leads_from_a_test_pairs_start_to_its_end():
+    task = load_task("reach")
+    asked = {tuple(problem.prompt.split()[:2]) for problem in task.problems()}
+    for document in itertools.islice(task.training_documents(1), 50_000):
+        passed = itertools.combinations(document.split(">")[1].split(), 2)
+        assert asked.isdisjoint(passed), document
+
+
+def reachable(numbers: list[int], steps: int) -> set[int]:
+    """Every value of one to so many steps, by Python's own arithmetic."""
+    found = set()
+    for a, b in itertools.permutations(range(len(numbers)), 2):
+        rest = [n for place, n in enumerate(numbers) if place not in (a, b)]
+        for operation in ("+", "-", "*", "//"):
+            if operation == "//" and (numbers[b] == 0 or numbers[a] % numbers[b]):
+                continue
+            value = eval(f"{numbers[a]}{operation}{numbers[b]}")
+            if 0 <= value <= 999:
+                found |= {value} | (reachable([*rest, value], steps - 1) if steps > 1 else set())
+    return found
+
+
+@pytest.mark.parametrize(("protocol", "steps", "size"), [("n3", 2, 200), ("n4s2", 2, 100), ("n4", 3, 5)])
+def test_countdowns_targets_are_as_many_steps_away_as_the_protocol_says(protocol, steps, size):
+    for problem in load_task(f"countdown@{protocol}", size=size).problems():
+        numbers, target = problem.prompt.strip().split("=")
+        given = [int(number) for number in numbers.split()]
+        assert int(target) not in reachable(given, steps - 1)
+        assert problem.reference.count(",") == steps - 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import random
 import re
 from typing import Any
 
 import pytest
 
+from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.problem import Task
 from mtp_eval.tasks.registry import load_task
 from mtp_eval.tasks.synthetic.story_words import vocabulary
@@ -94,6 +96,56 @@ def test_simple_bodies_are_wrong_wherever_they_are_not_the_answer(name, body):
             continue
         with pytest.raises(AssertionError):
             exec(program.source + program.tests, {})
+
+
+def all_outputs(source: str, values: list[Any]) -> list[Any]:
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    return [namespace["solve"](value) for value in values]
+
+
+def mistaken(body: str, rng: random.Random) -> str:
+    """The body with another number, another operator or another variable in one place."""
+    lines = body.splitlines()
+    place = rng.randrange(len(lines) - 1)
+    changes = [
+        (r"\d+", lambda found: str(max(1, int(found.group()) + rng.choice((-1, 1))))),
+        (r" [-+*<>] ", lambda found: rng.choice((" + ", " - ", " * ", " > ", " < "))),
+        (r"\[::-1\]", lambda found: "[:]"),
+        (r"(?<=in )[b-z]", lambda found: chr(ord(found.group()) - 1)),
+    ]
+    pattern, change = rng.choice(changes)
+    lines[place] = re.sub(pattern, change, lines[place], count=1)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.slow
+def test_programs_with_one_mistake_fail():
+    """They are written into the reference's text; 100 random lists say whether one is a mistake."""
+    task, rng, wrong = load_task("listops"), random.Random(11), 0
+    lists = [[rng.randint(-20, 60) for _ in range(rng.randint(4, 12))] for _ in range(100)]
+    for problem in list(task.problems()) * 2:
+        body = mistaken(problem.reference, rng)
+        program, right = task.judge(problem, body), task.judge(problem, problem.reference)
+        try:
+            differs = all_outputs(program.source, lists) != all_outputs(right.source, lists)
+        except TypeError:
+            continue  # a number in place of a list
+        if differs:
+            wrong += 1
+            with pytest.raises(AssertionError):
+                exec(program.source + program.tests, {})
+    assert wrong > 200
+
+
+def test_star_graphs_of_the_test_are_all_different():
+    meanings = {
+        (frozenset(p.prompt.split("|")[0].split()), p.prompt.split("|")[1])
+        for p in load_task("stargraph@d2l3").problems()
+    }
+    assert len(meanings) == 1000
+    with pytest.raises(TaskOptionError, match="too few graphs"):
+        load_task("stargraph@d2l3", size=20_000)
 
 
 def test_training_has_the_short_compositions_and_the_test_both_domains():
