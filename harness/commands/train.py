@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from mtp_eval.harness.commands.options import command
 
 @command(
     "mtp-eval train listops-n4 --out ckpt",
+    "mtp-eval train paper-0.3B-n4 --corpus 'code/**/*.py' --out ckpt",
     "mtp-eval train code-tiny --out ckpt --set model.n_future=4 --set steps=2000 --seed 1",
 )
 def train(
@@ -20,6 +22,10 @@ def train(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a config key, such as model.n_future=4; repeat."),
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Train on this instead: a file, a folder, a glob, task:NAME; repeat."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     seed: Annotated[
@@ -36,7 +42,8 @@ def train(
     from mtp_eval.harness.training.config_files import named_config
 
     given = (("seed", seed), ("init", init), ("freeze", freeze))
-    overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given if value is not None)]
+    sources = [f"data.sources={json.dumps(corpus, ensure_ascii=False)}"] if corpus else []
+    overrides = [*(set_ or []), *sources, *(f"{key}={value}" for key, value in given if value is not None)]
     config = named_config(what, overrides)
     try_folder(out, "--out")
     train_checkpoint(config, out, what, resume=resume)

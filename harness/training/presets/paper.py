@@ -33,9 +33,17 @@ CODE = {
     "13B": (5120, 40, 40, 25_000, 1000),
 }
 
+# of 6.7B: the longer runs on code, and those on natural language; steps, tokens a step in MiB, final learning rate over its peak
+LONGER = {
+    "code-500B": (68_570, 7, 0.03, (1, 4)),
+    "code-1T": (136_240, 7, 0.03, (1, 4)),
+    "text-200B": (25_000, 8, 0.10, (1, 2, 4)),
+    "text-500B": (60_000, 8, 0.10, (1, 2, 4)),
+}
+
 
 def paper_presets() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield all presets by name: paper-SIZE-nN, paper-synthetic-SIZE-nN, paper-arithmetic-SIZE-nN, paper-bytes-6.7B-nN."""
+    """Yield all presets by name: paper-SIZE-nN, paper-KIND-SIZE-nN for synthetic, arithmetic and bytes, paper-6.7B-RUN-nN."""
     for size, length in ARITHMETIC_CONTEXT.items():
         for n in (1, 2, 4):
             yield (
@@ -57,6 +65,11 @@ def paper_presets() -> Iterator[tuple[str, Mapping[str, Any]]]:
                 f"paper-{size}-n{n}",
                 _run((width, layers, heads), n, length=4096, tokens=8 * MIB, steps=steps, warmup=warmup, rate=3e-4),
             )
+    for name, (steps, mebitokens, final_ratio, ns) in LONGER.items():
+        for n in ns:
+            run = _run((4096, 32, 32), n, length=4096, tokens=mebitokens * MIB, steps=steps, warmup=2000, rate=3e-4)
+            run["optimizer"]["final_ratio"] = final_ratio
+            yield f"paper-6.7B-{name}-n{n}", run
     for n in (1, 8, 16, 32):
         run = _run((4096, 32, 32), n, length=8192, tokens=12 * MIB, steps=25_000, warmup=2000, rate=3e-4)
         run["model"]["head_kind"] = "replicated"  # Table S13: the byte-level models have one unembedding per head

@@ -38,6 +38,17 @@ def test_a_task_preset_becomes_a_checkpoint_and_resumes(tmp_path: Path, capsys: 
     run(*command, "--resume")
 
 
+def test_corpus_names_the_text_that_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTP_EVAL_CACHE", str(tmp_path / "cache"))
+    for name in ("ä, b.txt", "c.txt"):
+        (tmp_path / name).write_text("once upon a time there was a line\n" * 400)
+    corpus = [item for name in ("ä, b.txt", "c.txt") for item in ("--corpus", str(tmp_path / name))]
+    run("train", "code-tiny-n1", *corpus, "--set", "steps=1", *SMALL, "--out", str(tmp_path / "ckpt"))
+    assert checkpoint_info(tmp_path / "ckpt").training["config"]["data"]["sources"] == corpus[1::2]
+    with pytest.raises(InputError, match="nowhere"):
+        run("train", "code-tiny-n1", "--corpus", "nowhere", *SMALL, "--out", str(tmp_path / "other"))
+
+
 @pytest.mark.slow
 def test_own_files_with_a_trained_bpe_and_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTP_EVAL_CACHE", str(tmp_path / "cache"))

@@ -79,12 +79,21 @@ def test_what_is_reached_is_said_of_every_family() -> None:
         ("3B", 3, 91.0),
         ("6.7B", 6.7, 209.7),
         ("13B", 13, 209.7),
+        ("6.7B-code-500B", 6.7, 503.3),
+        ("6.7B-code-1T", 6.7, 1000.0),
+        ("6.7B-text-200B", 6.7, 209.7),
+        ("6.7B-text-500B", 6.7, 503.3),
     ],
 )
 def test_paper_presets_have_the_papers_sizes_and_budgets(name: str, billions: float, tokens: float) -> None:
     config = preset(f"paper-{name}-n4")
     assert model_size(matched(config.model, 32_000)).n_parameters / 1e9 == pytest.approx(billions, rel=0.04)
     assert config.total_steps * config.tokens_per_step / 1e9 == pytest.approx(tokens, abs=0.1)
+
+
+def test_models_of_natural_language_end_at_a_tenth_of_their_learning_rate() -> None:
+    assert preset("paper-6.7B-text-500B-n2").optimizer.final_ratio == 0.10
+    assert preset("paper-6.7B-code-1T-n4").optimizer.final_ratio == 0.03
 
 
 def test_unknown_presets_name_near_ones() -> None:
