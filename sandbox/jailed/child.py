@@ -30,7 +30,7 @@ from mtp_eval.sandbox.jailed.describe import (
     raised,
     truth_of,
 )
-from mtp_eval.sandbox.jailed.script import find_modules_beside, main_module, run_script
+from mtp_eval.sandbox.jailed.script import ModulesBeside, main_module, run_script
 from mtp_eval.sandbox.wire.arrays import is_array, read_array, write_array
 from mtp_eval.sandbox.wire.codec import decode, encode
 from mtp_eval.sandbox.wire.containers import containers, content
@@ -47,6 +47,7 @@ def serve(fd: int, answerer: Answerer, request: list[Any] | None) -> None:
     Never returns.
     """
     try:
+        sys.meta_path.append(answerer.beside)
         if request is not None:
             handle(fd, answerer, request)
         while True:
@@ -103,6 +104,7 @@ class Answerer:
 
     def __init__(self) -> None:
         self.module = main_module()
+        self.beside = ModulesBeside(os.getcwd())
         self.knows_rare_types = False
         self.shared: dict[int, Any] = {}
         self.kept: list[Any] = []
@@ -139,7 +141,6 @@ class Answerer:
         except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
             return ["syntax", seq, message_of(error)]
         found = self.module.__dict__
-        find_modules_beside(self.module)
         exec(code, found)
         return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
 

@@ -6,6 +6,7 @@ import builtins
 import os
 import sys
 import types
+from importlib.machinery import PathFinder
 from typing import Any
 
 from mtp_eval.sandbox.jailed.describe import exit_code, message_of, raised
@@ -18,9 +19,17 @@ def main_module() -> types.ModuleType:
     return made
 
 
-def find_modules_beside(main: types.ModuleType) -> None:
-    """Let a program import what it writes into its folder, as a file's folder comes first. Never done in the zygote."""
-    sys.path.insert(0, os.path.dirname(vars(main)["__file__"]))
+class ModulesBeside:
+    """Finds what a program writes into its folder and imports. The last finder, and only in a program's own process: the
+    zygote must never import from there.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """A module of that name in the folder, or None."""
+        return PathFinder.find_spec(name, [self.folder], target) if path is None else None
 
 
 def run_script(seq: int, source: str) -> list[Any]:
@@ -30,7 +39,6 @@ def run_script(seq: int, source: str) -> list[Any]:
     except (SyntaxError, ValueError) as error:
         return ["syntax", seq, message_of(error)]
     main = main_module()
-    find_modules_beside(main)
     sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     answer: list[Any]

@@ -176,3 +176,15 @@ def test_a_program_leaves_nothing_for_the_next(pool: Pool) -> None:
     look = "import os, heapq\ndef f(): return os.listdir('.') == [] and heapq.heappush is not None"
     outcomes = pool.run([Program("p", f"{text}\n# {n}", "assert f()") for n in range(6) for text in (write, look)])
     assert [outcome.verdict for outcome in outcomes] == [Verdict.PASSED] * 12
+
+
+def test_what_a_program_writes_can_be_imported_by_it_alone(pool: Pool) -> None:
+    """And by no path that the zygote has, too: it would import what hostile programs left."""
+    write = "open('beside.py', 'w').write('X = 5')\nimport sys, os\ndef f():\n    import beside\n    return beside.X\n"
+    programs = [
+        Program("own", write, "assert f() == 5 and os.getcwd() not in sys.path and '' not in sys.path"),
+        Program("next", "def f():\n    import beside", "f()"),
+    ]
+    first, second = (next(iter(pool.run([program]))) for program in programs)
+    assert first.verdict is Verdict.PASSED, first.error
+    assert second.error == "ModuleNotFoundError: No module named 'beside'"
