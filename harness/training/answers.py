@@ -41,9 +41,9 @@ def answers_right(stepper: Stepper, batches: Sequence[Window]) -> float:
     """The share of the windows whose targets are all the likeliest token of head 1; NaN without windows."""
     right = total = 0
     for batch in batches:
-        inputs_BT, targets_NBT = stepper.tensors(batch)
+        tokens_BS, targets_NBT = stepper.tensors(batch)
         with stepper.runtime.autocast():
-            guesses_BT = next_token_logits(stepper.model, inputs_BT).argmax(dim=-1)
+            guesses_BT = next_token_logits(stepper.model, tokens_BS[:, : targets_NBT.shape[2]]).argmax(dim=-1)
         hits_BT = (guesses_BT == targets_NBT[0]) | (targets_NBT[0] == IGNORED)
         right += int(hits_BT.all(dim=1).sum())
         total += len(batch.tokens)
@@ -55,5 +55,5 @@ def next_token_logits(model: MTPModel, tokens_BT: Tensor) -> Tensor:
     rotary = model.rotary(torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None])
     hidden_BTD = model.trunk_forward(tokens_BT, rotary)
     for i in model.config.head_path(1):
-        hidden_BTD = model.heads[i](hidden_BTD, rotary)
+        hidden_BTD = model.head_forward(i, hidden_BTD, rotary, tokens_BT)
     return model.unembed(hidden_BTD)

@@ -52,10 +52,13 @@ class _Positions:
         self.file.write(np.asarray(self.waiting, dtype=np.int64).tobytes())
         self.waiting = array("q")
 
+    def close(self) -> None:
+        self.file.close()
+
     def finish(self, digest: Digest) -> None:
         """Close the file and add its bytes to a digest."""
         self._write()
-        self.file.close()
+        self.close()
         with self.path.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
@@ -96,6 +99,12 @@ class _SplitWriter:
         name = f"tokens-{len(self.shards):05d}.bin"
         self.file = (self.folder / name).open("wb")
         self.shards.append({"file": name, "tokens": 0})
+
+    def close(self) -> None:
+        """Let go of all files, also of those that are not whole."""
+        for file in (self.file, self.ends, self.targets_from):
+            if file is not None:
+                file.close()
 
     def finish(self) -> dict[str, Any]:
         if self.file is not None:
@@ -178,10 +187,12 @@ def build_corpus(
     """
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     staging: Path | None = None
+    splits: dict[str, _SplitWriter] = {}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        splits = {name: _SplitWriter(staging / name, dtype, shard_tokens) for name in ("train", "validation")}
+        for name in ("train", "validation"):
+            splits[name] = _SplitWriter(staging / name, dtype, shard_tokens)
 
         def missing() -> int:
             return BATCH_CHARACTERS if max_train_tokens is None else max_train_tokens - splits["train"].n_tokens
@@ -207,6 +218,8 @@ def build_corpus(
     except OSError as error:
         raise InputError(f"cannot write tokenised data to {folder}: {error}. Free space or set data.cache") from error
     finally:
+        for writer in splits.values():
+            writer.close()
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
     return open_corpus(folder)

@@ -17,6 +17,7 @@ from mtp_eval.harness.training.corpus import Split, Window
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.loop import train
+from mtp_eval.harness.training.parallel import Parallel
 from mtp_eval.harness.training.runtime import Runtime
 from mtp_eval.harness.training.step import Stepper
 from tests.harness.training.tiny_runs import documents, tiny
@@ -31,7 +32,7 @@ def stepper(n_future: int) -> Stepper:
     )
     settings = tiny(model__n_future=n_future, model__context_length=LENGTH)
     runtime = Runtime("cpu", "fp32", False, 0, "cpu")
-    return Stepper(MTPModel(config), settings, runtime, join_processes("cpu", 4))
+    return Stepper(MTPModel(config), settings, runtime, Parallel(join_processes("cpu", 4)))
 
 
 @torch.no_grad()
