@@ -43,15 +43,17 @@ def load_moments(folder: Path, model: nn.Module, optimizer: torch.optim.Optimize
 
 def save_shards(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Write this process's part into `folder/optimizer`; all processes must call it."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
-    dcp.save(dict(moments_of(model, optimizer)), storage_writer=dcp.FileSystemWriter(folder / SHARDS))
+    save(dict(moments_of(model, optimizer)), storage_writer=FileSystemWriter(folder / SHARDS))
 
 
 def _load_shards(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import load
 
-    reader = dcp.FileSystemReader(folder)
+    reader = FileSystemReader(folder)
     stored = set(reader.read_metadata().state_dict_metadata)
     wanted = {}
     for name, parameter in model.named_parameters():
@@ -59,7 +61,7 @@ def _load_shards(folder: Path, model: nn.Module, optimizer: torch.optim.Optimize
             value = torch.zeros(()) if key == "step" else torch.zeros_like(parameter, requires_grad=False)
             wanted[f"{name}:{key}"] = optimizer.state[parameter][key] = value
     with warnings.catch_warnings(action="ignore"):  # that one process alone reads is meant
-        dcp.load(wanted, storage_reader=reader)
+        load(wanted, storage_reader=reader)
 
 
 def _keys(stored: Iterable[str], name: str) -> list[str]:
