@@ -14,54 +14,20 @@ what it cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mtp_eval.tasks.chat_answer import Answer, Block, blocks_of, has_fence, without_thoughts
+from mtp_eval.tasks.chat_answer import Answer, without_thoughts
+from mtp_eval.tasks.chosen import Asked as Asked
+from mtp_eval.tasks.chosen import Extraction as Extraction
+from mtp_eval.tasks.chosen import chosen_block, chosen_lines
 from mtp_eval.tasks.errors import UnknownRuleError
 from mtp_eval.tasks.python_text import compiles as compiles
-from mtp_eval.tasks.python_text import (
-    defined_names,
-    future_first,
-    indented_groups,
-    longest_start,
-    missing_names,
-    needed_statements,
-    valid_runs,
-    written_names,
-)
+from mtp_eval.tasks.python_text import defined_names, longest_start, needed_statements
 from mtp_eval.tasks.python_text import parse as parse
 from mtp_eval.tasks.special_tokens import end_at_special_token
 
 BYTE_ORDER_MARK = "\ufeff"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a rule may know of a problem.
-
-    Args:
-        prefix: the part of the prompt that the program begins with.
-        entry_point: the function that the tests call, where there is one.
-        stop: the protocol's stop strings.
-    """
-
-    prefix: str = ""
-    entry_point: str | None = None
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """What a rule made of a completion.
-
-    Args:
-        source: the whole program (or the answer's text).
-        cut: what was taken away, each in a few words; empty when nothing was.
-    """
-
-    source: str
-    cut: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,126 +123,6 @@ def answer_of(asked: Asked, completion: str) -> tuple[Answer, tuple[str, ...]]:
     said = (f"{thoughtless.thoughts} characters of thoughts",) if thoughtless.thoughts else ()
     ended = ended_text(asked, thoughtless.text)
     return Answer(ended.source, thoughtless.thoughts), (*said, *ended.cut)
-
-
-def chosen_block(asked: Asked, text: str) -> Extraction | None:
-    """The program in the blocks of an answer; None where it has none."""
-    if not has_fence(text) or compiles(asked.prefix + text):
-        return None
-    blocks = blocks_of(text, lambda code: compiles(code) or compiles(opened(asked.prefix) + code))
-    usable = [block for block in blocks if block.may_be_python] or blocks
-    if not usable:
-        return None
-    chosen = best_block(asked, usable)
-    earlier = [block.code for block in usable[: usable.index(chosen)]]
-    said = (f"text around one block of {len(blocks)}",)
-    return Extraction(with_prefix(asked, with_what_it_needs(chosen.code, earlier)), said)
-
-
-def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
-    """The last block that writes the entry point, those first whose fence says Python; else what can go on from the prompt."""
-    labelled = [block for block in blocks if block.is_python]
-    for group in (labelled, blocks):
-        writing = [block for block in group if asked.entry_point and writes(block, asked.entry_point)]
-        if writing:
-            return writing[-1]
-    if asked.prefix:
-        bodies = [b for b in blocks if b.code[:1].isspace() and compiles(opened(asked.prefix) + b.code)]
-        if bodies:
-            return bodies[0]
-    for group in (labelled, blocks):
-        defining = [block for block in group if asked.entry_point and defines(block.code, asked.entry_point)]
-        if defining:
-            return defining[-1]
-    parsing = [block for block in labelled or blocks if compiles(block.code)]
-    if asked.entry_point is None:
-        reading = [block for block in parsing if "input(" in block.code or "stdin" in block.code]
-        return (reading or parsing or labelled or list(blocks))[-1]
-    return (parsing or labelled or list(blocks))[0]
-
-
-def writes(block: Block, entry_point: str) -> bool:
-    """Whether a block is an answer: it defines the name, not by an import, a stub or a signature, and is not cut off before.
-
-    A closed block with a syntax error is one: it is what the model says.
-    """
-    if compiles(block.code):
-        return entry_point in written_names(block.code)
-    if not defines(block.code, entry_point) or compiles(block.code.rstrip() + " pass"):
-        return False
-    return block.is_closed or any(entry_point in written_names(run) for run in valid_runs(block.code))
-
-
-def defines(code: str, entry_point: str) -> bool:
-    """Whether code defines a name at its top level; where it does not parse, whether a line begins so."""
-    if compiles(code):
-        return entry_point in defined_names(code)
-    starts = (f"def {entry_point}(", f"async def {entry_point}(", f"class {entry_point}", f"{entry_point} =")
-    return any(line.startswith(starts) for line in code.split("\n"))
-
-
-def chosen_lines(asked: Asked, text: str) -> Extraction:
-    """The program in the lines of a text that parse, whatever stands around them."""
-    lines = text.count("\n") + 1
-    if asked.entry_point and defines(text, asked.entry_point):  # the function is written anew
-        runs = valid_runs(text)
-        defining = numbers_of(runs, asked.entry_point)
-        if defining:
-            kept = with_what_it_needs(runs[defining[-1]], runs[: defining[-1]])
-            return Extraction(with_prefix(asked, kept), _lines_cut(lines - kept.count("\n") - 1))
-    if asked.entry_point and asked.entry_point in text and not compiles(asked.prefix + text):
-        indented = [code for code in indented_groups(text) if asked.entry_point in written_names(code)]
-        if indented:
-            return Extraction(with_prefix(asked, indented[-1]), _lines_cut(lines - indented[-1].count("\n")))
-    runs = valid_runs(asked.prefix + text)
-    if asked.entry_point:
-        runs = [run for run in runs if asked.entry_point in defined_names(run)] or runs
-    kept = max(runs, key=lambda run: run.count("\n"), default="")
-    return Extraction(kept, _lines_cut((asked.prefix + text).count("\n") - kept.count("\n")))
-
-
-def numbers_of(runs: Sequence[str], entry_point: str) -> list[int]:
-    """Which runs write the entry point; where none does, which ones define it at all."""
-    writing = [number for number, run in enumerate(runs) if entry_point in written_names(run)]
-    return writing or [number for number, run in enumerate(runs) if entry_point in defined_names(run)]
-
-
-def _lines_cut(n: int) -> tuple[str, ...]:
-    return (f"{n} lines that are no part of the program",) if n > 0 else ()
-
-
-def with_what_it_needs(code: str, earlier: Sequence[str]) -> str:
-    """Code behind the definitions of earlier code that it uses and does not bring itself."""
-    if not compiles(code):
-        return code
-    for before in reversed(earlier):
-        if compiles(before) and (missing := missing_names(code) & defined_names(before)):
-            code = needed_statements(before, missing, imports=False) + code
-    return code
-
-
-def with_prefix(asked: Asked, code: str) -> str:
-    """The prefix with code that goes on from it, or, where the code defines the function anew, closed before it."""
-    if asked.entry_point and asked.prefix and defines(code, asked.entry_point):
-        future, rest = future_first(code) if "__future__" in code and compiles(code) else ("", code)
-        return f"{future}{closed(asked.prefix)}\n{rest}"
-    return opened(asked.prefix) + code if code[:1].isspace() else asked.prefix + code
-
-
-def opened(prefix: str) -> str:
-    """The prefix with a line end, behind which the first line of a body can stand."""
-    return prefix if not prefix or prefix.endswith("\n") else prefix + "\n"
-
-
-def closed(prefix: str) -> str:
-    """The prefix as a program of its own: with a body where its last function has none."""
-    prefix = opened(prefix)
-    if compiles(prefix):
-        return prefix
-    last = next((line for line in reversed(prefix.split("\n")) if line.strip()), "")
-    margin = last[: len(last) - len(last.lstrip())]
-    candidates = (f"{prefix}{margin}pass\n", f"{prefix}{margin}    pass\n", f"{prefix}    pass\n")
-    return next((candidate for candidate in candidates if compiles(candidate)), "")
 
 
 _RULES = (

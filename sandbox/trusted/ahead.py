@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mtp_eval.sandbox.trusted.kinds import OF_ANSWERS
+from mtp_eval.sandbox.trusted.plain_names import OF_ANSWERS
 from mtp_eval.sandbox.trusted.proxies import Unsendable, encode_argument
 from mtp_eval.sandbox.wire.codec import encode
 from mtp_eval.sandbox.wire.frames import NotEncodable, to_json

@@ -8,30 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
 
+from mtp_eval.sandbox.trusted.plain_names import (
+    BUILTINS,
+    CARRIED_TYPES,
+    CHANGING,
+    IN_CONTEXT,
+    ITERATORS,
+    OF_ANSWERS,
+    called,
+    is_exception,
+    is_plain,
+    named,
+)
 from mtp_eval.sandbox.wire.codec import PURE_BUILTINS
 
-MODULES = frozenset((
-    "cmath", "collections", "copy", "datetime", "decimal", "fractions", "itertools", "json", "math", "numpy", "random", "re",
-    "statistics", "string", "typing",
-))  # fmt: skip
-"""Modules whose functions mean the same on either side."""
-ITERATORS = frozenset(("enumerate", "filter", "map", "reversed", "zip", "iter"))
-OF_ANSWERS = frozenset((
-    "abs", "all", "any", "bool", "frozenset", "isinstance", "len", "max", "min", "round", "set", "sorted", "sum", "type",
-))  # fmt: skip
-"""Builtins that give the same for a value that came from the program; `list` does not: a set's order depends on its past."""
-BUILTINS = OF_ANSWERS | ITERATORS | frozenset((
-    "bytearray", "bytes", "chr", "complex", "dict", "divmod", "float", "int", "list", "ord", "pow", "print", "range", "repr",
-    "slice", "str", "tuple",
-))  # fmt: skip
-CARRIED_TYPES = frozenset((
-    "Counter", "Decimal", "Fraction", "OrderedDict", "bool", "bool_", "bytearray", "bytes", "complex", "date", "datetime",
-    "defaultdict", "deque", "dict", "float", "float32", "float64", "frozenset", "int", "int32", "int64", "integer", "list",
-    "ndarray", "range", "set", "str", "time", "timedelta", "tuple",
-))  # fmt: skip
-"""Types that an answer has on either side or on neither; what an abstract class takes for its own may be anything."""
-_IN_CONTEXT = frozenset(("abs", "max", "min", "pow", "round", "sum"))
-"""Builtins that compute with decimal numbers, whose context is the program's to change."""
 _PLAIN = frozenset((None, True, False, ...))
 _MAX_DEPTH = 30
 
@@ -171,7 +161,7 @@ class Expressions(ABC):
             is_type = isinstance(right, ast.Name) and right.id in BUILTINS
             if isinstance(op, ast.Is | ast.IsNot) and not is_plain and not is_type:
                 raise Inside("identity")
-            if not isinstance(op, ast.Is | ast.Eq) and any(_called(side) == "type" for side in sides):
+            if not isinstance(op, ast.Is | ast.Eq) and any(called(side) == "type" for side in sides):
                 raise Inside("compares a type, and not for being equal")
         return self.most(kinds)
 
@@ -226,20 +216,20 @@ class Expressions(ABC):
             if function.id[:1].isupper() and "_" not in function.id:
                 raise Inside(f"makes an object of the program's class {function.id}")
             return self._program_function(arguments, scope)
-        if held is None and function.id not in BUILTINS and not _is_exception(function.id):
+        if held is None and function.id not in BUILTINS and not is_exception(function.id):
             raise Inside(f"calls {function.id}")
         if held is Kind.ANSWER:
             raise Inside("calls an answer")
-        if held is None and function.id in _IN_CONTEXT:
+        if held is None and function.id in IN_CONTEXT:
             self._refuse_decimals()
         if held is None and function.id == "isinstance" and len(arguments) == 2:
             return self._isinstance(arguments, scope)
-        if held is None and _is_exception(function.id):
+        if held is None and is_exception(function.id):
             return Kind.OBJECT
         kind = self._values(arguments, scope)
         if kind is Kind.ANSWER and function.id not in OF_ANSWERS:
             raise Inside(f"{function.id} of an answer")
-        if kind is not Kind.ANSWER and held is Kind.OWN and not _is_plain(self.modules.get(function.id), function.id):
+        if kind is not Kind.ANSWER and held is Kind.OWN and not is_plain(self.modules.get(function.id), function.id):
             return Kind.OBJECT
         return Kind.ITERATOR if kind is not Kind.ANSWER and function.id in ITERATORS else kind
 
@@ -262,7 +252,7 @@ class Expressions(ABC):
                 raise Inside("gives the program something that is no plain value")
             if kind is Kind.ANSWER:
                 raise Inside("gives the program an answer, which it could know again")
-            names = _named(argument)
+            names = named(argument)
             self.given |= names
             self._given_at.update(dict.fromkeys(names, self.n_calls))
         return Kind.ANSWER
@@ -279,9 +269,9 @@ class Expressions(ABC):
         if isinstance(receiver, ast.Name):
             if kind is Kind.ANSWER and function.attr in ("append", "add", "extend", "insert", "update", "setdefault"):
                 raise Inside("stores an answer")
-            if function.attr in _CHANGING:
+            if function.attr in CHANGING:
                 self.changed.add(receiver.id)
-            if kind is not Kind.ANSWER and not _is_plain(self.modules.get(receiver.id), function.attr):
+            if kind is not Kind.ANSWER and not is_plain(self.modules.get(receiver.id), function.attr):
                 return Kind.OBJECT
         return kind
 
@@ -301,41 +291,3 @@ class Expressions(ABC):
         kind = self.result_of(function, inner)
         self._depth -= 1
         return kind
-
-
-_CHANGING = frozenset((
-    "append", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort",
-    "update", "appendleft", "popleft", "rotate",
-))  # fmt: skip
-
-
-def _is_plain(module: str | None, name: str) -> bool:
-    """Whether what a module's function gives is surely a value that can be sent; None is no module."""
-    return module is None or (module in _PLAIN_MODULES) or (module == "numpy" and name in _PLAIN_OF_NUMPY)
-
-
-_PLAIN_MODULES = frozenset(
-    ("cmath", "collections", "copy", "datetime", "decimal", "fractions", "json", "math", "random", "statistics")
-)
-_PLAIN_OF_NUMPY = frozenset((
-    "arange", "array", "bool_", "eye", "float32", "float64", "full", "int32", "int64", "linspace", "ones", "sqrt", "zeros",
-))  # fmt: skip
-
-
-def _named(argument: ast.expr) -> set[str]:
-    """The names whose very objects are handed over; what a call makes of one (`deepcopy`) is another object."""
-    if isinstance(argument, ast.Name):
-        return {argument.id}
-    if isinstance(argument, ast.Call):
-        return set()
-    return {name for child in ast.iter_child_nodes(argument) if isinstance(child, ast.expr) for name in _named(child)}
-
-
-def _called(node: ast.expr) -> str:
-    """The name that an expression calls, if that is all it does."""
-    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-
-
-def _is_exception(name: str) -> bool:
-    found = getattr(builtins, name, None)
-    return isinstance(found, type) and issubclass(found, BaseException)

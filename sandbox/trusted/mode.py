@@ -13,7 +13,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from mtp_eval.sandbox.trusted.kinds import MODULES, Expressions, Inside, Kind, Scope
+from mtp_eval.sandbox.trusted.kinds import Expressions, Inside, Kind, Scope
+from mtp_eval.sandbox.trusted.plain_names import MODULES
 
 
 def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
