@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "compare made other",
     "report": "report made",
     "runs": "runs .",
+    "merge": "merge made",  # which is no shard, but is looked at after the options
     "train": "train listops-n1 --out new --set steps=1",
     "presets": "presets",
     "convert": "convert ckpt new",
