@@ -45,6 +45,13 @@ def workers(pid: int) -> list[int]:
     return [child for child in descendants(pid) if "multiprocess.spawn" in command(child)]
 
 
+def kill_all(pids: list[int]) -> None:
+    """Kill those that have not ended since they were listed."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
@@ -106,8 +113,7 @@ def test_a_killed_zygote_costs_no_verdict() -> None:
         for n in range(40):
             pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
         time.sleep(0.3)
-        for pid in jailed(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(jailed(os.getpid()))
         outcomes = dict(pool.drain())
     assert len(outcomes) == 40
     assert all(outcome.passed for outcome in outcomes.values())
@@ -121,8 +127,7 @@ def test_a_killed_worker_costs_no_verdict() -> None:
             pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
         time.sleep(0.3)
         zygotes = jailed(os.getpid())
-        for pid in workers(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(workers(os.getpid()))
         outcomes = dict(pool.drain())
         wait_until_gone(zygotes)
     assert len(outcomes) == 40

@@ -224,10 +224,10 @@ def test_added_heads_copy_the_last_layer_and_spare_the_next_token_path(tmp_path:
 
 
 def test_what_our_architecture_lacks_is_named(tmp_path: Path) -> None:
-    about = {"model_type": "llama", "hidden_size": 48, "num_attention_heads": 6, "attention_bias": True}
-    about["rope_scaling"] = {"rope_type": "llama3", "factor": 8.0}
+    about = {"model_type": "llama", "hidden_size": 48, "num_attention_heads": 6, "hidden_act": "gelu"}
+    about["rope_scaling"] = {"rope_type": "yarn", "factor": 8.0}
     (tmp_path / "config.json").write_text(json.dumps(about))
-    with pytest.raises(InputError, match=r"attention_bias = True, rope_type = 'llama3'.*--model hf:"):
+    with pytest.raises(InputError, match=r"hidden_act = 'gelu', rope_type = 'yarn'.*--model hf:"):
         convert(tmp_path, tmp_path / "out")
 
 
@@ -247,7 +247,11 @@ def test_folders_that_hold_nothing_known_are_refused(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("config.json", '{"model_type": "gpt2", "n_embd": 8, "n_head": 2}', "model_type = 'gpt2'"),
-        ("config.json", '{"model_type": "llama"}', "config.json does not describe a Llama"),
+        (
+            "config.json",
+            '{"model_type": "llama"}',
+            "config.json does not describe a model that can be built: 'vocab_size' is missing",
+        ),
         ("config.json", "[1, 2]", "expected a JSON object, got list"),
         ("tokenizer_config.json", "{", "cannot read .*tokenizer_config.json"),
     ],
