@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
 from mtp_eval.sandbox.executor import Executor
@@ -70,7 +71,7 @@ class Pool(Executor):
             raise SandboxOptionError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
         check_open_files(n_workers)
         self.isolation = isolation
-        self._changed = threading.Condition()
+        self._changed = _Changed()
         self._jobs: dict[bytes, Job] = {}
         self._remembered: dict[bytes, Outcome] = {}
         self._finished: deque[tuple[Hashable, Outcome]] = deque()
@@ -157,6 +158,18 @@ class Pool(Executor):
             if len(self._remembered) > MAX_REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
         self._changed.notify_all()
+
+
+class _Changed(threading.Condition):
+    """A condition that Ctrl-C may interrupt in the middle of a wait, when this thread does not have the lock."""
+
+    def __exit__(self, *raised: Any) -> None:
+        """Release the lock; where it is not held, because a wait was broken off, let what broke it off be seen."""
+        try:
+            super().__exit__(*raised)
+        except RuntimeError:
+            if raised[1] is None:
+                raise
 
 
 def _key(program: Program) -> bytes:
