@@ -30,7 +30,7 @@ def cluster_of(n_nodes: int) -> Iterator[Any]:
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    started = LocalCluster(initialize_head=True, head_node_args=head)
+    started: Any = LocalCluster(initialize_head=True, head_node_args=head)
     for _ in range(n_nodes - 1):
         started.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
     ray.init(address=started.address, log_to_driver=False, logging_level=logging.WARNING)
@@ -38,7 +38,7 @@ def cluster_of(n_nodes: int) -> Iterator[Any]:
         yield started
     finally:
         ray.shutdown()
-        started.shutdown()  # type: ignore[no-untyped-call]
+        started.shutdown()
 
 
 def references(n: int) -> list[Program]:
