@@ -100,10 +100,10 @@ def test_no_training_document_means_what_a_test_problem_means(name: str):
         return
     tests_of = {meaning(problem.prompt + problem.reference) for problem in task.problems()}
     assert len(tests_of) > 100
-    documents = set(itertools.islice(task.training_documents(0), n_documents))
-    met = {meaning(document) for document in documents}
+    texts = set(itertools.islice(task.training_documents(0), n_documents))
+    met = {meaning(document) for document in texts}
     assert not met & tests_of, len(met & tests_of)
-    assert len(documents) > 1000, "training is more than a few texts"
+    assert len(texts) > 1000, "training is more than a few texts"
 
 
 @pytest.mark.slow
