@@ -14,17 +14,16 @@ answer. Memory stays bounded however many programs are submitted, as long as fin
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, PoolClosed, SandboxOptionError
 from mtp_eval.sandbox.executor import Executor
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS, Program
+from mtp_eval.sandbox.trusted.changes import Changes
 from mtp_eval.sandbox.trusted.dispatch import Dispatcher
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job, check_open_files
@@ -71,14 +70,14 @@ class Pool(Executor):
             raise SandboxOptionError(f"unknown isolation {isolation!r}; expected one of {', '.join(ISOLATIONS)}")
         check_open_files(n_workers)
         self.isolation = isolation
-        self._changed = _Changed()
+        self._changes = Changes()
         self._jobs: dict[bytes, Job] = {}
         self._remembered: dict[bytes, Outcome] = {}
         self._finished: deque[tuple[Hashable, Outcome]] = deque()
         self._closed = False
         self._max_waiting = MAX_WAITING_PER_WORKER * n_workers
         settings = replace(config or JailConfig(), isolation=isolation, memory_bytes=memory_bytes)
-        self._dispatcher = Dispatcher(n_workers, settings, timeout_seconds, self._finish, self._changed)
+        self._dispatcher = Dispatcher(n_workers, settings, timeout_seconds, self._finish, self._changes)
         try:
             refused, broken, self.layers = self._dispatcher.start()
         except BaseException:
@@ -95,47 +94,47 @@ class Pool(Executor):
             PoolClosed: the pool was closed.
         """
         key = _key(program)
-        with self._changed:
-            while True:
-                if self._closed:
-                    raise PoolClosed("the pool is closed")
-                known = self._remembered.get(key)
-                if known is not None:
-                    self._remembered[key] = self._remembered.pop(key)  # the most recent again
-                    self._finished.append((tag, known))
-                    break
-                job = self._jobs.get(key)
-                if job is not None:
-                    job.tags.append(tag)
-                    break
-                if self._dispatcher.n_waiting < self._max_waiting:
-                    job = Job(key, program, [tag])
-                    self._dispatcher.add(job)  # first: a job that is known but was never queued would be waited for
-                    self._jobs[key] = job
-                    break
-                self._changed.wait()
+        while not self._take(key, program, tag):
+            self._changes.wait()
 
-    def _open(self) -> bool:
-        """Whether outcomes are still to come or to be collected; counted anew, since Ctrl-C may fall between any two steps."""
-        return bool(self._finished or self._jobs)
+    def _take(self, key: bytes, program: Program, tag: Hashable) -> bool:
+        """Queue a program, unless the queue is full."""
+        with self._changes.lock:
+            if self._closed:
+                raise PoolClosed("the pool is closed")
+            known = self._remembered.get(key)
+            job = self._jobs.get(key)
+            if known is not None:
+                self._remembered[key] = self._remembered.pop(key)  # the most recent again
+                self._finished.append((tag, known))
+            elif job is not None:
+                job.tags.append(tag)
+            elif self._dispatcher.n_waiting < self._max_waiting:
+                job = Job(key, program, [tag])
+                self._dispatcher.add(job)  # first: a job that is known but was never queued would be waited for
+                self._jobs[key] = job
+            else:
+                return False
+            return True
 
     def ready(self) -> list[tuple[Hashable, Outcome]]:
         """The outcomes that have arrived and were not collected yet; never waits."""
-        with self._changed:
+        with self._changes.lock:
             collected, self._finished = list(self._finished), deque()
         return collected
 
     def drain(self) -> Iterator[tuple[Hashable, Outcome]]:
         """All outcomes not collected yet, each as soon as it arrives; ends when none is left."""
         while True:
-            with self._changed:
-                while not self._finished and self._open():
-                    if self._closed:
-                        raise PoolClosed("the pool was closed before all outcomes were collected")
-                    self._changed.wait()
-                if not self._finished:
-                    return
             yield from self.ready()
+            with self._changes.lock:
+                if self._finished:
+                    continue
+                if not self._jobs:
+                    return
+                if self._closed:
+                    raise PoolClosed("the pool was closed before all outcomes were collected")
+            self._changes.wait()
 
     def cancel(self) -> None:
         """Give up the programs that have not begun; their outcomes say so."""
@@ -144,9 +143,9 @@ class Pool(Executor):
 
     def close(self) -> None:
         """End all workers and whatever runs in their jails. Outcomes not collected are lost."""
-        with self._changed:
+        with self._changes.lock:
             self._closed = True
-            self._changed.notify_all()
+            self._changes.tell()
         self._dispatcher.stop()
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
@@ -157,19 +156,7 @@ class Pool(Executor):
             self._remembered[job.key] = outcome
             if len(self._remembered) > MAX_REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
-        self._changed.notify_all()
-
-
-class _Changed(threading.Condition):
-    """A condition that Ctrl-C may interrupt in the middle of a wait, when this thread does not have the lock."""
-
-    def __exit__(self, *raised: Any) -> None:
-        """Release the lock; where it is not held, because a wait was broken off, let what broke it off be seen."""
-        try:
-            super().__exit__(*raised)
-        except RuntimeError:
-            if raised[1] is None:
-                raise
+        self._changes.tell()
 
 
 def _key(program: Program) -> bytes:

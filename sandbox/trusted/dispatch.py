@@ -1,6 +1,6 @@
 """The pool's own thread: hands jobs to workers, takes outcomes back, replaces workers that die, retries timeouts alone.
 
-Everything that the pool and this thread share is guarded by the pool's condition; only this thread touches processes,
+Everything that the pool and this thread share is guarded by the pool's lock; only this thread touches processes,
 so that each worker's parent thread (to which its death signal is tied) lives as long as the pool.
 """
 
@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.sandbox.trusted.changes import Changes
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job, Worker, describe, empty, size, was_killed
 from mtp_eval.sandbox.trusted.worker import OUT_OF_TIME
@@ -36,8 +37,8 @@ class Dispatcher:
     """The thread and the workers.
 
     Args:
-        finish: called with every job and its outcome, with the condition held.
-        changed: the pool's condition.
+        finish: called with every job and its outcome, with the lock held.
+        changes: the pool's lock, and what tells it of changes.
     """
 
     def __init__(
@@ -46,10 +47,10 @@ class Dispatcher:
         config: JailConfig,
         timeout_seconds: float,
         finish: Callable[[Job, Outcome], None],
-        changed: threading.Condition,
+        changes: Changes,
     ) -> None:
         self._n_workers, self._config, self._timeout_seconds = n_workers, config, timeout_seconds
-        self._finish, self._changed = finish, changed
+        self._finish, self._changes = finish, changes
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()
         self._running_alone = False
@@ -64,13 +65,14 @@ class Dispatcher:
         os.set_blocking(self._awake_r, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._awake_r, selectors.EVENT_READ, None)
-        self._started = threading.Event()
+        self._is_started = False
         self._thread = threading.Thread(target=self._run, name="sandbox-dispatch", daemon=True)
 
     def start(self) -> tuple[str, str, Mapping[str, str]]:
         """Start the workers; returns when one of them is ready or none can be: (refused, broken, layers)."""
         self._thread.start()
-        self._started.wait()
+        while not self._is_started:
+            self._changes.wait()
         return self._refused, self._broken, self._layers
 
     def stop(self) -> None:
@@ -91,14 +93,14 @@ class Dispatcher:
         return len(self._waiting)
 
     def add(self, job: Job) -> None:
-        """Queue a job; the caller holds the condition."""
+        """Queue a job; the caller holds the lock."""
         self._waiting.append(job)
         if self._wants_jobs:  # else every worker has enough, and the next outcome will make the thread look here
             self._wake()
 
     def forget_waiting(self) -> None:
         """Give up the jobs that have not begun."""
-        with self._changed:
+        with self._changes.lock:
             for job in (*self._waiting, *self._alone):
                 self._finish(job, Outcome(Verdict.INFRASTRUCTURE_ERROR, "cancelled"))
             self._waiting.clear()
@@ -119,7 +121,7 @@ class Dispatcher:
             for _ in range(self._n_workers):
                 self._workers.append(self._start_worker())
             while not self._stopping:
-                with self._changed:
+                with self._changes.lock:
                     self._hand_out()
                 self._wait_for_something()
         except BaseException as error:
@@ -128,9 +130,9 @@ class Dispatcher:
         finally:
             for worker in self._workers:
                 worker.end()
-            with self._changed:
+            with self._changes.lock:
                 self._give_up()
-            self._started.set()
+                self._tell_started()
 
     def _start_worker(self) -> Worker:
         worker = Worker.start(self._config, self._timeout_seconds)
@@ -139,7 +141,7 @@ class Dispatcher:
         return worker
 
     def _hand_out(self) -> None:
-        """Give every worker something to do; the condition is held."""
+        """Give every worker something to do; the lock is held."""
         self._wants_jobs = True
         if self._broken:
             self._give_up()
@@ -170,11 +172,11 @@ class Dispatcher:
                 if len(worker.jobs) < depth and small:
                     worker.give(self._waiting.popleft())
         self._wants_jobs = any(len(worker.jobs) < _PREFETCH_JOBS for worker in self._workers)
-        self._changed.notify_all()
+        self._changes.tell()
 
     def _wait_for_something(self) -> None:
         ready = self._selector.select(timeout=1.0)
-        with self._changed:
+        with self._changes.lock:
             for key, _ in ready:
                 if key.data is None:
                     empty(self._awake_r)
@@ -211,12 +213,17 @@ class Dispatcher:
     def _greeting(self, worker: Worker, kind: str, detail: Any) -> None:
         if kind == "layers":
             worker.is_ready, self._layers, self._n_failed_starts = True, detail, 0
-            self._started.set()
+            self._tell_started()
         elif kind == "refused":
             self._refused = self._broken = detail
-            self._started.set()
+            self._tell_started()
         else:
             self._last_failure = detail
+
+    def _tell_started(self) -> None:
+        """A worker is ready, or none can be; the lock is held."""
+        self._is_started = True
+        self._changes.tell()
 
     def _judged(self, job: Job, outcome: Outcome) -> None:
         if outcome.verdict is Verdict.TIMEOUT and job.first_timeout is None:
@@ -260,7 +267,7 @@ class Dispatcher:
             return False
         if not any(other.is_ready for other in self._workers):
             self._broken = f"{self._last_failure} ({describe(exit_code)})"
-            self._started.set()
+            self._tell_started()
         return True
 
     def _retry(self, job: Job, exit_code: int | None) -> None:
@@ -289,4 +296,4 @@ class Dispatcher:
         self._alone.clear()
         for worker in self._workers:
             worker.jobs.clear()
-        self._changed.notify_all()
+        self._changes.tell()

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import multiprocess
 import multiprocess.spawn
@@ -289,3 +291,43 @@ def test_ctrl_c_at_any_moment_never_makes_drain_wait_for_nothing() -> None:
         assert all(outcome.passed for _, outcome in pool.drain())
         pool.submit(numbered(300), tag="after")
         assert ("after", Verdict.PASSED) in [(tag, outcome.verdict) for tag, outcome in pool.drain()]
+
+
+def interrupting_at(moment: int) -> Callable[..., Any]:
+    """A trace function that raises KeyboardInterrupt when the n-th Python function of the pool's is entered or left.
+
+    Signals are handled when a function begins and after a call; nothing is handled between the steps of a `with` on a lock of C.
+    """
+    n = 0
+
+    def trace(frame: types.FrameType, event: str, _: object) -> Any:
+        nonlocal n
+        if Path(frame.f_code.co_filename).name in ("pool.py", "dispatch.py", "changes.py", "threading.py"):
+            n += event in ("call", "return")
+            if n == moment:
+                raise KeyboardInterrupt
+            return trace
+        return None
+
+    return trace
+
+
+def test_ctrl_c_between_any_two_steps_leaves_no_lock_taken() -> None:
+    """At each step of submitting and collecting in turn; the pool's thread must always come by again."""
+    moment, was_interrupted = 0, True
+    with Pool(workers=1) as pool:
+        while was_interrupted:
+            moment += 1
+            was_interrupted = False
+            sys.settrace(interrupting_at(moment))
+            try:
+                pool.submit(numbered(moment), tag=moment)
+                list(pool.drain())
+            except KeyboardInterrupt:
+                was_interrupted = True
+            finally:
+                sys.settrace(None)
+            list(pool.drain())
+            pool.submit(numbered(-moment), tag="after")
+            assert ("after", Verdict.PASSED) in [(tag, outcome.verdict) for tag, outcome in pool.drain()]
+    assert moment > 10
