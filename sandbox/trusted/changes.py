@@ -1,4 +1,4 @@
-"""A lock, and news of what changed under it, that Ctrl-C can interrupt at any step without leaving the lock taken.
+"""A lock, and news of what changed under it: Ctrl-C can interrupt either at any step and never leaves the lock taken.
 
     with changes.lock:      # taken and given back in C: no signal is handled in between
         ...
