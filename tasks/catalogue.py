@@ -51,6 +51,11 @@ SOURCES: dict[str, Source] = {
         sha256="af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
         url="https://github.com/evalplus/mbppplus_release/releases",
     ),
+    "MbppPlus-v0.1.0.jsonl.gz": Source(
+        "Apache-2.0",
+        "evalplus/mbppplus_release, v0.1.0 (its MbppPlus.jsonl.gz, or MbppPlus-v0.1.0.jsonl of EvalPlus's cache)",
+        url="https://github.com/evalplus/mbppplus_release/releases",
+    ),
     "mbpp.jsonl": Source(
         "CC-BY-4.0",
         "google-research mbpp",
@@ -135,7 +140,8 @@ class TaskInfo:
 
 
 PLUS = ("evalplus", "evalplus-base", "chat")
-MBPP = ("3shot-austin", "0shot-docstring", "0shot-evalplus", "chat")
+MBPP = ("3shot-austin", "0shot-docstring", "0shot-evalplus", "lm-eval-instruct", "chat")
+SANITIZED = tuple(one for one in MBPP if one != "lm-eval-instruct")
 APPS = ("0shot", "0shot-stdin")
 CHOICES = ("sum", "acc_norm")
 STEPS = ("0shot-steps", "0shot-long")
@@ -147,7 +153,7 @@ STARS = ("d2l4", "d2l5", "d3l4", "d5l5", "d2l3")
 # fmt: off
 TASKS = (
     TaskInfo("humaneval", "humaneval:HumanEvalTask", 164,
-             "functions from signature and docstring", ("0shot", "bigcode", "lm-eval", "chat"), "HumanEval.jsonl.gz"),
+             "functions from signature and docstring", ("0shot", "bigcode", "lm-eval", "lm-eval-instruct", "chat"), "HumanEval.jsonl.gz"),
     TaskInfo("humaneval-plus", "plus:PlusTask", 164,
              "HumanEval with EvalPlus's many more inputs", PLUS, "HumanEvalPlus.jsonl.gz"),
     TaskInfo("mbpp", "mbpp:MbppTask", 500,
@@ -155,7 +161,7 @@ TASKS = (
     TaskInfo("mbpp-plus", "plus:PlusTask", 378,
              "EvalPlus's part of MBPP with many more inputs", PLUS, "MbppPlus.jsonl.gz"),
     TaskInfo("mbpp-sanitized", "mbpp:MbppTask", 257,
-             "MBPP's hand-verified part", MBPP, "sanitized-mbpp.json"),
+             "MBPP's hand-verified part", SANITIZED, "sanitized-mbpp.json"),
     TaskInfo("apps-intro", "apps:AppsTask", 49,
              "programs from coding sites, introductory", APPS, "apps_selected150.jsonl.gz"),
     TaskInfo("apps-interview", "apps:AppsTask", 32,

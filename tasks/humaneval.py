@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mtp_eval.tasks import chat
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import TRUSTED_TESTS, Problem, Program, Task
+from mtp_eval.tasks.problem import TRUSTED_TESTS, Chat, Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, load_file, read_checked
 
 FILE = "HumanEval.jsonl.gz"
@@ -28,28 +28,44 @@ FILE = "HumanEval.jsonl.gz"
 class Protocol:
     """How HumanEval is asked.
 
-    `strip` removes the white space around the prompt, its last line break included, which is known to move scores. In a
-    chat the model writes the whole program.
+    Args:
+        stop: strings at which a completion ends.
+        strip: removes the white space around the prompt, its last line break included, which is known to move scores.
+        max_new_tokens: the budget; None leaves it to the run.
+        rule: the extraction rule.
+        chat: the prompt as turns of a chat, where it is one.
+        goes_on: whether the completion continues the prompt; otherwise it is a whole program.
     """
 
     stop: tuple[str, ...]
     strip: bool = False
     max_new_tokens: int | None = None
     rule: str = "raw"
-    is_chat: bool = False
+    chat: Callable[[str], Chat] | None = None
+    goes_on: bool = True
 
 
+COMPLETION_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 PROTOCOLS = {
     # Chen et al. 2021: the prompt as published
-    "0shot": Protocol(("\nclass", "\ndef", "\n#", "\nif", "\nprint")),
+    "0shot": Protocol(COMPLETION_STOPS),
     # bigcode-evaluation-harness's humaneval
     "bigcode": Protocol(
         ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif", "\n```", "<file_sep>"), strip=True, max_new_tokens=512
     ),
     # lm-evaluation-harness's humaneval
-    "lm-eval": Protocol(("\nclass", "\ndef", "\n#", "\nif", "\nprint"), max_new_tokens=1024),
+    "lm-eval": Protocol(COMPLETION_STOPS, max_new_tokens=1024),
+    # lm-evaluation-harness's humaneval_instruct
+    "lm-eval-instruct": Protocol(
+        (*COMPLETION_STOPS, chat.LM_EVAL_STOP),
+        max_new_tokens=1024,
+        rule=chat.LM_EVAL_RULE,
+        chat=chat.lm_eval_humaneval_chat,
+    ),
     # EvalPlus's question to chat models
-    "chat": Protocol(chat.STOPS, max_new_tokens=chat.MAX_NEW_TOKENS, rule=chat.RULE, is_chat=True),
+    "chat": Protocol(
+        chat.STOPS, max_new_tokens=chat.MAX_NEW_TOKENS, rule=chat.RULE, chat=chat.evalplus_chat, goes_on=False
+    ),
 }
 
 
@@ -81,25 +97,15 @@ class HumanEvalTask(Task):
         self._tests = {row["task_id"]: row["test"] for row in loaded.rows}
         self._prompts = {row["task_id"]: row["prompt"] for row in loaded.rows}
         self._preludes: dict[str, str] = {}
-        self._is_chat, self.default_rule = asked.is_chat, asked.rule
-        problems = [
-            Problem(
-                problem_id=row["task_id"],
-                prompt=row["prompt"].strip() if asked.strip else row["prompt"],
-                reference=reference_of(row, strip=asked.strip),
-                stop=asked.stop,
-                max_new_tokens=asked.max_new_tokens,
-                entry_point=row["entry_point"],
-            )
-            for row in loaded.rows
-        ]
-        if asked.is_chat:
-            problems = [chat.as_chat(one, self._prompts[one.problem_id] + one.reference) for one in problems]
+        self._asked, self.default_rule = asked, asked.rule
+        problems = [problem_of(row, asked) for row in loaded.rows]
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
     def prefix(self, problem: Problem) -> str:
-        """The prompt is the beginning of the program, but in a chat."""
-        return "" if self._is_chat else problem.prompt
+        """The prompt, where the completion continues it."""
+        if not self._asked.goes_on:
+            return ""
+        return problem.prompt if problem.chat is None else self._prompts[problem.problem_id]
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judge by the benchmark's `check`."""
@@ -113,6 +119,21 @@ class HumanEvalTask(Task):
             prelude=self._preludes[problem.problem_id],
             entry_point=problem.entry_point,
         )
+
+
+def problem_of(row: Mapping[str, Any], asked: Protocol) -> Problem:
+    """A row as this protocol asks it."""
+    prompt, reference = row["prompt"].strip() if asked.strip else row["prompt"], reference_of(row, strip=asked.strip)
+    turns = asked.chat(prompt) if asked.chat else None
+    return Problem(
+        problem_id=row["task_id"],
+        prompt=turns.text if turns else prompt,
+        reference=reference if asked.goes_on or not reference else prompt + reference,
+        stop=asked.stop,
+        max_new_tokens=asked.max_new_tokens,
+        entry_point=row["entry_point"],
+        chat=turns,
+    )
 
 
 def reference_of(row: Mapping[str, Any], *, strip: bool) -> str:

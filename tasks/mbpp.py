@@ -7,7 +7,7 @@ are test_setup_code, run after the solution (367 and 927 build objects of its cl
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mtp_eval.tasks import chat
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import TaskOptionError
 from mtp_eval.tasks.extract import parse
-from mtp_eval.tasks.problem import Problem, Program, Task
+from mtp_eval.tasks.problem import Chat, Problem, Program, Task
 from mtp_eval.tasks.sources import Loaded, load_file
 
 CHALLENGE = "-challenge"
@@ -35,7 +35,7 @@ class Protocol:
     stop: tuple[str, ...]
     max_new_tokens: int
     rule: str
-    is_chat: bool = False
+    chat: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], Chat] | None = None
 
 
 PROTOCOLS = {
@@ -47,9 +47,15 @@ PROTOCOLS = {
     "0shot-evalplus": Protocol(
         0, ("\nif __name__", "\ndef main(", "\nprint(", '\n"""', "\nassert"), 768, "definitions"
     ),
-    # the same prompt in EvalPlus's question to chat models
-    "chat": Protocol(0, chat.STOPS, chat.MAX_NEW_TOKENS, chat.RULE, is_chat=True),
+    # lm-evaluation-harness's mbpp_instruct
+    "lm-eval-instruct": Protocol(3, (chat.LM_EVAL_STOP,), 256, chat.LM_EVAL_RULE, chat.lm_eval_mbpp_chat),
+    # the prompt of 0shot-docstring in EvalPlus's question to chat models
+    "chat": Protocol(
+        0, chat.STOPS, chat.MAX_NEW_TOKENS, chat.RULE, lambda row, _: chat.evalplus_chat(docstring_prompt(row))
+    ),
 }
+FULL_EDITION_ONLY = ("lm-eval-instruct",)
+"""Protocols whose examples are the full edition's."""
 
 
 class MbppTask(Task):
@@ -73,7 +79,9 @@ class MbppTask(Task):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
+        chosen = choose_protocol(
+            name, protocol, [one for one in PROTOCOLS if name == "mbpp" or one not in FULL_EDITION_ONLY]
+        )
         asked = PROTOCOLS[chosen]
         self.default_rule = asked.rule
         ids, self._challenge = split.removesuffix(CHALLENGE), split.endswith(CHALLENGE)
@@ -84,25 +92,17 @@ class MbppTask(Task):
         self._rows = {f"mbpp/{row['task_id']}": row for row in loaded.rows}
         first, last = SPLITS[ids]
         examples = [self._rows[f"mbpp/{i}"] for i in EXAMPLE_IDS[: asked.shots]]
-        problems = [
-            Problem(
-                problem_id=f"mbpp/{row['task_id']}",
-                prompt=austin_prompt(row, examples) if examples else docstring_prompt(row),
-                reference=row["code"],
-                stop=asked.stop,
-                max_new_tokens=asked.max_new_tokens,
-                entry_point=entry_point_of(row["code"], row["test_list"]),
-            )
-            for row in loaded.rows
-            if first <= row["task_id"] <= last
-        ]
-        if asked.is_chat:
-            problems = [chat.as_chat(one, one.reference) for one in problems]
-        self.versions = (
-            "" if split == "all" else f"this is the part {split}, {first} to {last}; --split all has 1 to 974"
-        )
+        problems = [problem_of(row, examples, asked) for row in loaded.rows if first <= row["task_id"] <= last]
+        self._split = split
         own_name = chosen if split == "test" else f"{chosen}+{split}"
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
+
+    def elsewhere(self, problem_id: str) -> str:
+        """The split that has it."""
+        number, (first, last) = problem_id.rpartition("/")[2], SPLITS[self._split.removesuffix(CHALLENGE)]
+        if not number.isdecimal() or f"mbpp/{int(number)}" not in self._rows:
+            return ""
+        return f"this is the part {self._split}, {first} to {last}; --split all has 1 to 974"
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judge by the setup code and the asserts, which run after the source."""
@@ -114,6 +114,21 @@ class MbppTask(Task):
             entry_point=problem.entry_point,
             timeout_seconds=SLOW_REFERENCES.get(row["task_id"]),
         )
+
+
+def problem_of(row: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], asked: Protocol) -> Problem:
+    """A row as this protocol asks it."""
+    turns = asked.chat(row, examples) if asked.chat else None
+    prompt = austin_prompt(row, examples) if examples else docstring_prompt(row)
+    return Problem(
+        problem_id=f"mbpp/{row['task_id']}",
+        prompt=turns.text if turns else prompt,
+        reference=row["code"],
+        stop=asked.stop,
+        max_new_tokens=asked.max_new_tokens,
+        entry_point=entry_point_of(row["code"], row["test_list"]),
+        chat=turns,
+    )
 
 
 def tests_of(row: Mapping[str, Any], *, challenge: bool) -> str:

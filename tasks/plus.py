@@ -26,8 +26,8 @@ from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.humaneval import helpers_of
 from mtp_eval.tasks.plus_cache import cache_folder, read_entry, write_entry
 from mtp_eval.tasks.plus_values import arguments_of
+from mtp_eval.tasks.plus_versions import elsewhere, load_version
 from mtp_eval.tasks.problem import Cheat, Problem, Program, Task
-from mtp_eval.tasks.sources import load_file
 
 PROTOCOLS = ("evalplus", "evalplus-base", "chat")
 ORACLES: Mapping[str, tuple[str, ...]] = {
@@ -55,14 +55,9 @@ STOPS = {
     "humaneval-plus": (*COMMON_STOPS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
     "mbpp-plus": (*COMMON_STOPS, '\n"""', "\nassert"),
 }
-FILES = {"humaneval-plus": "HumanEvalPlus.jsonl.gz", "mbpp-plus": "MbppPlus.jsonl.gz"}
 TIMEOUT_SECONDS = {"humaneval-plus": 20.0, "mbpp-plus": 10.0}
 """For all inputs of a program together; bigcode-evaluation-harness uses the same."""
 MAX_NEW_TOKENS = 768
-VERSIONS = {
-    "mbpp-plus": "this is MBPP+ 0.2.0, with 378 problems; 0.1.0 had 399, of which EvalPlus withdrew 21 as ill-formed: leave their "
-    "samples out"
-}
 N_TABLES = 40
 """Problems for which a table of base answers is tried."""
 DIGEST_ABOVE_CHARACTERS = 20_000
@@ -78,6 +73,7 @@ class PlusTask(Task):
     Args:
         name: "humaneval-plus" or "mbpp-plus".
         protocol: one of `PROTOCOLS`.
+        split: a version of the file other than the latest: "0.1.0" of MBPP+.
         data_dir: a folder holding the EvalPlus file.
         extract: an extraction rule other than the protocol's.
     """
@@ -85,15 +81,21 @@ class PlusTask(Task):
     default_rule = "definitions"
 
     def __init__(
-        self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
+        self,
+        name: str,
+        protocol: str | None = None,
+        *,
+        split: str | None = None,
+        data_dir: Path | None = None,
+        extract: str | None = None,
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        loaded = load_file(FILES[name], data_dir)
+        loaded = load_version(name, split, data_dir)
+        self._version = split
         self._rows = {row["task_id"]: row for row in loaded.rows}
         self._with_plus = chosen != "evalplus-base"
         self._is_chat = chosen == "chat"
         self._timeout_seconds = TIMEOUT_SECONDS[name]
-        self.versions = VERSIONS.get(name, "")
         self._completes_prompt = name == "humaneval-plus"
         self._latest: tuple[str, Program] | None = None  # a problem's samples come one after the other
         problems = [
@@ -110,7 +112,12 @@ class PlusTask(Task):
         if self._is_chat:
             problems = [chat.as_chat(one, self.start_of(one.problem_id) + one.reference) for one in problems]
             problems = [replace(one, stop=chat.STOPS) for one in problems]
-        super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
+        own_name = f"{chosen}+{split}" if split else chosen
+        super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
+
+    def elsewhere(self, problem_id: str) -> str:
+        """The version of MBPP+ that has it."""
+        return elsewhere(self.name, self._version, problem_id.rpartition("/")[2])
 
     def prefix(self, problem: Problem) -> str:
         """The prompt: HumanEval+'s signature, or MBPP+'s docstring; in a chat nothing."""

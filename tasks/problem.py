@@ -30,16 +30,34 @@ class Chat:
         answer_start: how the model's turn begins; what it writes goes on from there.
         question_alone: the user's turn where the model's cannot be begun for it (a server that takes messages); stop
             strings, which are for an answer that was begun, do not apply there.
+        examples: turns that come before, each a question and its answer.
+        keeps_space: whether white space at the ends of `answer_start` stays (EvalPlus) also where the template trims a turn;
+            if not, the template decides, as by transformers' `continue_final_message` (lm-eval).
     """
 
     question: str
     answer_start: str
     question_alone: str
+    examples: tuple[tuple[str, str], ...] = ()
+    keeps_space: bool = True
 
     @property
     def text(self) -> str:
-        """Question and beginning of the answer, as people are shown them."""
-        return f"{self.question}\n{self.answer_start}"
+        """All turns, up to the beginning of the answer, as people are shown them."""
+        before = "".join(f"{question}\n{answer}\n\n" for question, answer in self.examples)
+        return f"{before}{self.question}\n{self.answer_start}"
+
+    def messages(self, system: str, question: str) -> list[dict[str, str]]:
+        """The turns up to a question, as servers and templates take them.
+
+        Args:
+            system: the system prompt; "" for none.
+            question: `question` or `question_alone`.
+        """
+        turns = [("system", system)] if system else []
+        for asked, answered in self.examples:
+            turns += [("user", asked), ("assistant", answered)]
+        return [{"role": role, "content": text} for role, text in [*turns, ("user", question)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +185,6 @@ class Task(ABC):
     """The protocol's own extraction rule."""
     caution: str = ""
     """What a user should know before programs are judged, said each time; nothing for benchmarks whose content is checked."""
-    versions: str = ""
-    """What to say of a problem's name that is not among these: another part or version of the benchmark that has it."""
     report_by: str | None = None
     """The tag by which table rows are split ("domain"), or None for one row."""
 
@@ -200,6 +216,14 @@ class Task(ABC):
         for problem in self.problems():
             digest.update(repr((problem, self.judge_reference(problem))).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+    def elsewhere(self, problem_id: str) -> str:
+        """What to say of a problem's name that is not among these: another part or version of the benchmark that has it.
+
+        Args:
+            problem_id: as a samples file gives it.
+        """
+        return ""
 
     # --- from a text to a verdict ---
 

@@ -108,14 +108,15 @@ def read_checked(path: Path, *, expected: str | None = None) -> Loaded:
 
     Raises:
         DataError: it cannot be read, the checksum is another than `expected` (by default that of the file's published
-            name), or a line is not a JSON object; the message names the file and the line.
+            name; "" is any), or a line is not a JSON object; the message names the file and the line.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     sha256 = hashlib.sha256(data).hexdigest()
-    wanted = expected or (SOURCES[path.name].sha256 if path.name in SOURCES else "")
+    published = SOURCES[path.name].sha256 if path.name in SOURCES else ""
+    wanted = published if expected is None else expected
     if wanted and sha256 != wanted:
         broken = _first_broken_line(path, data)
         raise DataError(

@@ -1,4 +1,4 @@
-"""A chat as the text that a model reads: its own template around the question and the beginning of the answer."""
+"""A chat as the text that a model reads: its own template around the turns and the beginning of the answer."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ _CUT = "-[[]]-the-answer-goes-on-here-[[]]-"
 
 
 def templated(tokenizer: Any, chat: Chat, system: str = "") -> str:
-    """The text up to where the model goes on, as EvalPlus makes it: the template is given an answer with a mark in it, and cut there.
+    """The text up to where the model goes on.
 
     Special tokens that the template writes are all there are; none is added when the text is turned into ids.
 
     Raises:
         InputError: the template drops what an answer begins with, or takes no system prompt.
     """
-    turns = [
-        *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": chat.question},
-        {"role": "assistant", "content": f"{chat.answer_start}{_CUT}\n```\n"},
-    ]
+    turns = chat.messages(system, chat.question)
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        text = (_cut if chat.keeps_space else _continued)(tokenizer, turns, chat.answer_start)
     except Exception as error:  # a template raises what it likes, such as that it takes no system prompt
         raise InputError(f"the model's chat template refuses the question: {error}") from None
-    before, found, _ = text.partition(_CUT)
-    if not found or not before.endswith(chat.answer_start):
+    if not text.rstrip().endswith(chat.answer_start.strip()) or (
+        chat.keeps_space and not text.endswith(chat.answer_start)
+    ):
         raise InputError(
-            "the model's chat template does not keep the beginning of an answer, which protocols @chat need"
+            "the model's chat template does not keep the beginning of an answer, which protocols @chat and "
+            "@lm-eval-instruct need"
         )
-    return str(before)
+    return text
+
+
+def _cut(tokenizer: Any, turns: list[dict[str, str]], start: str) -> str:
+    """As EvalPlus makes it: the template is given an answer with a mark in it, and cut there."""
+    answer = {"role": "assistant", "content": f"{start}{_CUT}\n```\n"}
+    before, found, _ = str(tokenizer.apply_chat_template([*turns, answer], tokenize=False)).partition(_CUT)
+    return before if found else ""
+
+
+def _continued(tokenizer: Any, turns: list[dict[str, str]], start: str) -> str:
+    """As lm-eval makes it: the template is given the beginning as the last turn, which is left open."""
+    answer = {"role": "assistant", "content": start}
+    try:
+        return str(tokenizer.apply_chat_template([*turns, answer], tokenize=False, continue_final_message=True))
+    except ValueError:  # transformers does not find the beginning again
+        return ""

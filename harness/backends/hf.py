@@ -143,7 +143,9 @@ class HuggingFaceBackend(Backend):
     def check_chat(self) -> None:
         """Refuse a model without a chat template."""
         if not self.tokenizer.chat_template:
-            raise InputError(f"{self.name} brings no chat template: ask it by a protocol without @chat")
+            raise InputError(
+                f"{self.name} brings no chat template: ask it by a protocol that is no chat, such as the first that `mtp-eval tasks` lists"
+            )
 
     @property
     def _begin(self) -> int:

@@ -229,8 +229,7 @@ class OpenAIBackend(Backend):
         if request.chat is None:
             answer = await client.completions.with_raw_response.create(prompt=request.prompt, **body)
         else:
-            messages = [{"role": "system", "content": self.options.system}] if self.options.system else []
-            messages.append({"role": "user", "content": request.chat.question_alone})
+            messages = request.chat.messages(self.options.system, request.chat.question_alone)
             answer = await client.chat.completions.with_raw_response.create(messages=messages, **body)
         return str(answer.http_response.text)
 

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mtp_eval.tasks.problem import Problem
 from mtp_eval.tasks.reading import read_text
 
 STANDARD_INPUT = Path("-")
+ELSEWHERE = "is it of another benchmark, or of another version of its data (--data-dir)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,25 @@ class SamplesFile:
     is_raw: bool = False
 
 
-def read_samples(path: Path, problems: Sequence[Problem], filter: str | None = None, versions: str = "") -> SamplesFile:
+def read_samples(
+    path: Path,
+    problems: Sequence[Problem],
+    filter: str | None = None,
+    elsewhere: Callable[[str], str] = lambda problem_id: "",
+) -> SamplesFile:
     """Read any of the forms.
 
     Args:
         problems: all of the task's, in its order.
         filter: which of an lm-eval log's filters counts.
-        versions: what to say of a problem that is not among these.
+        elsewhere: what to say of a problem that is not among these.
 
     Raises:
         InputError: no such file, a line that is not in any form (named by its number), or an unknown problem.
         DataError: text or JSON that cannot be read, or that unpacks, nests or counts beyond the limits.
     """
     form, rows, digest = read_rows(path, filter)
-    find = Finder(path, problems, versions)
+    find = Finder(path, problems, elsewhere)
     counted: Counter[str] = Counter()
     samples = []
     for row in rows:
@@ -122,9 +128,8 @@ def normal_id(problem_id: str) -> str:
 class Finder:
     """Finds the problem that a row is of: by its id, however it is written, or by its place in the benchmark."""
 
-    def __init__(self, path: Path, problems: Sequence[Problem], versions: str = "") -> None:
-        self.path, self.problems = path, problems
-        self.versions = versions or "is it of another benchmark, or of another version of its data (--data-dir)?"
+    def __init__(self, path: Path, problems: Sequence[Problem], elsewhere: Callable[[str], str]) -> None:
+        self.path, self.problems, self.elsewhere = path, problems, elsewhere
         self.by_id = {normal_id(problem.problem_id): problem.problem_id for problem in problems}
         self.by_number = {problem.problem_id.rpartition("/")[2]: problem.problem_id for problem in problems}
         if len(self.by_number) < len(problems):
@@ -140,10 +145,11 @@ class Finder:
             return self.at(row)
         found = self.by_id.get(normal_id(row.problem_id)) or self.by_number.get(row.problem_id)
         if found is None:
+            hint = self.elsewhere(row.problem_id) or ELSEWHERE
             ids = f"{self.problems[0].problem_id} to {self.problems[-1].problem_id}"
             raise InputError(
                 f"{self.path}: {row.problem_id!r} is not a problem of this task, which has {len(self.problems):,} "
-                f"({ids}): {self.versions}"
+                f"({ids}): {hint}"
             )
         return found
 

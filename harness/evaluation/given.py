@@ -162,7 +162,7 @@ def from_samples(
     Raises:
         InputError: a file that cannot be read, an unknown problem, or problems without a sample.
     """
-    file = read_samples(path, task.problems, filter, task.task.versions)
+    file = read_samples(path, task.problems, filter, task.task.elsewhere)
     return from_file(file, task, label, extracted, allow_missing), file
 
 

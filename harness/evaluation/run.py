@@ -131,7 +131,9 @@ def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend], *,
         for backend in backends.values():
             backend.check_chat()
     elif has_system_prompt:
-        raise InputError("--system is the system prompt of a chat: ask a protocol @chat, or leave it out")
+        raise InputError(
+            "--system is the system prompt of a chat: ask a protocol @chat or @lm-eval-instruct, or leave it out"
+        )
 
 
 def backend_options(config: RunConfig) -> BackendOptions:

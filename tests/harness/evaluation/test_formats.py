@@ -2,86 +2,72 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.extraction.formats import humaneval
+from benchmarks.extraction.written import FORMS, Known
 from mtp_eval.harness.evaluation.score import score
-from mtp_eval.tasks.registry import load_task
+from mtp_eval.results.run import Run
 
-pytestmark = pytest.mark.slow
-Programs = Sequence[tuple[str, list[str]]]
-"""Problem ids with whole programs, in the benchmark's order."""
-N_PROBLEMS = 12
+N_PROGRAMS = 30
 
 
 @pytest.fixture(scope="module")
-def programs(shared_data: Path) -> Programs:
-    """Real completions of the first problems with their prompts, some right and some wrong."""
-    prompts = {problem.problem_id: problem.prompt for problem in load_task("humaneval").problems()}
-    with gzip.open(shared_data / "verdicts" / "he-claireeeeeeee.jsonl.gz", "rt") as file:
-        rows = [json.loads(line) for line in file]
-    ids = [name for name in prompts if any(row["task_id"] == name for row in rows)][:N_PROBLEMS]
-    return [(name, [prompts[name] + r["completion"] for r in rows if r["task_id"] == name][:3]) for name in ids]
+def known(shared_data: Path) -> Known:
+    """Real programs, some right and some wrong."""
+    return humaneval(shared_data / "verdicts", N_PROGRAMS)
 
 
-def flat(programs: Programs) -> list[dict[str, str]]:
-    return [{"task_id": name, "solution": text} for name, texts in programs for text in texts]
+def scored(known: Known, form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    folder.mkdir()
+    path, options = (
+        FORMS[form].write(known, folder),
+        dict(zip(FORMS[form].options[::2], FORMS[form].options[1::2], strict=True)),
+    )
+    if FORMS[form].is_piped:
+
+        class Stdin:
+            buffer = io.BytesIO(path.read_bytes())
+
+        monkeypatch.setattr("sys.stdin", Stdin)
+        path = Path("-")
+    return score(samples=path, task="humaneval", label="m", k="1,2", allow_missing=True, out=folder / "run",
+                 extract=options.get("--extract"), filter=options.get("--filter"))  # fmt: skip
 
 
-def lines(rows: Sequence[Any]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+def seen(run: Run) -> tuple[dict[Any, Any], Any]:
+    """The verdicts with their programs, and the cells of metrics.json."""
+    verdicts = {record.key: (str(record.verdict), record.program) for record in run.records()}
+    return verdicts, json.loads((run.folder / "metrics.json").read_text())["cells"]
 
 
-def table(programs: Programs) -> bytes:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ["task_id", "solution"])
-    writer.writeheader()
-    writer.writerows(flat(programs))
-    return out.getvalue().encode()
-
-
-def lm_eval(programs: Programs) -> list[dict[str, Any]]:
-    return [{"doc_id": i, "doc": {"task_id": name}, "filtered_resps": [texts], "filter": "create_test"}
-            for i, (name, texts) in enumerate(programs)]  # fmt: skip
-
-
-WRITERS: dict[str, tuple[str, Callable[[Programs], bytes]]] = {
-    "evalplus": ("s.jsonl", lambda programs: lines(flat(programs))),
-    "evalplus, packed": ("s.jsonl", lambda programs: gzip.compress(lines(flat(programs)))),
-    "evalplus results": ("r.json", lambda programs: json.dumps({
-        "eval": {name: [{"solution": text} for text in texts] for name, texts in programs}}).encode()),
-    "an array, with a mark": ("s.json", lambda programs: json.dumps(flat(programs)).encode("utf-8-sig")),
-    "csv": ("s.csv", table),
-    "bigcode": ("g.json", lambda programs: json.dumps([texts for _, texts in programs]).encode()),
-    "lm-eval": ("samples_humaneval.jsonl", lambda programs: lines(lm_eval(programs))),
-    "lm-eval 2024": ("x.jsonl", lambda programs: json.dumps(lm_eval(programs), indent=2).encode()),
-}  # fmt: skip
-
-
-def figures(folder: Path) -> list[dict[str, Any]]:
-    return list(json.loads((folder / "metrics.json").read_text())["cells"])
-
-
-def test_every_form_gives_the_same_verdicts_and_metrics(programs: Programs, tmp_path: Path) -> None:
-    ids = [problem.problem_id for problem in load_task("humaneval").problems()]
-    assert [name for name, _ in programs] == ids[: len(programs)], "bigcode's lists go by place"
-    seen = {}
-    for form, (name, write) in WRITERS.items():
-        path = tmp_path / form / name
-        path.parent.mkdir()
-        path.write_bytes(write(programs))
-        done = score(
-            samples=path, task="humaneval", label="m", k="1,2", allow_missing=True, out=tmp_path / form / "run"
+@pytest.mark.slow
+def test_every_form_gives_the_same_verdicts_and_metrics(
+    known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = {form: scored(known, form, tmp_path / form.replace(" ", "-"), monkeypatch) for form in FORMS}
+    found = {form: seen(run) for form, run in runs.items()}
+    verdicts, cells = found["evalplus"]
+    assert len(verdicts) == N_PROGRAMS
+    assert {"passed", "failed"} <= {verdict for verdict, _ in verdicts.values()}
+    for form, (others, others_cells) in found.items():
+        assert others_cells == cells, form
+        if not form.startswith("inspect"):  # a fenced answer stands behind the closed prompt: another program
+            assert others == verdicts, form
+        assert {name: verdict for name, (verdict, _) in others.items()} == {n: v for n, (v, _) in verdicts.items()}, (
+            form
         )
-        verdicts = {record.key: (record.verdict, record.program) for record in done.records()}
-        seen[form] = (verdicts, figures(done.folder))
-    first = seen["evalplus"]
-    assert len({str(verdict) for verdict, _ in first[0].values()}) > 1, "right and wrong programs are there"
-    assert {form: found == first for form, found in seen.items()} == dict.fromkeys(WRITERS, True)
+
+
+def test_the_forms_of_the_page_are_those_of_the_benchmark() -> None:
+    """What the first lines of `sample_forms` list is written here."""
+    from mtp_eval.harness.backends import sample_forms
+
+    listed = [line.split()[0] for line in (sample_forms.__doc__ or "").splitlines() if line.startswith("    ")]
+    names = " ".join(FORMS).lower()
+    assert [form for form in dict.fromkeys(listed) if form not in names and form.isalpha()] == []

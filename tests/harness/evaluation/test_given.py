@@ -124,7 +124,15 @@ def test_samples_come_from_standard_input(tmp_path: Path, benchmark_data: Path) 
     ("task", "name", "sentence"),
     [
         ("mbpp", 2, "this is the part test, 11 to 510; --split all has 1 to 974"),
-        ("mbpp-plus", "Mbpp/1", "this is MBPP.*0.2.0, with 378 problems; 0.1.0 had 399"),
+        ("mbpp", 975, "another version of its data"),
+        ("mbpp", "11x", "another version of its data"),
+        (
+            "mbpp-plus",
+            "Mbpp/83",
+            r"this is MBPP\+ 0.2.0.*only 0.1.0 has.*score against 0.1.0 with --task mbpp-plus@evalplus\+0.1.0",
+        ),
+        ("mbpp-plus", 783, r"Mbpp/783 is one of the 21 that only 0.1.0 has"),
+        ("mbpp-plus", "Mbpp/1", r"neither 0.1.0 nor 0.2.0 has this one: is it of MBPP \(--task mbpp\)"),
         ("humaneval", "HumanEval/164", "another version of its data"),
     ],
 )
