@@ -21,9 +21,13 @@ def by_n(task: str, *ns: int) -> tuple[Recipe, ...]:
     return tuple(Recipe(f"{task}-n{n}", f"n={n}", f"{task}-n{n}") for n in ns)
 
 
-def more_steps(task: str) -> tuple[Recipe, ...]:
-    """The next-token model, trained four times as long."""
-    return (Recipe(f"{task}-n1-x4", "n=1, 4 x the steps", f"{task}-n1", longer=4.0),)
+DEEP = {"model.n_layers": 5}
+"""`chain` with a layer more than its presets have: four heads leave a trunk of one layer then, as on `route`."""
+
+
+def deep_chain(*ns: int) -> tuple[Recipe, ...]:
+    """Chain at equal parameters for n = 1, 2, 3, 4, which four layers have no room for."""
+    return tuple(Recipe(f"chain-deep-n{n}", f"n={n}", "chain-n2", {**DEEP, "model.n_future": n}) for n in ns)
 
 
 def figure(results: Results) -> Plot:
@@ -53,11 +57,18 @@ STUDY = Study(
     parts=(
         Part("chain", "chain", by_n("chain", 1, 2), minutes=0.7, watch=0.5),
         Part("route", "route", by_n("route", 1, 2, 3, 4), minutes=1.6, watch=0.5),
+        Part("chain-deep", "chain", deep_chain(1, 2, 3, 4), minutes=0.9, watch=0.5),
         Part("stargraph", "stargraph@d2l3", by_n("stargraph", 1, 2), minutes=1.6),
-        Part("chain, longer", "chain", more_steps("chain"), minutes=0.7, watch=0.5, seeds=3),
+        Part(
+            "chain-longer", "chain", (Recipe("chain-deep-n1-x4", "n=1, 4 x the steps", "chain-n2", {**DEEP, "model.n_future": 1}, 4.0),),
+            minutes=0.9, watch=0.5, seeds=3,
+        ),
         Part("reach", "reach@n100", by_n("reach", 1, 2), minutes=3.0, seeds=3, watch=0.5),
         Part("countdown", "countdown@n3", by_n("countdown", 1, 2), minutes=3.0, seeds=3),
-        Part("route, longer", "route", more_steps("route"), minutes=1.6, watch=0.5, seeds=3),
+        Part(
+            "route-longer", "route", (Recipe("route-n1-x4", "n=1, 4 x the steps", "route-n1", longer=4.0),),
+            minutes=1.6, watch=0.5, seeds=3,
+        ),
     ),
     measures=(SCORE, HALF),
     claims=(
@@ -77,13 +88,24 @@ STUDY = Study(
             "at this size more heads than two cost more than they give: on route n=4 is behind n=2",
             TOO_MANY, SCORE, "route-n4", "route-n2", matters=5.0, rises=False, learnt=40.0,
         ),
+        *(
+            Claim(
+                f"on chain with five layers n={n} gets more answers right than n=1",
+                LOOKAHEAD, SCORE, f"chain-deep-n{n}", "chain-deep-n1", matters=5.0, learnt=45.0,
+            )
+            for n in (2, 3, 4)
+        ),
+        Claim(
+            "at this size more heads than two cost more than they give: on chain with five layers n=4 is behind n=2",
+            TOO_MANY, SCORE, "chain-deep-n4", "chain-deep-n2", matters=5.0, rises=False, learnt=45.0,
+        ),
         Claim(
             "on star graphs n=2 finds the right path more often than n=1",
             STAR, SCORE, "stargraph-n2", "stargraph-n1", matters=5.0, learnt=60.0,
         ),
         Claim(
-            "n=2 is still ahead of n=1 on chain when n=1 has four times the steps",
-            LOOKAHEAD, SCORE, "chain-n2", "chain-n1-x4", matters=5.0, learnt=45.0,
+            "n=2 is still ahead of n=1 on chain when n=1 has four times the steps (five layers)",
+            LOOKAHEAD, SCORE, "chain-deep-n2", "chain-deep-n1-x4", matters=5.0, learnt=45.0,
         ),
         Claim(
             "on paths in one fixed graph (reach) n=2 is ahead of n=1",
