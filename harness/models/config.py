@@ -66,6 +66,10 @@ class ModelConfig(BaseModel):
     n_future: int = Field(default=1, gt=0, description="how many future tokens are predicted; 1 is next-token")
     head_kind: HeadKind = "parallel"
     extra_layers: int = Field(default=0, ge=0, description="trunk layers kept beyond the parameter-matched trunk")
+    order_unembedding: bool = Field(
+        default=False,
+        description="a second unembedding of head 1 that ranks coming tokens in training; it predicts none",
+    )
     tie_embeddings: bool = False
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5

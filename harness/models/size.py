@@ -53,9 +53,11 @@ def model_size(config: ModelConfig) -> ModelSize:
     embeddings = v * d if config.tie_embeddings else 2 * v * d
     trunk = config.n_trunk_layers
     shared = embeddings + d + trunk * layer_all
-    forward_flops = trunk * layer_flops + n_heads * head_flops + config.n_future * 2 * v * d + n_modules * 4 * d * d
+    n_products = config.n_future + config.order_unembedding
+    forward_flops = trunk * layer_flops + n_heads * head_flops + n_products * 2 * v * d + n_modules * 4 * d * d
+    n_matrices = config.n_unembeddings - 1 + config.order_unembedding
     return ModelSize(
-        n_parameters=shared + n_heads * head + (config.n_unembeddings - 1) * v * d + n_modules * (2 * d * d + 3 * d),
+        n_parameters=shared + n_heads * head + n_matrices * v * d + n_modules * (2 * d * d + 3 * d),
         n_parameters_next_token=shared + path * head,
         n_layers_next_token=trunk + (0 if linear else path),
         train_flops_per_token=3 * forward_flops,

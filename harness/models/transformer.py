@@ -20,6 +20,8 @@ from mtp_eval.harness.models.rotary import rotary_table
 class MTPModel(nn.Module):
     """Trunk, heads, one norm, and one unembedding (or one per head for replicated unembeddings).
 
+    `order_lm_heads` holds the unembedding of token order prediction where it is trained, which no prediction uses.
+
     `config.head_path(i)` says which members of `heads` lead to the prediction of x_{t+i}: for the default parallel
     heads that is `heads[i - 1]` alone, and heads[0] is the next-token head.
     """
@@ -35,6 +37,9 @@ class MTPModel(nn.Module):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.extra_lm_heads = nn.ModuleList(
             nn.Linear(config.d_model, config.vocab_size, bias=False) for _ in range(config.n_unembeddings - 1)
+        )
+        self.order_lm_heads = nn.ModuleList(
+            nn.Linear(config.d_model, config.vocab_size, bias=False) for _ in range(config.order_unembedding)
         )
         self.tie()
 

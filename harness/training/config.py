@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 from mtp_eval.harness.models.config import HeadKind
 from mtp_eval.harness.training.text_rules import FILES, RULES, is_rule
 
+FARTHEST_ORDER = 64
+"""The widest window of token order prediction: a token so far away weighs less than 1e-27 of the next one."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,6 +140,13 @@ class LossConfig(_Section):
     auxiliary_decay: float = Field(
         default=1.0, ge=0, le=1, description="weight of heads 2..n falls linearly to this share of itself over the run"
     )
+    order_window: int = Field(
+        default=0,
+        ge=0,
+        le=FARTHEST_ORDER,
+        description="token order prediction (arXiv 2508.19228): rank the next so many tokens by how soon they come; 0: none",
+    )
+    order_weight: float = Field(default=1.0, gt=0, description="of that loss, beside head 1's")
 
 
 class TrainConfig(_Section):
@@ -183,6 +193,14 @@ class TrainConfig(_Section):
         weights = self.loss.head_weights
         if weights is not None and len(weights) != self.model.n_future:
             raise ValueError(f"loss.head_weights has {len(weights)} entries, model.n_future is {self.model.n_future}")
+        if self.loss.order_window and weights is not None and weights[0] == 0:
+            raise ValueError(
+                "loss.order_window ranks tokens by what head 1 is learning, and loss.head_weights gives head 1 no weight: raise it"
+            )
+        if self.loss.order_window and self.freeze == "trunk":
+            raise ValueError(
+                "loss.order_window teaches the trunk, and freeze = 'trunk' lets it learn nothing: leave one of them out"
+            )
         if self.freeze == "trunk" and self.init is None:
             raise ValueError("freeze = 'trunk' trains heads on a finished model: name its checkpoint in init")
         if self.freeze == "trunk" and self.model.n_future == 1:
@@ -198,6 +216,11 @@ class TrainConfig(_Section):
     def tokens_per_step(self) -> int:
         """Positions that one optimizer step sees."""
         return self.batch_size * self.model.context_length
+
+    @property
+    def lookahead(self) -> int:
+        """Tokens beyond a window's last position that its targets reach."""
+        return max(self.model.n_future, self.loss.order_window)
 
     @property
     def total_steps(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,23 @@ FILE = "metrics.csv"
 class MetricsWriter:
     """Appends rows of numbers; on resume, rows beyond the checkpoint are dropped so that no step is there twice."""
 
-    def __init__(self, out: Path, n_future: int, *, from_step: int, tensorboard: bool):
+    def __init__(self, out: Path, n_future: int, *, from_step: int, tensorboard: bool, more_losses: Sequence[str] = ()):
         heads = [f"loss_head_{i}" for i in range(1, n_future + 1)]
         accuracies = [f"accuracy_head_{i}" for i in range(1, n_future + 1)]
         bits = [f"bits_per_byte_head_{i}" for i in range(1, n_future + 1)]
         rates = ["learning_rate", "gradient_norm", "tokens_per_second", "flops_per_second"]
-        self.columns = ["step", "tokens", "split", "loss", *heads, *accuracies, *bits, "answers_right", *rates]
+        self.columns = [
+            "step",
+            "tokens",
+            "split",
+            "loss",
+            *heads,
+            *more_losses,
+            *accuracies,
+            *bits,
+            "answers_right",
+            *rates,
+        ]
         self.path = out / FILE
         self._start(from_step)
         self.events = _tensorboard(out) if tensorboard else None

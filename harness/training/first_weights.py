@@ -17,8 +17,10 @@ from mtp_eval.harness.training.parallel import WholeWeights
 def run_config(config: TrainConfig, vocab_size: int) -> ModelConfig:
     """The model that a run trains: by its shape, or the checkpoint's that it starts from."""
     if config.init is None:
-        return matched(config.model, vocab_size)
-    return _with_heads(checkpoint_info(config.init).config, config.model.n_future)
+        model = matched(config.model, vocab_size)
+    else:
+        model = _with_heads(checkpoint_info(config.init).config, config.model.n_future)
+    return model.model_copy(update={"order_unembedding": config.loss.order_window > 0})
 
 
 def shape_of_checkpoint(folder: str, n_future: int | None) -> ModelShape:
@@ -54,7 +56,12 @@ def first_weights(config: TrainConfig, model_config: ModelConfig) -> WholeWeight
     state = dict(read_weights(info).state_dict())
     if info.config.n_future < model_config.n_future:
         _, state = add_heads(info.config, state, model_config.n_future)
-    return lambda name: state[name].float()
+
+    def stored(name: str) -> Tensor:
+        is_new = name.startswith("order_lm_heads.") and name not in state
+        return fresh(name) if is_new else state[name].float()
+
+    return stored
 
 
 def _with_heads(stored: ModelConfig, n_future: int) -> ModelConfig:

@@ -130,7 +130,7 @@ class _Run:
             out, self.model_config, tokenizer, self.stepper.parallel, config.keep_checkpoints
         )
         self.size = model_size(self.model_config)
-        self.batches = corpus.batches(config, self.model_config.n_future)
+        self.batches = corpus.batches(config, config.lookahead)
         n_future = self.model_config.n_future
         windows = corpus.validation(config, n_future)
         if config.early_stop and not windows:
@@ -141,7 +141,11 @@ class _Run:
         if processes.is_main:
             out.mkdir(parents=True, exist_ok=True)
             self.metrics = MetricsWriter(
-                out, self.model_config.n_future, from_step=self.trainer.step, tensorboard=config.tensorboard
+                out,
+                self.model_config.n_future,
+                from_step=self.trainer.step,
+                tensorboard=config.tensorboard,
+                more_losses=("loss_order",) if self.model_config.order_unembedding else (),
             )
 
     def _runtime(self, stored: Mapping[str, Any] | None) -> Runtime:
@@ -168,8 +172,9 @@ class _Run:
         try:
             with interrupts_wait() as interrupted:
                 for step, batch in self._prefetched():
+                    started = time.process_time()
                     sums, norm = self.stepper.step(step, batch)
-                    self.trainer.step = step + 1
+                    self.trainer.note_step(step + 1, time.process_time() - started)
                     self.watch.after_step(step + 1, sums, norm, on_progress)
                     self._periodic()
                     if self.stopped_early:
@@ -244,6 +249,7 @@ class _Run:
             "tokens": self.trainer.step * self.config.tokens_per_step,
             "seed": self.config.seed,
             "seconds": round(self.trainer.seconds, 3),
+            "step_cpu_seconds": round(self.trainer.step_cpu_seconds / max(1, self.trainer.timed_steps), 6),
             "size": self.size.as_dict(),
             "baseline_size": model_size(baseline(self.config.model, self.tokenizer.vocab_size)).as_dict(),
             "validation": self.validation.as_dict() if self.validation else None,

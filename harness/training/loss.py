@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch.autograd import backward
 
 from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.harness.training.token_order import OrderLoss, order_nats
 
 IGNORED = -100
 """The target of a position whose future token lies in another document, or nowhere."""
@@ -34,12 +36,14 @@ Autocast = Callable[[], AbstractContextManager[object]]
 class HeadSums:
     """Sums over a batch, `(N,)` each, on the device: nats, hits of the likeliest token (validation only), targets.
 
-    A head that was not computed, because its loss has no weight, has no targets.
+    A head that was not computed, because its loss has no weight, has no targets. `order` has the nats and the positions of token
+    order prediction, zeros without it.
     """
 
     nats: Tensor
     hits: Tensor
     targets: Tensor
+    order: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
 
 
 def future_targets(
@@ -81,10 +85,12 @@ def sequential_backward(
     train_trunk: bool = True,
     head_nats: HeadNats = head_nats,
     heads_done: Callable[[], None] = lambda: None,
+    order: OrderLoss | None = None,
 ) -> HeadSums:
     """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters.
 
-    `tokens_BS` may go on after the T positions: sequential modules read the tokens that follow.
+    `tokens_BS` may go on after the T positions: sequential modules read the tokens that follow. `order` adds token order
+    prediction, whose weight is its own, to head 1's loss.
     """
     rotary = model.rotary(torch.arange(targets_NBT.shape[2], device=tokens_BS.device)[None])
     with autocast(), torch.set_grad_enabled(train_trunk):
@@ -92,7 +98,14 @@ def sequential_backward(
     source_BTD = z_BTD.detach().requires_grad_()
     weights_N = [scale * weight for weight in weights]
     heads = _Heads(
-        model, rotary, (tokens_BS, targets_NBT), weights_N, chunk_tokens, autocast=autocast, head_nats=head_nats
+        model,
+        rotary,
+        (tokens_BS, targets_NBT),
+        weights_N,
+        chunk_tokens,
+        autocast=autocast,
+        head_nats=head_nats,
+        order=order,
     )
     run = {"causal": heads.chain, "anticausal": heads.chain, "sequential": heads.chain, "replicated": heads.shared}.get(
         model.config.head_kind, heads.one_by_one
@@ -116,16 +129,19 @@ class _Heads:
         chunk_tokens: int,
         autocast: Autocast,
         head_nats: HeadNats,
+        order: OrderLoss | None,
     ):
+        self.order = order
         self.model, self.rotary, self.autocast, self.head_nats = model, rotary, autocast, head_nats
         self.tokens_BS, self.targets_NBT = batch
         self.weights_N, self.chunk_tokens = weights_N, chunk_tokens
         self.nats_N = torch.zeros(len(weights_N), device=self.targets_NBT.device, dtype=torch.float64)
+        self.order_sums = torch.zeros(2, device=self.targets_NBT.device, dtype=torch.float64)
 
     def sums(self) -> HeadSums:
         counts_N = (self.targets_NBT != IGNORED).sum(dim=(1, 2))
         has_weight_N = torch.tensor([weight > 0 for weight in self.weights_N], device=counts_N.device)
-        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N * has_weight_N)
+        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N * has_weight_N, self.order_sums)
 
     def active(self) -> list[int]:
         """Heads of weight above zero, numbered from 0; the others cost nothing."""
@@ -179,6 +195,19 @@ class _Heads:
                 nats = self.head_nats(norm, matrix, chunk_CD, chunk_targets_C)
             backward(self.weights_N[i] * nats)
             self.nats_N[i] += nats.detach()
+        if i == 0 and self.order is not None:
+            self.add_order_loss(self.order, leaf_BTD)
+
+    def add_order_loss(self, order: OrderLoss, leaf_BTD: Tensor) -> None:
+        """Token order prediction from head 1's output."""
+        (matrix,) = self.model.order_lm_heads
+
+        def run(*inputs: Any) -> Tensor:
+            with self.autocast():
+                return order_nats(*inputs)
+
+        nats = order.backward(self.model.head_norm(1), matrix, leaf_BTD, self.chunk_tokens, run)
+        self.order_sums += torch.stack([nats, order.targets.count.double()])
 
 
 def naive_backward(

@@ -58,9 +58,8 @@ class Sharded(Parallel):
             return fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=not stays)
 
         embedding = unit(model.embed_tokens, output=torch.float32)
-        self.whole = [
-            unit(part, stays=True) for part in (model.norm, *model.extra_norms, model.lm_head, *model.extra_lm_heads)
-        ]
+        matrices = (model.lm_head, *model.extra_lm_heads, *model.order_lm_heads)
+        self.whole = [unit(part, stays=True) for part in (model.norm, *model.extra_norms, *matrices)]
         heads = [unit(head, stays=True) for head in model.heads]
         self.units = [embedding, *map(unit, model.trunk), *heads, *self.whole]
         self.root = fully_shard(model, mesh=mesh)

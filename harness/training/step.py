@@ -15,6 +15,7 @@ from mtp_eval.harness.training.optimizer import gradient_norm, make_optimizer
 from mtp_eval.harness.training.parallel import Parallel
 from mtp_eval.harness.training.runtime import Runtime
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
+from mtp_eval.harness.training.token_order import OrderLoss, order_targets
 
 
 class Stepper:
@@ -43,14 +44,22 @@ class Stepper:
         starts = range(0, len(batch.tokens), self.micro)
         for start in starts:
             self.parallel.begin(self.model, is_last=start == starts[-1])
-            tokens_BS, targets_NBT = self.tensors(batch.rows(slice(start, start + self.micro)))
-            parts.append(self.backward(tokens_BS, targets_NBT, weights, scale))
+            rows = batch.rows(slice(start, start + self.micro))
+            tokens_BS, targets_NBT = self.tensors(rows)
+            parts.append(self.backward(tokens_BS, targets_NBT, weights, scale, self.order_loss(rows, scale)))
         self.parallel.finish_gradients(self.model)
         self.parallel.settle(self.model)
         norm = self.update()
         return add_sums(parts), norm
 
-    def backward(self, tokens_BS: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float) -> HeadSums:
+    def backward(
+        self,
+        tokens_BS: Tensor,
+        targets_NBT: Tensor,
+        weights: Sequence[float],
+        scale: float,
+        order: OrderLoss | None = None,
+    ) -> HeadSums:
         """Accumulate gradients of one micro-batch."""
         return sequential_backward(
             self.model,
@@ -63,7 +72,19 @@ class Stepper:
             train_trunk=self.config.freeze == "none",
             head_nats=self.head_nats,
             heads_done=lambda: self.parallel.heads_done(self.model),
+            order=order,
         )
+
+    def order_loss(self, rows: Window, scale: float) -> OrderLoss | None:
+        """Token order prediction on these rows, where the config asks for it."""
+        loss = self.config.loss
+        if not loss.order_window:
+            return None
+        tokens_BS, documents_BS = self._on_device(rows.tokens), self._on_device(rows.documents)
+        learnt_BS = None if rows.learnt is None else self._on_device(rows.learnt)
+        length = self.config.model.context_length
+        targets = order_targets(tokens_BS, documents_BS, loss.order_window, length, learnt_BS)
+        return OrderLoss(targets, scale * loss.order_weight)
 
     def update(self) -> Tensor:
         """Clip, step, forget the gradients; returns their norm before clipping."""
@@ -103,4 +124,5 @@ def add_sums(parts: Sequence[HeadSums]) -> HeadSums:
         torch.stack([part.nats for part in parts]).sum(0),
         torch.stack([part.hits for part in parts]).sum(0),
         torch.stack([part.targets for part in parts]).sum(0),
+        torch.stack([part.order for part in parts]).sum(0),
     )

@@ -103,4 +103,5 @@ def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6) -> 
         data__sources=[text],
         data__tokenizer="bpe:300",
         data__cache=f"{text}.{cache}",
+        loss__order_window=3,
     )
