@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from mtp_eval.harness.studies.definition import Claim, Part, Recipe, Results, Study
+from mtp_eval.harness.studies.definition import Part, Results, Study
 from mtp_eval.harness.studies.figures import against_groups
 from mtp_eval.harness.studies.measures import pass_at_1
+from mtp_eval.harness.studies.recipes import Question, by_n
 from mtp_eval.results.report.figure import Plot, legend, make_panels
 
 IN_DOMAIN = pass_at_1("01", "02", "03", title="m = 1 to 3")
 OUT_OF_DOMAIN = pass_at_1("04", "05", "06", title="m = 4 to 6")
 GROUPS = ("01", "02", "03", "04", "05", "06")
 FIGURE_8 = "arXiv 2404.19737, section 4.2 and Figure 8"
+INSIDE, BEYOND = (Question(FIGURE_8, measure, learnt=45.0) for measure in (IN_DOMAIN, OUT_OF_DOMAIN))
 
 
 def figure(results: Results) -> Plot:
@@ -33,29 +35,13 @@ STUDY = Study(
         "up to 18 points. Here: "
         "F_2[X]/(X^3), at most three operations in training, 0.2M parameters."
     ),
-    parts=(
-        Part(
-            "poly",
-            "poly@f2x3-m3",
-            tuple(
-                Recipe(f"poly-n{n}", f"n={n}", "poly-n2", {"model.n_future": n}) for n in (1, 2, 3)
-            ),
-            minutes=2.5,
-        ),
-    ),
+    parts=(Part("poly", "poly@f2x3-m3", by_n("poly", "poly-n2", (1, 2, 3)), minutes=2.5),),
     measures=(IN_DOMAIN, OUT_OF_DOMAIN),
     claims=(
-        Claim(
-            "n=2 is more often right than n=1 on as many operations as in training",
-            FIGURE_8, IN_DOMAIN, "poly-n2", "poly-n1", matters=5.0, learnt=45.0,
-        ),
-        Claim(
-            "n=2 is more often right than n=1 on more operations than in training",
-            FIGURE_8, OUT_OF_DOMAIN, "poly-n2", "poly-n1", matters=5.0, learnt=45.0,
-        ),
-        Claim(
-            "n=3 is more often right than n=1 on as many operations as in training (the paper's is n=4)",
-            FIGURE_8, IN_DOMAIN, "poly-n3", "poly-n1", matters=5.0, learnt=45.0,
+        INSIDE.claim("n=2 is more often right than n=1 on as many operations as in training", "poly-n2", "poly-n1"),
+        BEYOND.claim("n=2 is more often right than n=1 on more operations than in training", "poly-n2", "poly-n1"),
+        INSIDE.claim(
+            "n=3 is more often right than n=1 on as many operations as in training (the paper's is n=4)", "poly-n3", "poly-n1"
         ),
     ),
     minutes=20.0,

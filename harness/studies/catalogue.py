@@ -9,7 +9,7 @@ from mtp_eval.harness.studies.definition import Study
 from mtp_eval.tasks.errors import did_you_mean
 
 ALL = "all"
-NAMES = ("planning", "arithmetic", "induction", "heads")
+NAMES = ("planning", "speed", "bytes", "heads", "arithmetic", "induction", "code-scaling")
 """Each is STUDY in the module of its name, with "_" for "-"."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.results.run import Run, read_run
+from mtp_eval.results.store import RunStore
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class CellResult:
     def tested(self) -> Run:
         """The run."""
         return read_run(self.cell.run)
+
+    @cached_property
+    def verification(self) -> list[dict[str, Any]]:
+        """What `--verify-decoding` found, an entry a task; empty where nothing was verified."""
+        found: list[dict[str, Any]] = RunStore.read(Path(self.cell.run)).sidecar("verification").read(default=[])
+        return found
 
     @cached_property
     def training(self) -> dict[str, Any]:

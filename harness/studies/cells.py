@@ -40,6 +40,7 @@ class Cell:
         watched: whether the curve of right answers is wanted.
         model, run: folders.
         options: of the run beside model, task and folder.
+        again: whether another cell trains the model.
     """
 
     part: str
@@ -54,6 +55,7 @@ class Cell:
     device: str = "cpu"
     watched: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
 
     def training(self) -> TrainConfig:
         """The config of the training.

@@ -76,7 +76,8 @@ def check_parts(study: Study) -> None:
     with ExecutionOptions(workers=1).open():
         pass
     for part in study.parts:
-        load_task(part.task)
+        for task in part.task.split(","):
+            load_task(task)
         steps_of(part)
 
 
@@ -103,8 +104,9 @@ def make_cells(study: Study, cells: Sequence[Cell], plan: Mapping[str, Any], wor
     missing = [cell for cell in cells if not cell.is_done]
     missing.sort(key=lambda cell: -seconds[cell.recipe])
     with progress(f"study {study.name}: models", len(cells), len(cells) - len(missing)) as bar:
-        for cell, _ in workers.do("cell", missing):
-            bar.advance(1, f"{cell.recipe}, seed {cell.seed}")
+        for again in (False, True):  # no model is tested again before it is trained
+            for cell, _ in workers.do("cell", [cell for cell in missing if cell.again is again]):
+                bar.advance(1, f"{cell.recipe}, seed {cell.seed}")
 
 
 def write_up(study: Study, plan: Mapping[str, Any], cells: Sequence[Cell], out: Path, *, minutes: float) -> Finished:

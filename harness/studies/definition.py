@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ class Recipe:
         preset: what is trained.
         changes: keys of the preset that are other, such as {"model.head_kind": "causal"}.
         longer: times the preset's steps.
+        run: options of its run, beside those of its part.
+        trained_as: the recipe of the same part whose model is tested again; "": a model of its own.
     """
 
     name: str
@@ -40,6 +42,12 @@ class Recipe:
     preset: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     longer: float = 1.0
+    run: Mapping[str, Any] = field(default_factory=dict)
+    trained_as: str = ""
+
+    def again(self, name: str, label: str, **run: Any) -> Recipe:
+        """Its models once more, run with other options."""
+        return replace(self, name=name, label=label, run=run, trained_as=self.trained_as or self.name)
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,9 @@ class Part:
 
     Args:
         name: of the part in tables.
-        task: on which every model of the part is run.
+        task: on which every model of the part is run; several with commas.
         minutes: what one cell costs on one quiet core, about; for `--list` only: a budget is planned by a probe.
+        again_minutes: the same of a cell whose model another one trains.
         run: options of the run beside model and task.
         seeds: of each recipe, where the budget allows.
         watch: share of right answers whose first step is looked for during training; None: no such curve is needed.
@@ -62,6 +71,11 @@ class Part:
     run: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 5
     watch: float | None = None
+    again_minutes: float = 0.0
+
+    def minutes_of(self, recipe: Recipe) -> float:
+        """What one cell of a recipe costs, as stated."""
+        return self.again_minutes if recipe.trained_as else self.minutes * recipe.longer
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,7 @@ class Study:
     @property
     def core_minutes(self) -> float:
         """Of one core, for all parts with their usual seeds, as stated."""
-        return sum(part.seeds * part.minutes * recipe.longer for part in self.parts for recipe in part.recipes)
+        return sum(part.seeds * part.minutes_of(recipe) for part in self.parts for recipe in part.recipes)
 
 
 @dataclass(frozen=True)

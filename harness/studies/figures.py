@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LONG_LABELS = 40
+"""Characters of all labels under one panel that would run into each other."""
+
+
 def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) -> None:
     """Every seed as a point, the mean with its 95 % interval beside it."""
     for place, recipe in enumerate(part.recipes):
@@ -30,7 +34,10 @@ def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) 
         reach = np.array([[spread.difference - low], [high - spread.difference]])
         shown = None if np.isnan(reach).any() else reach
         ax.errorbar([place + 0.1], [spread.difference], yerr=shown, fmt="s", color=colour, markersize=5, capsize=3)
-    ax.set_xticks(range(len(part.recipes)), [recipe.label for recipe in part.recipes])
+    labels = [recipe.label for recipe in part.recipes]
+    ax.set_xticks(range(len(labels)), labels)
+    if sum(map(len, labels)) > LONG_LABELS:
+        ax.tick_params(axis="x", labelrotation=30)
     ax.set_xlim(-0.5, len(part.recipes) - 0.5)
     least, most = measure.bounds
     if np.isfinite(most):
@@ -74,6 +81,19 @@ def against_groups(ax: Axes, results: Results, part: Part, groups: Sequence[str]
     ax.set_xticks(range(len(groups)), [group.lstrip("0") for group in groups])
     ax.set_ylim(-3, 103)
     finish(ax, part.name, x, "pass@1 (%)")
+
+
+def against_sizes(ax: Axes, results: Results, parts: Sequence[Part], measure: Measure, title: str) -> None:
+    """Mean over seeds against the size, a part each, one line a recipe, with 95 % intervals, as in the paper's Figure 3."""
+    for place, recipe in enumerate(parts[0].recipes):
+        spreads = [results.spread(part.recipes[place].name, measure) for part in parts]
+        found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
+        xs, means = [i + 0.06 * (place - 1) for i, _ in found], [spread.difference for _, spread in found]
+        reach = np.array([[max(0.0, s.difference - s.interval()[0]) for _, s in found] for _ in range(2)])
+        shown = None if np.isnan(reach).any() else reach
+        ax.errorbar(xs, means, yerr=shown, label=recipe.label, capsize=3, **style_of(place))
+    ax.set_xticks(range(len(parts)), [part.name.partition(" ")[2] for part in parts])
+    finish(ax, title, "size", measure.name)
 
 
 def watched(parts: Sequence[Part]) -> list[Part]:

@@ -11,11 +11,18 @@ from mtp_eval.harness.studies.definition import Measure
 from mtp_eval.results.curves import steps_to
 
 
-def pass_at_1(*groups: str, title: str = "") -> Measure:
-    """pass@1 in per cent, of all problems or of those of some groups, by the title that these have."""
+def pass_at_1(*groups: str, title: str = "", task: str = "") -> Measure:
+    """pass@1 in per cent, of all problems or of those of some groups, by the title that these have, or of one task of several."""
+    return pass_at(1, *groups, title=title, task=task)
+
+
+def pass_at(k: int, *groups: str, title: str = "", task: str = "") -> Measure:
+    """pass@k in per cent, as `pass_at_1`."""
+    title = title or task
 
     def shares(cell: CellResult) -> np.ndarray:
-        scores = [one.score(1).values for one in cell.tested.cells if not groups or one.group in groups]
+        wanted = [one for one in cell.tested.cells if not task or one.task.partition("@")[0] == task]
+        scores = [one.score(k).values for one in wanted if not groups or one.group in groups]
         return np.concatenate(scores) if scores else np.zeros(0)
 
     def mean(cell: CellResult) -> float:
@@ -27,7 +34,7 @@ def pass_at_1(*groups: str, title: str = "") -> Measure:
         values = np.append(shares(cell), [0.0, 1.0])
         return 1e4 * float(values.var()) / values.size
 
-    return Measure(f"pass@1{', ' + title if title else ''} (%)", mean, variance, bounds=(0.0, 100.0))
+    return Measure(f"pass@{k}{', ' + title if title else ''} (%)", mean, variance, bounds=(0.0, 100.0))
 
 
 def steps_until(share: float) -> Measure:
@@ -64,3 +71,20 @@ def tokens_per_forward() -> Measure:
         return tokens / forwards if forwards else math.nan
 
     return Measure("tokens/forward", of, digits=2)
+
+
+def speed_up() -> Measure:
+    """Rate of decoding over plain decoding of the same model, in CPU time, in turns (`--verify-decoding`); plain decoding is 1."""
+
+    def of(cell: CellResult) -> float:
+        if cell.cell.options.get("decode") == "autoregressive":
+            return 1.0
+        measured = [entry["speed_up"]["cpu"] for entry in cell.verification if "speed_up" in entry]
+        return float(measured[0]) if measured else math.nan
+
+    return Measure("speed-up (CPU time)", of, digits=2)
+
+
+def step_milliseconds() -> Measure:
+    """CPU milliseconds of an optimizer step, validations left out, the mean over the training."""
+    return Measure("CPU ms/step", lambda cell: 1000.0 * float(cell.training["step_cpu_seconds"]))

@@ -133,7 +133,7 @@ def make_plan(study: Study, config: StudyConfig, out: Path, workers: Workers, st
 
 def _in_full(part: Part, n_seeds: int) -> PlannedPart:
     """A part that nothing is known of but what its study states."""
-    seconds = {recipe.name: 60 * part.minutes * recipe.longer for recipe in part.recipes}
+    seconds = {recipe.name: 60 * part.minutes_of(recipe) for recipe in part.recipes}
     return PlannedPart(part.name, n_seeds, steps_of(part), seconds)
 
 
@@ -176,7 +176,8 @@ def probed(part: Part, config: StudyConfig, out: Path, workers: Workers) -> dict
     for cell, answer in workers.do("probe", repeated):
         found.setdefault(cell.recipe, []).append(Cost(**answer))
     usual = _mean_cost([cost for costs in found.values() for cost in costs])
-    return {recipe.name: _mean_cost(found.get(recipe.name, [usual])) for recipe in part.recipes}
+    whole = {recipe.name: _mean_cost(found.get(recipe.name, [usual])) for recipe in part.recipes}
+    return {r.name: replace(whole[r.name], step_seconds=0.0) if r.trained_as else whole[r.name] for r in part.recipes}
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
@@ -186,7 +187,7 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
 
 def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig, out: Path) -> Cell:
     """The cell of a recipe and a seed."""
-    name = f"{recipe.name}-seed{seed}"
+    name, trained = (f"{name}-seed{seed}" for name in (recipe.name, recipe.trained_as or recipe.name))
     return Cell(
         part=part.name,
         recipe=recipe.name,
@@ -195,11 +196,12 @@ def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig,
         steps=steps,
         seed=seed,
         task=part.task,
-        model=str(out / "models" / name),
+        model=str(out / "models" / trained),
         run=str(out / "runs" / name),
         device=config.device,
         watched=part.watch is not None,
-        options=dict(part.run),
+        options={**part.run, **recipe.run},
+        again=bool(recipe.trained_as),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Work until the input ends."""
+    # Ctrl-C ends the study's process, and that this one. Not SIG_IGN, which programs that the sandbox starts would inherit.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     jobs: SimpleQueue[dict[str, Any]] = SimpleQueue()
     answers = private_stdout()
     threading.Thread(target=listen, args=(jobs,), daemon=True).start()

@@ -101,7 +101,7 @@ def ask(process: subprocess.Popen[str], line: str) -> str:
 
 
 def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:
-    """One worker in a session of its own, so that Ctrl-C reaches it only through the study's process."""
+    """One worker, in the study's process group, so that what pauses or stops the study as a whole (Ctrl-Z, Ctrl-C) reaches it, too."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
@@ -113,7 +113,6 @@ def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,
         )
 
 

@@ -29,16 +29,24 @@ class MadeResult(CellResult):
 
     @property
     def tested(self) -> Any:
-        n = np.ones(N_PROBLEMS, dtype=np.int64)
-        c = (np.arange(N_PROBLEMS) < round(self.share * N_PROBLEMS)).astype(np.int64)
+        n = np.full(N_PROBLEMS, self.cell.options.get("n_samples", 1), dtype=np.int64)
+        c = n * (np.arange(N_PROBLEMS) < round(self.share * N_PROBLEMS))
         names = tuple(str(i) for i in range(N_PROBLEMS))
         return SimpleNamespace(
-            cells=[ScoredCell(self.cell.recipe, "t", group, 0.0, names, n, c, 0 * n, {}, 10, 5) for group in GROUPS]
+            cells=[
+                ScoredCell(self.cell.recipe, task, group, 0.0, names, n, c, 0 * n, {}, 10 + len(self.cell.recipe), 5)
+                for task in self.cell.task.split(",")
+                for group in GROUPS
+            ]
         )
 
     @property
     def training(self) -> dict[str, Any]:
-        return {"validation": {"bits_per_byte": [2.0 - self.share]}}
+        return {"validation": {"bits_per_byte": [2.0 - self.share]}, "step_cpu_seconds": 0.1 + self.share / 10}
+
+    @property
+    def verification(self) -> list[dict[str, Any]]:
+        return [{"speed_up": {"cpu": 1.0 + self.share}}]
 
     @property
     def model_folder(self) -> Path:
@@ -62,7 +70,8 @@ def made(study: Study, n_seeds: int, share: Share, folder: Path | None = None) -
                     place = folder / f"{recipe.name}-{seed}"
                     write_curve(place, of)
                 cell = Cell(
-                    part.name, recipe.name, recipe.preset, {}, 200, seed, part.task, "", "", watched=part.watch is not None
+                    part.name, recipe.name, recipe.preset, {}, 200, seed, part.task, "", "", watched=part.watch is not None,
+                    options={**part.run, **recipe.run},
                 )  # fmt: skip
                 found.append(MadeResult(cell, of, place))
     return Results(study, tuple(found))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.config import RunConfig
 from mtp_eval.harness.studies.catalogue import NAMES, listing, load_study
 from mtp_eval.harness.studies.cells import recipe_config
 from mtp_eval.harness.studies.definition import Part
@@ -36,7 +37,16 @@ def test_recipes_can_be_trained_and_claims_name_them(name: str) -> None:
         assert claim.matters > 0
     for part in study.parts:
         assert part.seeds >= 3
-        assert f"task:{part.task.partition('@')[0]}" in config_source(part)
+        assert config_source(part) == "stdlib" or f"task:{part.task.partition('@')[0]}" in config_source(part)
+        for recipe in part.recipes:
+            options = {**part.run, **recipe.run, "model": ["m"], "task": part.task}
+            assert RunConfig.given(options).task == tuple(part.task.split(","))
+            assert not recipe.trained_as or recipe.trained_as in [
+                one.name for one in part.recipes if not one.trained_as
+            ]
+            assert (
+                recipe.changes == next(r for r in part.recipes if r.name == (recipe.trained_as or recipe.name)).changes
+            )
     assert name in listing()
 
 

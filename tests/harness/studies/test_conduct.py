@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.harness.studies.config import StudyConfig
-from mtp_eval.harness.studies.planned import narrowed
+from mtp_eval.harness.studies.definition import Results
+from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
+from mtp_eval.harness.studies.planned import narrowed, planned_cells
 from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.results.run import read_run
 from tests.harness.studies.tiny_study import STUDY, tiny
@@ -25,6 +28,11 @@ CELLS = sorted(f"tiny-n{n}-seed{seed}" for n in (1, 2) for seed in range(3))
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
 
 slow = pytest.mark.slow
+
+
+def cells_of(out: Path) -> list[Cell]:
+    plan = json.loads((out / "study.json").read_text())
+    return planned_cells(STUDY, plan, StudyConfig(seeds=3), out)
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +46,37 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_leaves_ordinary_folders_and_its_numbers(whole: Path) -> None:
     assert sorted(path.name for path in (whole / "models").iterdir()) == CELLS
     numbers = json.loads((whole / "results.json").read_text())
-    assert len(numbers["cells"]) == 6
+    assert len(numbers["cells"]) == 9
     for cell in numbers["cells"]:
         run = read_run(whole / "runs" / f"{cell['recipe']}-seed{cell['seed']}")
         assert run.is_complete
         (scored,) = run.cells
         assert cell["measures"]["pass@1 (%)"] == pytest.approx(100 * scored.score(1).mean)
     plan = json.loads((whole / "study.json").read_text())
-    assert plan["parts"]["chain"]["steps"] == {"tiny-n1": 20, "tiny-n2": 20}
+    assert plan["parts"]["chain"]["steps"] == {"tiny-n1": 20, "tiny-n2": 20, "tiny-n2-drafting": 20}
     assert "paired t over seeds" in plan["definition"]["rule"]
     assert "<svg" in (whole / "report.html").read_text()
+
+
+@slow
+def test_models_are_tested_again_with_other_options(whole: Path) -> None:
+    """Greedy completions do not depend on how they were decoded, and what drafting gained was measured."""
+    results = Results(STUDY, tuple(CellResult(cell) for cell in cells_of(whole)))
+    drafted, plain = results.of("tiny-n2-drafting"), results.of("tiny-n2")
+    assert {cell.cell.model for cell in drafted.values()} == {cell.cell.model for cell in plain.values()}
+    for seed, cell in drafted.items():
+        completions, plain_ones = (
+            {r.problem_id: r.completion for r in one.tested.records()} for one in (cell, plain[seed])
+        )
+        assert {i: c.text for i, c in completions.items()} == {i: c.text for i, c in plain_ones.items()}
+        assert all(c.n_drafted for c in completions.values())
+        assert not any(c.n_drafted for c in plain_ones.values())
+        n_forwards = sum(c.n_forwards for c in completions.values())
+        assert tokens_per_forward().of(cell) == sum(c.n_tokens for c in completions.values()) / n_forwards
+        assert tokens_per_forward().of(plain[seed]) == 1.0
+        assert speed_up().of(cell) == cell.verification[0]["speed_up"]["cpu"] > 0
+        assert speed_up().of(plain[seed]) == 1.0
+        assert 0 < step_milliseconds().of(cell) < 1000 * cell.training["seconds"]
 
 
 @slow
@@ -68,6 +97,43 @@ def test_a_study_of_which_everything_is_killed_continues_to_the_same_tables(whol
     assert (out / "models" / CELLS[0] / "model.safetensors").stat().st_mtime_ns == weights, "trained twice"
     for name in TABLES:
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def states(group: int) -> dict[int, str]:
+    """Of every process of a group: what /proc says it is doing."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found[int(stat.parent.name)] = fields[0]
+    return found
+
+
+@slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_what_stops_the_study_as_a_whole_stops_its_workers(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.harness.studies.tiny_study", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 400
+    while len(states(process.pid)) < 3:  # itself and two workers
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGSTOP)
+    while set(states(process.pid).values()) != {"T"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGCONT)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=400) != 0
+    while states(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @slow

@@ -33,6 +33,11 @@ def figure(results: Results) -> Plot:
     return Plot("tiny", "A tiny study.", figure)
 
 
+MODELS = tuple(Recipe(f"tiny-n{n}", f"n={n}", f"chain-n{n}", SMALL) for n in (1, 2))
+DRAFTING = MODELS[1].again(
+    "tiny-n2-drafting", "n=2, drafting", decode="self-speculative", draft_heads=2, verify_decoding=4
+)
+
 STUDY = Study(
     name="tiny",
     asks="does it work?",
@@ -41,9 +46,9 @@ STUDY = Study(
         Part(
             "chain",
             "chain@n8h2-text",
-            tuple(Recipe(f"tiny-n{n}", f"n={n}", f"chain-n{n}", SMALL) for n in (1, 2)),
+            (*MODELS, DRAFTING),
             minutes=0.1,
-            run={"limit": 20},
+            run={"limit": 20, "decode": "autoregressive"},
             seeds=3,
             watch=0.5,
         ),
