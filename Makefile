@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= 4
 PYTEST  = $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 PKGS    = harness results sandbox tasks
 
@@ -19,7 +19,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt | build/types
 demo: $(BIN)/.installed   ## train small models that predict one token and two, three seeds each, and judge the difference
 	$(BIN)/mtp-eval demo
 
-test: $(BIN)/.installed   ## run the tests, in JOBS=2 processes
+test: $(BIN)/.installed   ## run the tests, in JOBS=4 processes: many of them wait
 	$(PYTEST)
 
 test-fast: $(BIN)/.installed   ## run the tests that take under a second or two each

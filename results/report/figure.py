@@ -41,10 +41,11 @@ class Plot:
     def svg(self) -> str:
         """The figure as SVG, without a date, so that equal data give equal bytes."""
         import matplotlib as mpl
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
 
         out = io.StringIO()
-        with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
-            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "mtp-eval"})
+        with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):  # savefig would draw it twice
+            FigureCanvasSVG(self.figure).print_svg(out, metadata={"Date": None, "Creator": "mtp-eval"})
         return out.getvalue()
 
     def inline_svg(self) -> str:
@@ -60,8 +61,15 @@ class Plot:
 
     def png(self, dots_per_inch: int = 160) -> bytes:
         """The figure as PNG."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         out = io.BytesIO()
-        self.figure.savefig(out, format="png", dpi=dots_per_inch, metadata={"Software": "mtp-eval"})
+        usual = self.figure.dpi
+        self.figure.dpi = dots_per_inch
+        try:
+            FigureCanvasAgg(self.figure).print_png(out, metadata={"Software": "mtp-eval"})
+        finally:
+            self.figure.dpi = usual
         return out.getvalue()
 
     def save(self, folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHECK = "from mtp_eval.harness.cli import main; main()"
 QUICK_POOLS = """
 from mtp_eval.sandbox.pool import Pool
-for _ in range(12):
+for _ in range(6):
     with Pool(workers=2, timeout_seconds=1.0): pass
 """
 
@@ -30,7 +30,7 @@ for _ in range(12):
 def run(code: str, *arguments: str, python: Path = Path(sys.executable), **options: object) -> tuple[int, str, str]:
     paths = [str(ROOT / "build/types"), *(path for path in sys.path if "packages" in path), str(ROOT)]
     done = subprocess.run(
-        [python, "-B", "-c", code, *arguments],
+        [python, "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
@@ -41,7 +41,7 @@ def run(code: str, *arguments: str, python: Path = Path(sys.executable), **optio
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("umask", [0o077, 0o027, 0o777])
+@pytest.mark.parametrize("umask", [0o077, 0o777])
 def test_every_probe_holds_under_any_umask(umask: int) -> None:
     code, out, err = run(CHECK, "sandbox", "check", umask=umask)
     assert (code, "all probes held" in out) == (0, True), out + err
@@ -95,7 +95,7 @@ def python_elsewhere(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 def _copy_of_python(place: Path) -> Path:
     prefix, version = Path(sys.base_prefix), f"python{sys.version_info.major}.{sys.version_info.minor}"
-    ignored = shutil.ignore_patterns("site-packages", "test", "__pycache__", "idlelib", "ensurepip", "*.a")
+    ignored = shutil.ignore_patterns("site-packages", "test", "idlelib", "ensurepip", "*.a")
     shutil.copytree(sysconfig.get_path("stdlib"), place / "lib" / version, ignore=ignored)
     for library in prefix.glob("lib/libpython*.so*"):
         shutil.copy(library, place / "lib")
@@ -116,7 +116,7 @@ def test_a_python_under_tmp_or_home_is_no_breach_and_finds_its_library(python_el
     source = """
 from mtp_eval.sandbox import Pool, Program
 source = "import os, json.tool, sqlite3, decimal, xml.dom.minidom, encodings.idna, numpy\\ndef f(): return os.listdir('.')"
-with Pool(workers=1, isolation=ISOLATION) as pool: print(*pool.run([Program("p", source, "assert f() == []")]))
+with Pool(workers=1, isolation=ISOLATION, timeout_seconds=30) as pool: print(*pool.run([Program("p", source, "assert f() == []")]))
 """
     code, out, err = run(f"ISOLATION = {isolation!r}{source}", python=python_elsewhere)
     assert "Verdict.PASSED" in out, out + err

@@ -35,6 +35,7 @@ n4 = "samples:n4-*.jsonl"
 [run]
 limit = 24
 isolation = "process"
+workers = 1
 """
 
 
