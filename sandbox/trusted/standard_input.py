@@ -81,8 +81,8 @@ def _compare(fd: int, expected: str, rule: OutputRule, output_bytes: int) -> tup
     number = next(differing, min(len(got), len(wanted)))
     if number == len(got) == len(wanted):
         return End(Verdict.PASSED), Failure()
-    told = [shown(lines[number]) if number < len(lines) else "no such line" for lines in (wanted, got)]
-    text = f"line {number + 1} of the output: expected {told[0]}, got {told[1]}"
+    told = [shown(lines[number]) if number < len(lines) else f"no such {rule.unit}" for lines in (wanted, got)]
+    text = f"{rule.unit} {number + 1} of the output: expected {told[0]}, got {told[1]}"
     return End(Verdict.FAILED, text[:300]), Failure(expected=told[0], actual=told[1])
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.program import Program, WordsRule
 from mtp_eval.tasks.registry import load_task
 from tests.tasks.loading import by_id
 
@@ -106,3 +106,57 @@ def test_code_contests_runs_on_a_local_file_of_the_published_schema(tmp_path, po
     right, wrong = pool.run([task.judge(problem, problem.reference), task.judge(problem, "print(3)")])
     assert right.passed
     assert not wrong.passed
+
+
+WORDS = [
+    # what a program prints, what is expected, whether CodeContests' tester says equal (read from its source)
+    ("YES\nno\n", "yes NO", True),  # letters and line breaks do not count
+    ("1 2\n3", "1\n2 3\n\n", True),
+    ("1 2", "1 2 3", False),
+    ("0.333333", "0.33333", True),
+    ("0.33333", "0.33335", False),
+    ("2.0", "2", True),
+    ("-0.000001", "0", True),
+    ("1e3", "1000", True),
+    ("100000.00002", "100000", False),  # absolutely, not relatively
+    ("123456789", "123456788", False),
+    ("007", "7", True),
+    ("-0", "0", True),
+    ("+5", "5", True),
+    ("1_0", "10", False),  # a number for Python only
+    ("nan", "NaN", True),
+    ("nan", "1", False),
+    ("\u0130", "i", False),  # letters beyond ASCII have no small ones there
+    ("", "", True),
+    ("", "x", False),
+    ("9007199254740993", "9007199254740992", False),  # the departure: exact, where the tester rounds
+    ("9" * 5000, "9" * 4999 + "8", False),
+    ("0" + "9" * 5000, "9" * 5000, True),
+]
+
+
+@pytest.mark.parametrize(("got", "expected", "same"), WORDS)
+def test_words_are_compared_as_by_the_testers_of_code_contests(got: str, expected: str, same: bool) -> None:
+    rule = WordsRule()
+    a, b = rule.lines(got), rule.lines(expected)
+    assert (len(a) == len(b) and all(map(rule.same, a, b))) is same
+
+
+def test_code_contests_compares_words(tmp_path, pool):
+    tests = {"input": ["x\n", "y\n"], "output": ["YES\n0.5 2\n", "NO\n1\n"]}
+    none: dict[str, list[str]] = {"input": [], "output": []}
+    row = {
+        "name": "1_A. Half",
+        "description": "Say.",
+        "public_tests": tests,
+        "private_tests": none,
+        "generated_tests": none,
+    }
+    (tmp_path / "code-contests.jsonl").write_text(json.dumps(row) + "\n")
+    task = load_task("code-contests", data_dir=tmp_path)
+    (problem,) = task.problems()
+    texts = [f"print('{first}' if input() == 'x' else 'no 1')" for first in ("yes 0.500001 2", "yes 0.6 2", "yes 0.5")]
+    right, wrong, short = pool.run([task.judge(problem, text) for text in texts])
+    assert right.passed, right
+    assert "word 2 of the output: expected '0.5', got '0.6'" in wrong.error
+    assert "word 3 of the output: expected '2', got no such word" in short.error

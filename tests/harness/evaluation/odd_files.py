@@ -1,0 +1,189 @@
+"""Samples files as people come to have them: encodings, tables, mixtures and options, each with what is right.
+
+Every file was written for this, and what is right about it decided before it was tried: the verdicts of its samples ("*" is anything but
+passed), or a pattern of the sentence that refuses it.
+"""
+
+# ruff: noqa: E501  (each file on one line)
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+G, B = "    return x + y\n", "    return x - y\n"
+"""Completions of HumanEval/53, right and wrong."""
+HEAD = "def add(x: int, y: int):\n"
+WG, WB = HEAD + G, HEAD + B
+L = "    return len(string)\n"
+"""Right for HumanEval/23."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddFile:
+    """A file, what `mtp-eval score` is told, and what comes of it."""
+
+    name: str
+    data: bytes
+    right: Sequence[str] | str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+FILES: dict[str, OddFile] = {}
+
+
+def case(name: str, file: str, data: bytes | str, right: Sequence[str] | str, **options: Any) -> None:
+    content = data if isinstance(data, bytes) else data.encode()
+    FILES[name] = OddFile(file, content, right, {"task": "humaneval", **options})
+
+
+def jl(*rows: Any, nl: str = "\n", ascii: bool = True) -> str:
+    return "".join(json.dumps(row, ensure_ascii=ascii) + nl for row in rows)
+
+
+def c(text: str = G, id: object = "HumanEval/53") -> dict[str, Any]:
+    return {"task_id": id, "completion": text}
+
+
+def s(text: str = WG, id: object = "HumanEval/53") -> dict[str, Any]:
+    return {"task_id": id, "solution": text}
+
+
+def lme(text: str = WG, i: int = 53) -> dict[str, Any]:
+    asked = {"doc_id": i, "doc": {"task_id": f"HumanEval/{i}"}, "target": "", "arguments": {}}
+    return {**asked, "resps": [[text]], "filtered_resps": [[text]], "filter": "create_test"}
+
+
+def table(rows: Sequence[Sequence[str]], cols: Sequence[str] = ("task_id", "completion"), **how: Any) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, **how)
+    writer.writerow(cols)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def zipped(name: str, data: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, data)
+    return out.getvalue()
+
+
+# fmt: off
+# encodings
+case("gzip of BOM and CRLF", "s.jsonl", gzip.compress(codecs.BOM_UTF8 + str.encode(jl(c(), c(B), nl="\r\n"))), ["passed", "failed"])
+case("gzip of UTF-16", "s.jsonl.gz", gzip.compress(jl(c()).encode("utf-16")), ["passed"])
+case("UTF-16 big end", "s.jsonl", codecs.BOM_UTF16_BE + jl(c()).encode("utf-16-be"), ["passed"])
+case("UTF-32", "s.jsonl", jl(c()).encode("utf-32"), "UTF-32|cannot be read|not JSON")
+case("Latin-1 in a comment", "s.jsonl", jl(c("    # \xe9t\xe9\n" + G), ascii=False).encode("latin-1"), "cannot be read as UTF-8")
+case("curly quotes of Windows", "s.jsonl", jl(c('    """\u201cadd\u201d"""\n' + G), ascii=False).encode("cp1252"), "cannot be read as UTF-8")
+case("line separators unescaped", "s.jsonl", jl(c('    z = "\u2028\u2029\x85"\n' + G), c(), ascii=False), ["passed", "passed"])
+case("form feed escaped", "s.jsonl", jl(c("    \f\n" + G)), ["passed"])
+case("a raw tab in a JSON string", "s.jsonl", '{"task_id": "HumanEval/53", "completion": "\treturn x + y"}\n', "line 1: not JSON")
+case("zero bytes at the end", "s.jsonl", str.encode(jl(c())) + b"\0" * 64, "line 2: not JSON")
+case("an emoji as a pair", "s.jsonl", '{"task_id": "HumanEval/53", "completion": "    z = \'\\ud83d\\ude00\'\\n    return x + y\\n"}', ["passed"])
+case("half a pair", "s.jsonl", '{"task_id": "HumanEval/53", "completion": "    z = \'\\ud83d\'\\n    return x + y\\n"}', ["*"])
+case("a zero character in a text", "s.jsonl", jl(c("    z = '\0'\n" + G)), ["*"])
+case("packed twice", "s.jsonl.gz", gzip.compress(gzip.compress(str.encode(jl(c())))), "cannot be read|packed twice|unpack")
+case("two members", "s.jsonl.gz", gzip.compress(str.encode(jl(c()))) + gzip.compress(str.encode(jl(c(B)))), ["passed", "failed"])
+case("packed then plain", "s.jsonl.gz", gzip.compress(str.encode(jl(c()))) + str.encode(jl(c(B))), "cannot be read")
+case("half a gzip", "s.jsonl.gz", gzip.compress(str.encode(jl(c(), c(), c())))[:-20], "cannot be read")
+case("bzip2", "s.jsonl.bz2", bz2.compress(str.encode(jl(c()))), "bunzip2")
+case("xz", "s.jsonl.xz", lzma.compress(str.encode(jl(c()))), "xz -d")
+case("an inspect log as it is written", "log.eval", zipped("header.json", "{}"), "zip|inspect log dump")
+case("gz that is not packed", "s.jsonl.gz", jl(c()), "cannot be read as gzipped|gunzip|not gzip")
+# CSV
+case("csv.gz", "s.csv.gz", gzip.compress(str.encode(table([["HumanEval/53", G]]))), ["passed"])
+case("CSV in UTF-16", "s.csv", table([["HumanEval/53", G]]).encode("utf-16"), ["passed"])
+case("CSV with semicolons", "s.csv", table([["HumanEval/53", G]], delimiter=";"), "columns task_id and completion.*;|comma")
+case("CSV with tabs", "s.csv", table([["HumanEval/53", G]], delimiter="\t"), "columns task_id and completion|comma")
+case("CSV of an old Mac", "s.csv", table([["HumanEval/53", "    return x + y"]], lineterminator="\r"), ["passed"])
+case("CSV with a comma that is not quoted", "s.csv", "task_id,completion\nHumanEval/53,    return sum((x, y))\n", "line 2.*more|cells|quotes")
+case("CSV with a row too short", "s.csv", "task_id,note,completion\nHumanEval/53,x\n", "line 2")
+case("CSV with blank rows", "s.csv", table([["HumanEval/53", G]]) + "\r\n\r\n", ["passed"])
+case("CSV with all cells quoted", "s.csv", table([["HumanEval/53", '    z = "a""b"\n' + G]], quoting=csv.QUOTE_ALL), ["passed"])
+case("CSV without an id in a row", "s.csv", table([["", G]]), "line|is not a problem")
+case("CSV with an index column", "s.csv", table([["0", "HumanEval/53", G]], cols=("", "task_id", "completion")), ["passed"])
+case("CSV with two columns without a name", "s.csv", table([["0", "1", "HumanEval/53", G]], cols=("", "", "task_id", "completion")), "each once")
+case("CSV with both columns", "s.csv", table([["HumanEval/53", B, WG], ["HumanEval/53", G, WB]], cols=("task_id", "completion", "solution")), ["passed", "failed"])
+case("CSV with either column", "s.csv", table([["HumanEval/53", G, ""], ["HumanEval/53", "", WG]], cols=("task_id", "completion", "solution")), "mixes completions")
+case("lines under a CSV's name", "s.csv", jl(c()), "columns task_id")
+case("CSV under another name", "s.txt", table([["HumanEval/53", G]]), "not JSON")
+case("CSV with the text's name in capitals", "s.csv", table([["HumanEval/53", G]], cols=("Task_ID", "Completion")), "columns task_id")
+case("CSV, only a header", "s.csv", "task_id,completion\n", "holds no sample")
+# JSON
+case("nothing", "s.jsonl", "", "holds no sample")
+case("a mark alone", "s.jsonl", codecs.BOM_UTF8, "holds no sample")
+case("white space", "s.jsonl", " \n\t\r\n", "holds no sample")
+case("an empty list", "s.json", "[]", "holds no sample")
+case("an empty object", "s.json", "{}", "expected task_id")
+case("null", "s.json", "null", "expected task_id")
+case("a text", "s.json", '"abc"', "expected task_id")
+case("a number", "s.json", "53", "expected task_id")
+case("a list of texts", "s.json", '["a", "b"]', "expected task_id")
+case("a dictionary of lists", "s.json", json.dumps({"HumanEval/53": [G]}), "expected task_id")
+case("objects over several lines, one after another", "s.json", json.dumps(c(), indent=2) + "\n" + json.dumps(c(B), indent=2), "not JSON|one line")
+case("commas behind the lines", "s.jsonl", jl(c(), nl=",\n"), "not JSON")
+case("not a number in another field", "s.jsonl", '{"task_id": "HumanEval/53", "completion": "    return x + y\\n", "logp": NaN}', ["passed"])
+case("a key twice: the last counts, as for every reader of JSON", "s.jsonl", '{"task_id": "HumanEval/53", "completion": "    return 1\\n", "completion": "    return x + y\\n"}', ["passed"])
+case("one object without a line end", "s.json", json.dumps(c()), ["passed"])
+case("an array in one line, gzip", "s.json", gzip.compress(str.encode(json.dumps([c(), c(B)]))), ["passed", "failed"])
+case("an array with a hole", "s.json", json.dumps([c(), None]), "entry 2")
+# names
+case("number as id", "s.jsonl", jl(c(id=53)), ["passed"])
+case("a fraction as id", "s.jsonl", jl(c(id=53.0)), "'53.0' is not a problem")
+case("null as id", "s.jsonl", jl(c(id=None)), "None.*is not a problem|task_id is null")
+case("a list as id", "s.jsonl", jl(c(id=["HumanEval/53"])), "is not a problem|task_id")
+case("small letters", "s.jsonl", jl(c(id="humaneval/53")), ["passed"])
+case("an underscore", "s.jsonl", jl(c(id="HumanEval_53")), "is not a problem")
+case("white space around an id", "s.jsonl", jl(c(id=" HumanEval/53\n")), "is not a problem")
+case("an id of another language", "s.jsonl", jl(c(id="Java/53")), "is not a problem")
+case("an id below zero", "s.jsonl", jl(c(id=-1)), "is not a problem")
+case("ids of two benchmarks", "s.jsonl", jl(c(), c(id="mbpp/11")), "'mbpp/11' is not a problem")
+# which text
+case("no solution beside a completion", "s.jsonl", jl({"task_id": "HumanEval/53", "solution": None, "completion": G}), ["passed"])
+case("no completion beside a solution", "s.jsonl", jl({"task_id": "HumanEval/53", "completion": None, "solution": WG}), ["passed"])
+case("both: the solution counts", "s.jsonl", jl({"task_id": "HumanEval/53", "completion": B, "solution": WG}), ["passed"])
+case("an empty completion", "s.jsonl", jl(c("")), ["*"])
+case("an empty solution", "s.jsonl", jl(s("")), ["*"])
+case("an empty solution beside a completion", "s.jsonl", jl({"task_id": "HumanEval/53", "solution": "", "completion": G}), ["*"])
+case("a number as text", "s.jsonl", jl({"task_id": "HumanEval/53", "completion": 5}), "one text, got a int")
+case("completions as a list", "s.jsonl", jl({"task_id": "HumanEval/53", "completions": [G]}), "expected task_id with completion")
+case("samples of one problem apart", "s.jsonl", jl(c(), c(L, id="HumanEval/23"), c(B)), ["passed", "passed", "failed"])
+# other harnesses
+case("lm-eval, resps only", "s.jsonl", jl({k: v for k, v in lme().items() if k != "filtered_resps"}), ["passed"])
+case("lm-eval, an id that is not at its place", "s.jsonl", jl({**lme(), "doc_id": 0}), ["passed"])
+case("lm-eval of another task", "s.jsonl", jl({**lme(), "doc": {"question": "How many eggs does Janet sell in a day?"}, "doc_id": 0}), "document 0 is not this task's problem")
+case("lm-eval, no answers", "s.jsonl", jl({**lme(), "filtered_resps": [[]]}), "holds no sample|no answer|no text")
+case("lm-eval, an answer that is null", "s.jsonl", jl({**lme(), "filtered_resps": [[None]]}), "a list of texts")
+case("lm-eval, filters of different documents", "s.jsonl", jl(lme(), {**lme(L, 23), "filter": "none"}), "--filter")
+case("lm-eval beside solutions", "s.jsonl", jl(lme(), s(WB)), ["passed", "failed"])
+case("lm-eval beside completions", "s.jsonl", jl(lme(), c()), "mixes completions")
+case("bigcode, a list too deep", "g.json", json.dumps([[[WG]]]), "list 1 holds something else")
+case("bigcode, empty lists before", "g.json", json.dumps([[]] * 53 + [[WG, WB]]), ["passed", "failed"])
+case("bigcode, only empty lists", "g.json", json.dumps([[]] * 164), "holds no sample")
+case("evalplus results without programs", "r.json", json.dumps({"eval": {"HumanEval/53": {"nfiles": 1, "base": [["success", []]], "plus": []}}}), "expected a solution")
+case("evalplus results, none", "r.json", json.dumps({"eval": {}}), "holds no sample")
+case("inspect without a rule", "l.json", json.dumps({"eval": {}, "samples": [{"id": "HumanEval/53", "output": {"completion": f"```python\n{WG}```"}}]}), "--extract")
+case("inspect with a rule", "l.json", json.dumps({"eval": {}, "samples": [{"id": 53, "output": {"completion": f"```python\n{WG}```"}}]}), ["passed"], extract="fence")
+case("inspect, a sample that failed", "l.json", json.dumps({"eval": {}, "samples": [{"id": "HumanEval/53", "output": {"choices": []}, "error": {"message": "x"}}]}), "sample 1", extract="fence")
+# options
+case("the stripped prompt of bigcode", "s.jsonl", jl(c(), c("\n" + G)), ["syntax_error", "passed"], task="humaneval@bigcode")
+case("a chat protocol takes whole programs", "s.jsonl", jl(c(), c(WG)), ["syntax_error", "passed"], task="humaneval@chat")
+case("lm-eval's chat goes on from the prompt", "s.jsonl", jl(c(), c("\n" + G)), ["passed", "passed"], task="humaneval@lm-eval-instruct")
+case("raw answers by a rule", "s.jsonl", jl(c(f"Sure:\n```python\n{WG}```\n"), s(f"Sure:\n```python\n{WG}```\n")), "mixes completions", extract="fence")
+case("whole programs by a rule", "s.jsonl", jl(s(f"Sure:\n```python\n{WG}```\n")), ["passed"], extract="fence")
+case("a rule that is none", "s.jsonl", jl(c()), "unknown extraction rule 'nosuch'", extract="nosuch")
+case("a filter where there is none", "s.jsonl", jl(c()), "no filters", filter="x")
+case("mbpp's other part", "s.jsonl", jl({"task_id": 2, "completion": "def similar_elements(a, b):\n    return tuple(set(a) & set(b))\n"}), ["passed"], task="mbpp", split="all")
+case("mbpp, another part as number", "s.jsonl", jl({"task_id": 602, "completion": "x"}), "--split all", task="mbpp")
+# fmt: on
