@@ -129,6 +129,7 @@ def test_the_version_is_the_installed_one(tmp_path: Path) -> None:
     assert run_cli("--version", cwd=tmp_path).stdout == f"mtp-eval {metadata.version('mtp-eval')}\n"
 
 
+@pytest.mark.slow
 def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     def complete(words: str) -> str:
         environment = {"_MTP_EVAL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
@@ -139,6 +140,7 @@ def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     assert complete("mtp-eval tasks ch").split() == ["check"]
 
 
+@pytest.mark.slow
 def test_a_config_file_takes_single_values_and_errors_name_it(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('model = "nowhere"\ntask = "humaneval"\ntop_p = 1.5\n')
     done = run_cli("run", "--config", "run.toml", cwd=tmp_path)

@@ -82,6 +82,7 @@ def test_runs_of_one_folder_name_are_told_apart_by_the_path_before_it(write_run:
         read_runs([folders[0], folders[0] / ".." / "mbpp"])
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_says_so_wherever_its_numbers_appear(write_run: MakeRun, tmp_path: Path) -> None:
     whole = write_run(tmp_path / "monday" / "mbpp", HALF)
     half = write_run(tmp_path / "tuesday" / "mbpp", HALF)

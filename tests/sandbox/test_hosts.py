@@ -47,6 +47,7 @@ def test_every_probe_holds_under_any_umask(umask: int) -> None:
     assert (code, "all probes held" in out) == (0, True), out + err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [12, 32, 40])
 def test_few_open_files_are_enough_or_named_with_the_remedy(limit: int) -> None:
     source = f"""

@@ -268,6 +268,7 @@ def test_children_are_found() -> None:
         process.kill()
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_never_makes_drain_wait_for_nothing() -> None:
     """Interrupts 2 ms into submitting and collecting, 300 times; then every outcome that is left must still come."""
 

@@ -250,6 +250,7 @@ def test_another_version_on_the_hub_is_refused(hub):
         load_task("gsm8k")
 
 
+@pytest.mark.slow
 def test_offline_each_says_in_one_line_how_to_get_it(tmp_path):
     code = (
         "import sys; from mtp_eval.tasks.registry import load_task\n"

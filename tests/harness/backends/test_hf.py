@@ -21,6 +21,7 @@ from mtp_eval.tasks.problem import Request
 pytest.importorskip("transformers")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_same_completions_as_our_decoder(trained: Callable[..., MTPModel], tmp_path: Path) -> None:
     from mtp_eval.harness.backends.hf import HuggingFaceBackend

@@ -59,6 +59,7 @@ def test_completions_do_not_depend_on_batch_order_drafts_or_company(backend: Nat
     assert texts(list(backend.generate([alone], SAMPLED))) == {("p1", 1): expected["p1", 1]}
 
 
+@pytest.mark.slow
 def test_rejection_does_not_depend_on_batch_or_order(backend: NativeBackend) -> None:
     settings, wanted = replace(SAMPLED, acceptance="rejection"), requests()
     expected = texts(list(backend.generate(wanted, replace(settings, batch_size=1))))
@@ -126,6 +127,7 @@ def test_memory_for_keys_and_values_bounds_the_batch(backend: NativeBackend, mon
     assert max(sizes) <= room
 
 
+@pytest.mark.slow
 def test_long_prompts_are_cut_on_the_left_and_say_so(trained: Trained, caplog: pytest.LogCaptureFixture) -> None:
     backend = NativeBackend.of_model(trained(4, context_length=64), ByteTokenizer())
     long = Request("long", 0, "# " * 60 + "def add(a, b):\n", 0, (), 16)
@@ -201,6 +203,7 @@ def test_the_speed_up_is_measured_where_there_is_drafting(backend: NativeBackend
     assert min(found.cpu, found.plain_cpu_seconds, found.cpu_seconds) > 0
 
 
+@pytest.mark.slow
 def test_verification_accepts_the_truth_and_finds_a_planted_error(backend: NativeBackend) -> None:
     for settings in (DecodingSettings(decode="self-speculative"), SAMPLED):
         wanted = requests(1)

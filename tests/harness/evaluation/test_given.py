@@ -79,6 +79,7 @@ def test_a_log_of_chat_answers_needs_a_rule(tmp_path: Path) -> None:
     assert verdicts(done) == ["passed"]
 
 
+@pytest.mark.slow
 def test_a_run_of_ones_own_is_scored_again_by_another_rule(tmp_path: Path) -> None:
     samples = write(tmp_path / "m.jsonl", completion=CHAT)
     own = run(model=f"samples:{samples}", task="humaneval", limit=1, out=tmp_path / "own", workers=1)
@@ -101,6 +102,7 @@ def test_a_run_of_ones_own_is_scored_again_by_another_rule(tmp_path: Path) -> No
         score(samples=own.folder, task="mbpp", k=1, out=tmp_path / "no")
 
 
+@pytest.mark.slow
 def test_a_scored_file_is_scored_again(tmp_path: Path) -> None:
     for key in ("completion", "solution"):
         first = scored(tmp_path, key, key=key)
@@ -109,6 +111,7 @@ def test_a_scored_file_is_scored_again(tmp_path: Path) -> None:
         assert again.header.task("humaneval").protocol == "humaneval@given"
 
 
+@pytest.mark.slow
 def test_samples_come_from_standard_input(tmp_path: Path, benchmark_data: Path) -> None:
     problem = load_task("mbpp").problems()[0]
     line = json.dumps({"task_id": problem.problem_id, "completion": problem.reference})

@@ -104,6 +104,7 @@ def test_nights_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert (Path("nightly") / name).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_budget_that_is_used_up_is_said_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_samples(Path("n1.jsonl"), set())

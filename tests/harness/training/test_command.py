@@ -22,6 +22,7 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_a_task_preset_becomes_a_checkpoint_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "ckpt"
     command = ["train", "listops-n4", "--set", "steps=3", "--seed", "5", *SMALL, "--out", str(out)]

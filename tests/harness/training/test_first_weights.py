@@ -35,6 +35,7 @@ def test_frozen_trunk_trains_heads_two_to_n_only(next_token: Path, tmp_path: Pat
     assert result.validation.losses[1] < first, "head 2 has learned"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_with_its_own_shape(next_token: Path, tmp_path: Path) -> None:
     config = tiny(init=next_token, model__n_future=1, model__d_model=128)
     assert config.model.d_model == 32, "the checkpoint's"
@@ -42,6 +43,7 @@ def test_a_checkpoint_goes_on_with_its_own_shape(next_token: Path, tmp_path: Pat
     assert load_checkpoint(tmp_path / "more").config == load_checkpoint(next_token).config
 
 
+@pytest.mark.slow
 def test_heads_can_be_dropped(tmp_path: Path) -> None:
     train(tiny(steps=2), documents(), tmp_path / "n2")
     train(tiny(steps=2, init=tmp_path / "n2", model__n_future=1), documents(), tmp_path / "n1")

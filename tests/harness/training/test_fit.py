@@ -27,6 +27,7 @@ def problems_of(task: str) -> Sequence[Problem]:
     return load_task(task).problems()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TASKS)
 def test_every_preset_of_a_task_holds_all_its_problems(name):
     config = make_config(PRESETS[name])

@@ -47,6 +47,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_the_loss_of_every_head_falls_and_is_recorded(tmp_path: Path) -> None:
     reports: list[Report] = []
     result = train(tiny(), documents(), tmp_path / "ckpt", on_progress=reports.append)
@@ -74,6 +75,7 @@ def test_same_seed_same_weights_other_seed_other_weights(tmp_path: Path) -> None
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
+@pytest.mark.slow
 def test_micro_batches_change_rounding_only(tmp_path: Path) -> None:
     whole = train(tiny(steps=3), documents(), tmp_path / "whole")
     parts = train(tiny(steps=3, micro_batch_size=1), documents(), tmp_path / "parts")
@@ -117,6 +119,7 @@ def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> No
     assert len(steps) == len(set(steps)), "no step is there twice"
 
 
+@pytest.mark.slow
 def test_resume_refuses_a_changed_config_but_not_how_it_is_watched(tmp_path: Path) -> None:
     out = tmp_path / "ckpt"
     train(tiny(steps=10), documents(), out)
@@ -137,6 +140,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spares_the_last_checkpoint(t
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(out).values())
 
 
+@pytest.mark.slow
 def test_early_stop_publishes_the_best_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "ckpt"
     config = tiny(
@@ -154,6 +158,7 @@ def test_early_stop_publishes_the_best_checkpoint(tmp_path: Path) -> None:
     assert checkpoint.training["step"] == min(scores, key=scores.__getitem__)
 
 
+@pytest.mark.slow
 def test_periodic_checkpoints_keep_the_last_k(tmp_path: Path) -> None:
     train(tiny(steps=30, checkpoint_every=5, keep_checkpoints=2), documents(), tmp_path / "ckpt")
     assert [folder.name for folder in step_folders(tmp_path / "ckpt")] == ["step-00000025", "step-00000030"]
@@ -227,6 +232,7 @@ def test_too_little_text_is_said(tmp_path: Path) -> None:
         train(tiny(), [], tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_extended_at_a_constant_rate_is_the_longer_run(tmp_path: Path) -> None:
     whole = [*islice(documents(), 400)]  # the same text for both, so that windows are the same
     constant = {"optimizer__decay": "constant", "checkpoint_every": 0, "optimizer__warmup_steps": 25}
@@ -239,6 +245,7 @@ def test_a_run_that_is_extended_at_a_constant_rate_is_the_longer_run(tmp_path: P
         assert [int(row["step"]) for row in csv.DictReader(file) if row["split"] == "validation"] == [10, 20, 30]
 
 
+@pytest.mark.slow
 def test_an_endless_source_is_read_further_when_a_run_is_extended(tmp_path: Path) -> None:
     train(tiny(steps=10), documents(), tmp_path / "ckpt")
     result = train(tiny(steps=25), documents(), tmp_path / "ckpt", resume=True)
@@ -272,6 +279,7 @@ def test_a_trunk_cannot_be_frozen_where_the_next_token_path_passes_every_head(tm
         tiny(init=tmp_path / "ckpt", freeze="trunk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [["x = 1\n"], ["x = 1\n", "y = 22\n"], ["a" * 40, "b" * 100]])
 def test_held_out_text_shorter_than_the_context_is_scored_without_padding(held_out: list[str], tmp_path: Path) -> None:
     """The oracle is a plain forward over the held-out tokens alone."""

@@ -152,6 +152,7 @@ def test_prompts_and_texts_stay_together_when_tokenised_in_batches(tmp_path: Pat
     assert text == "".join((f"question {i}" if i % 3 else "") + f"answer {i}" for i in range(50))
 
 
+@pytest.mark.slow
 def test_what_is_held_out_is_said_before_the_first_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "one.txt").write_text("\n\n".join(f"line {i}" for i in range(300)))
     for rule, said in (("blocks", "of 300 documents are held out"), ("files", "none of .*one.txt.*data.documents")):

@@ -60,6 +60,7 @@ def test_holm_is_the_step_down_of_bonferroni() -> None:
     assert rejected == by_hand
 
 
+@pytest.mark.slow
 def test_tango_interval_holds_the_differences_that_the_score_test_keeps() -> None:
     """The constrained maximum likelihood is found on a grid here, and the test inverted by scanning."""
     gains, losses, n = 1, 7, 21

@@ -89,6 +89,7 @@ MEANINGS: dict[str, tuple[Callable[[str], Hashable], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MEANINGS))
 def test_no_training_document_means_what_a_test_problem_means(name: str):
     meaning, n_documents = MEANINGS[name]

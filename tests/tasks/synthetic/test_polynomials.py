@@ -66,6 +66,7 @@ class BruteForce:
         return act(left, right), rest[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "d", "count"), [(7, 5, 10_000), (3, 2, 2000), (2, 3, 2000), (5, 4, 2000)])
 def test_brute_force_agrees_on_random_expressions(p, d, count):
     """10,000 expressions of the paper's ring, and more of small ones; m up to 6 keeps the unreduced integers small."""
@@ -122,6 +123,7 @@ def test_poly_problems_are_right_by_brute_force_and_disjoint_from_training():
     assert set(operations) == {1, 2, 3, 4, 5}
 
 
+@pytest.mark.slow
 def test_a_small_ring_leaves_questions_to_train_on():
     task = load_task("poly@f3x2", per_m=2000)
     of_one = sum(problem.tags["m"] == "01" for problem in task.problems())

@@ -51,6 +51,7 @@ def run_python(source: str, value):
     return namespace["solve"](value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_training_text_never_holds_a_test_problem_and_follows_its_seed(name):
     task = task_of(name)
@@ -64,6 +65,7 @@ def test_training_text_never_holds_a_test_problem_and_follows_its_seed(name):
         assert not any(document.startswith(prompt) for prompt in prompts[:40] for document in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_task_is_the_same_each_time_and_its_hash_says_so(name):
     options = SMALLER.get(name, {})

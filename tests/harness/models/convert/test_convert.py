@@ -49,6 +49,7 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parallel", "causal", "replicated"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_exported_models_give_the_same_logits_in_transformers(kind: HeadKind, tied: bool, tmp_path: Path) -> None:
