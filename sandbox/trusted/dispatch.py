@@ -124,6 +124,8 @@ class Dispatcher:
                 with self._changes.lock:
                     self._hand_out()
                 self._wait_for_something()
+        except OSError as error:  # no process could be started, or it ended before it was told what to do
+            self._broken = f"{type(error).__name__}: {error}"
         except BaseException as error:
             self._broken = f"{type(error).__name__}: {error}"
             raise
