@@ -16,17 +16,28 @@ def try_file(path: Path | None, option: str, inputs: Sequence[Path | None] = ())
         inputs: what the command reads.
 
     Raises:
-        InputError: it is a folder or one of the inputs, or there is no place where it could be made.
+        InputError: it is a folder, one of the inputs or a part of a run, or there is no place where it could be made.
     """
     if path is None:
         return
     if any(one is not None and one.exists() and path.exists() and path.samefile(one) for one in inputs):
         raise InputError(f"{option} {path} is what this command reads, and would be lost; name another file")
+    if path.is_file() and _is_part_of_run(path):
+        raise InputError(f"{option} {path} is a part of the run in {path.parent}, and would be lost; name another file")
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file in it, such as {path / 'out'}")
     if path.exists() and not path.is_file():  # a pipe or a device: it takes what it is given
         return
     try_place(path.parent, option, path)
+
+
+def _is_part_of_run(path: Path) -> bool:
+    """Whether a run folder cannot be read any more without this file."""
+    from mtp_eval.results.columns import COLUMNS_FILE
+    from mtp_eval.results.header import RUN_FILE
+    from mtp_eval.results.journal import JOURNAL_FILE
+
+    return path.name in (RUN_FILE, JOURNAL_FILE, COLUMNS_FILE) and (path.parent / RUN_FILE).is_file()
 
 
 def try_folder(path: Path | None, option: str) -> None:

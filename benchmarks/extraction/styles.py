@@ -107,7 +107,7 @@ def main() -> None:
     from mtp_eval.sandbox import Pool
     from mtp_eval.tasks.registry import load_task
 
-    parser = study_parser(__doc__, "the first 30 programs")
+    parser = study_parser(__doc__, "30 programs")
     parser.add_argument("programs", type=Path)
     parser.add_argument("--task", required=True)
     parser.add_argument(
@@ -118,7 +118,8 @@ def main() -> None:
     plain = load_task(args.task)
     problems = {problem.problem_id.split("/")[-1]: problem for problem in plain.problems()}
     rows = [row for row in read(args.programs) if str(row["task_id"]).split("/")[-1] in problems]
-    rows = rows[:30] if args.quick else rows
+    n = 30 if args.quick else args.limit
+    rows = rows[:: max(1, len(rows) // n)][:n] if n else rows
     pairs = [(problems[str(r["task_id"]).split("/")[-1]], whole(plain, problems, r)) for r in rows]
     figures: dict[str, Any] = {}
     with Pool(workers=2) as pool:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.evaluation.given import from_samples
 from mtp_eval.harness.evaluation.judging import judge_all
 from mtp_eval.harness.evaluation.score import ScoreConfig, load_scored_task, score
+from mtp_eval.harness.outputs import try_file
 from mtp_eval.sandbox import Pool
 from mtp_eval.tasks.errors import TaskError
 from mtp_eval.tasks.problem import Judgement, Program
@@ -62,3 +63,16 @@ def test_results_never_take_the_place_of_the_samples(tmp_path: Path) -> None:
             score(samples=samples, task="humaneval", allow_missing=True, human_eval_output=out, out=tmp_path / "run")
     assert samples.read_bytes() == before
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "run.json"])
+def test_no_output_takes_the_place_of_a_run(name: str, tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text("{}")
+    (tmp_path / "run.json").write_text("{}")
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=f"--out .*{name} is a part of the run in .*, and would be lost"):
+        try_file(tmp_path / name, "--out")
+    try_file(tmp_path / "table.md", "--out")
+    assert (tmp_path / "run.json").read_bytes() == before
+    (tmp_path / "run.json").unlink()
+    try_file(tmp_path / "records.jsonl", "--out")  # a file of that name, but no run
