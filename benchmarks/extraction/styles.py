@@ -110,6 +110,7 @@ def main() -> None:
     parser = study_parser(__doc__, "30 programs")
     parser.add_argument("programs", type=Path)
     parser.add_argument("--task", required=True)
+    parser.add_argument("--limit", type=int, help="so many programs, evenly drawn; default: all")
     parser.add_argument(
         "--evalplus", type=Path, metavar="PYTHON", help="a Python with EvalPlus, whose sanitize is compared"
     )
