@@ -37,7 +37,7 @@ def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) 
     labels = [recipe.label for recipe in part.recipes]
     ax.set_xticks(range(len(labels)), labels)
     if sum(map(len, labels)) > LONG_LABELS:
-        ax.tick_params(axis="x", labelrotation=30)
+        ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.5, len(part.recipes) - 0.5)
     least, most = measure.bounds
     if np.isfinite(most):

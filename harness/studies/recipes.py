@@ -45,15 +45,23 @@ class Question:
 
 
 def panels(
-    name: str, caption: str, measures: Sequence[Measure], x: str = BY_N, height: float = 3.4
+    name: str,
+    caption: str,
+    measures: Sequence[Measure],
+    x: str = BY_N,
+    of_part: Mapping[str, Sequence[Measure]] | None = None,
 ) -> Callable[[Results], Plot]:
-    """Makes a plot with a panel for each part and measure, seed by seed, and learning curves of the parts that have them."""
+    """Makes a plot with a panel for each part and measure, seed by seed, and learning curves of the parts that have them.
+
+    Args:
+        of_part: measures of single parts, by their names, in the place of `measures`.
+    """
 
     def draw(results: Results) -> Plot:
         parts = results.parts()
         followed = watched(parts)
-        scores = [(part, measure) for part in parts for measure in measures]
-        figure, axes = make_panels(len(scores) + len(followed), height=height)
+        scores = [(part, measure) for part in parts for measure in (of_part or {}).get(part.name, measures)]
+        figure, axes = make_panels(len(scores) + len(followed), height=3.4)
         for ax, (part, measure) in zip(axes, scores, strict=False):
             by_recipe(ax, results, part, measure, x)
         for ax, part in zip(axes[len(scores) :], followed, strict=True):

@@ -83,7 +83,8 @@ STUDY = Study(
         "speed",
         "Decoding over plain decoding of the same model, tokens for each forward, and the cost of a training step; points are seeds, "
         "bars 95 % intervals.",
-        (FASTER, TOKENS, STEP),
+        (FASTER, TOKENS),
         x="",
+        of_part={"training": (STEP,)},
     ),
 )  # fmt: skip
