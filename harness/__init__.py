@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from mtp_eval.harness.errors import InputError, MtpEvalError
     from mtp_eval.harness.evaluation.compare import CompareConfig, compare
     from mtp_eval.harness.evaluation.config import RunConfig
+    from mtp_eval.harness.evaluation.report import ReportConfig, report
     from mtp_eval.harness.evaluation.run import run
     from mtp_eval.harness.evaluation.score import ScoreConfig, score
+    from mtp_eval.harness.evaluation.table import TableConfig, table
     from mtp_eval.harness.training.command import train
     from mtp_eval.harness.training.config import TrainConfig
 
@@ -28,13 +30,17 @@ __all__ = [
     "DecodingSettings",
     "InputError",
     "MtpEvalError",
+    "ReportConfig",
     "RunConfig",
     "ScoreConfig",
+    "TableConfig",
     "TrainConfig",
     "compare",
     "open_backend",
+    "report",
     "run",
     "score",
+    "table",
     "train",
 ]
 
@@ -43,13 +49,17 @@ _HOME = {
     "DecodingSettings": "decoding.settings",
     "InputError": "errors",
     "MtpEvalError": "errors",
+    "ReportConfig": "evaluation.report",
     "RunConfig": "evaluation.config",
     "ScoreConfig": "evaluation.score",
+    "TableConfig": "evaluation.table",
     "TrainConfig": "training.config",
     "compare": "evaluation.compare",
     "open_backend": "backends.registry",
+    "report": "evaluation.report",
     "run": "evaluation.run",
     "score": "evaluation.score",
+    "table": "evaluation.table",
     "train": "training.command",
 }
 

@@ -133,7 +133,7 @@ def split_commas(value: Any) -> Any:
 
 
 def _several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, str | Path) else value
 
 
 def _existing_folder(path: Path) -> Path:
@@ -161,6 +161,8 @@ Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidat
 """One text or several, each as it is: model specs may hold commas."""
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 """Names, also with commas between them."""
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_several)]
+"""One path or several."""
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(split_commas)]
 """Whole numbers of 1 and more."""
 Temperatures = Annotated[

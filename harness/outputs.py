@@ -1,12 +1,13 @@
-"""Trying output paths before work starts, so that nothing that was computed is lost because it cannot be written."""
+"""Output files: paths are tried before work starts, so that nothing computed is lost; a file is there as a whole or not at all."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.results.files import write_in_pieces
 
 
 def try_file(path: Path | None, option: str, inputs: Sequence[Path | None] = ()) -> None:
@@ -62,3 +63,13 @@ def try_place(folder: Path, option: str, wanted: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{option} {wanted} cannot be written ({reason}); name another place") from None
+
+
+def write_file(path: Path, pieces: Iterable[str]) -> None:
+    """Write the file and the folders above it; what stood there before stays until the last piece is written.
+
+    Raises:
+        OSError: no space left or no permission.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_in_pieces(path, pieces)

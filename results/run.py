@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mtp_eval.results.columns import ROWS_PER_GROUP, read_tables
-from mtp_eval.results.errors import OptionError, RunError
+from mtp_eval.results.errors import RunError
 from mtp_eval.results.files import distinct_names
 from mtp_eval.results.frame import completions_frame, scores_frame
 from mtp_eval.results.header import RunHeader as RunHeader
@@ -129,23 +129,6 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
 def wanted_ks(runs: Sequence[ScoredRun], ks: Sequence[int] | None) -> list[int]:
     """The k that were asked for, or every k that one of the runs was made for and has the samples for."""
     return allowed_ks(runs, {k for run in runs for k in run.ks}) if ks is None else sorted(set(ks))
-
-
-def read_ks(text: str | None) -> list[int] | None:
-    """The k of `--k 1,10`; None was not given.
-
-    Raises:
-        OptionError: not a list of whole numbers from 1.
-    """
-    if text is None:
-        return None
-    try:
-        ks = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        ks = []
-    if not ks or ks[0] < 1:
-        raise OptionError(f"--k expects whole numbers from 1, such as 1,10; got {text!r}")
-    return ks
 
 
 def allowed_ks(runs: Sequence[ScoredRun], ks: Iterable[int]) -> list[int]:

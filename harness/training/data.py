@@ -27,7 +27,7 @@ from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import FORMAT, INDEX, Corpus, cache_folder, open_corpus
 from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import Processes
-from mtp_eval.harness.training.documents import Document, read_source, source_files
+from mtp_eval.harness.training.documents import DATASETS, Document, read_source, source_files
 from mtp_eval.harness.training.fit import check_fit
 from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
@@ -215,7 +215,7 @@ def _cache_key(config: TrainConfig, tokenizer: str) -> str:
     """Changes with any file's name, size or time, and with whatever decides the tokens."""
     files: list[Any] = []
     for source in config.data.sources:
-        if source.startswith("datasets:"):
+        if source.startswith(DATASETS):
             files.append(source)
             continue
         for name, path in source_files(source):

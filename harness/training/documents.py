@@ -27,6 +27,8 @@ TEXT_SUFFIXES = (".py", ".txt", ".md", ".rst", ".c", ".h", ".cpp", ".java", ".js
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".parquet")
 TEXT_FIELDS = ("text", "content", "code", "completion")
 LARGEST_STDLIB_FILE_BYTES = 400_000
+DATASETS = "datasets:"
+"""Begins a source that is the name of a data set of the hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,8 @@ def read_source(
         rule: what a document of a text file is, one of `text_rules.RULES`.
     """
     columns = Columns((text_field,) if text_field else TEXT_FIELDS, prompt_field)
-    if source.startswith("datasets:"):
-        yield from _read_datasets(source.removeprefix("datasets:"), columns)
+    if source.startswith(DATASETS):
+        yield from _read_datasets(source.removeprefix(DATASETS), columns)
         return
     for name, path in source_files(source):
         yield from read_file(name, path, columns, rule)

@@ -15,7 +15,7 @@ from mtp_eval.results.report.figure import Plot
 from mtp_eval.results.report.page import ReportInput, report_html, report_plots
 from mtp_eval.results.report.plots import loss_plot
 from mtp_eval.results.report.survey import ProblemKey, survey
-from mtp_eval.results.run import Run, read_ks, read_runs, wanted_ks
+from mtp_eval.results.run import Run, read_runs, wanted_ks
 
 FindProblems = Callable[[Sequence[Run], Mapping[ProblemKey, str]], tuple[Problems, list[str]]]
 """From runs and the hash of each problem's prompt to what is known of the problems, and the tasks whose files are not at hand."""
@@ -24,7 +24,7 @@ FindProblems = Callable[[Sequence[Run], Mapping[ProblemKey, str]], tuple[Problem
 def write_report(
     folders: Sequence[Path],
     out: Path,
-    k: str | None = None,
+    ks: Sequence[int] | None = None,
     baseline: str | None = None,
     plots_folder: Path | None = None,
     find_problems: FindProblems | None = None,
@@ -44,7 +44,7 @@ def write_report(
         return (table for run in runs for table in run.tables(columns, rows))
 
     found = survey(tables, most)
-    ks = wanted_ks(runs, read_ks(k))
+    ks = wanted_ks(runs, ks)
     comparisons, remarks = against_baseline(runs, ks, baseline)
     prompts = {(fact.task, fact.problem_id): fact.prompt_sha256 for fact in found.problems}
     texts, missing = find_problems(runs, prompts) if find_problems else ({}, [])

@@ -17,7 +17,7 @@ from mtp_eval.results.finish import finish
 from mtp_eval.results.frame import load_completions, load_scores
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.record import Record
-from mtp_eval.results.run import read_ks, read_run, read_runs
+from mtp_eval.results.run import read_run, read_runs
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.tasks.problem import Completion
@@ -129,12 +129,6 @@ def test_folders_without_records_are_errors(tmp_path: Path, new_header: Callable
     RunStore.open(tmp_path / "run", new_header(["m"], {"toy": {"n_problems": 1}})).close()
     with pytest.raises(RunError, match="holds no records"):
         read_run(tmp_path / "run")
-
-
-@pytest.mark.parametrize("text", ["0", "1,", "x", "-1", "1.5", ""])
-def test_ks_that_are_no_numbers_are_errors(text: str) -> None:
-    with pytest.raises(OptionError, match="--k expects"):
-        read_ks(text)
 
 
 def test_a_header_with_nothing_in_it_answers_every_question() -> None:
