@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from mtp_eval.harness.commands.lazy import Loader, group
-from mtp_eval.harness.errors import InputError, MtpEvalError
+from mtp_eval.harness.errors import InputError, MtpEvalError, disk_sentence
 from mtp_eval.results.errors import RegressionFound, ResultsError
 from mtp_eval.sandbox.errors import IsolationUnavailable, SandboxError, SandboxOptionError
 from mtp_eval.tasks.errors import TaskError
@@ -100,6 +100,12 @@ def main() -> None:
     except UsageError as error:
         print(f"mtp-eval: {usage(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:
+        said = disk_sentence(error)
+        if said is None:
+            raise
+        print(f"mtp-eval: {said}", file=sys.stderr)
+        raise SystemExit(1) from None
     if code == INTERRUPTED:  # the library's answer to Ctrl-C
         print("mtp-eval: interrupted; the same command continues where this one stopped", file=sys.stderr)
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -1,16 +1,15 @@
-"""One call of `mtp-eval nightly`, from the config file to the exit code: whatever happens, the outputs say it."""
+"""One call of `mtp-eval nightly`, from the config file to the exit code: whatever happens, the outputs say it.
+
+What is large is imported inside, so that outputs say it too where an import fails (a full /tmp, a broken installation).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import tomllib
 from pathlib import Path
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.nightly.config import NightlyConfig, newest, read_nightly
-from mtp_eval.harness.nightly.night import check_night, evaluate_night
-from mtp_eval.harness.nightly.output import decide, notify, write_failure, write_outputs
-from mtp_eval.harness.nightly.summary import summary
+from mtp_eval.harness.nightly.latest import AnotherNight, leave_failure, notify, only_one, out_of, write_failure
 from mtp_eval.harness.outputs import try_folder
 from mtp_eval.results.errors import RegressionFound, ResultsError
 from mtp_eval.sandbox.errors import IsolationUnavailable
@@ -38,37 +37,35 @@ def nightly_call(path: Path, name: str | None = None, accept: bool = False, noti
     """
     command, out, text, status = notify_command, out_of(path), "", 1
     try:
+        from mtp_eval.harness.nightly.config import read_nightly
+        from mtp_eval.harness.nightly.night import evaluate_night
+        from mtp_eval.harness.nightly.output import decide, write_outputs
+        from mtp_eval.harness.nightly.summary import summary
+
         config = read_nightly(path)
         command, out = command or config.notify, config.out
         try_folder(out, "out")
         if name is not None and (not name.strip(".") or Path(name).name != name):
             raise InputError(f"--night {name}: expected a name that a folder can have, without a slash")
-        out.mkdir(parents=True, exist_ok=True)
-        write_failure(out, STARTED)
-        night = evaluate_night(config, name, accept)
-        text = summary(config, night, accept)
-        write_outputs(config, night, text)
-        with contextlib.suppress(OSError):  # a closed pipe is no reason to be green or red
-            print(text, end="", flush=True)
-        decide(config, night, accept)
+        with only_one(out):
+            write_failure(out, STARTED)
+            night = evaluate_night(config, name, accept)
+            made = summary(config, night, accept)
+            write_outputs(config, night, made)
+            text = made  # from here on the outputs are whole, and stay as they are
+            with contextlib.suppress(OSError):  # a closed pipe is no reason to be green or red
+                print(text, end="", flush=True)
+            decide(config, night, accept)
         status = 0
     except BaseException as error:
         status = next((code for kind, code in CODES if isinstance(error, kind)), 1)
         if not text:
             text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{error}" or type(error).__name__
-            with contextlib.suppress(OSError):
-                write_failure(out, text)
+            with contextlib.suppress(OSError, AnotherNight):
+                leave_failure(out, text)
         raise
     finally:
         notify(command, text, status)
-
-
-def out_of(path: Path) -> Path:
-    """Where the outputs of a config lie that may be wrong otherwise."""
-    try:
-        return Path(str(tomllib.loads(path.read_text("utf-8")).get("out", "nightly")))
-    except (OSError, ValueError):
-        return Path("nightly")
 
 
 def dry_run(path: Path) -> None:
@@ -77,7 +74,10 @@ def dry_run(path: Path) -> None:
     Raises:
         InputError, TaskError, ResultsError: what a night would find wrong before its work.
     """
-    config: NightlyConfig = read_nightly(path)
+    from mtp_eval.harness.nightly.config import newest, read_nightly
+    from mtp_eval.harness.nightly.night import check_night
+
+    config = read_nightly(path)
     try_folder(config.out, "out")
     check_night(config)
     for step in config.train:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import quote
 
-from mtp_eval.harness.errors import MtpEvalError
+from mtp_eval.harness.errors import MtpEvalError, disk_sentence
 from mtp_eval.harness.nightly.config import NightlyConfig
 from mtp_eval.harness.progress import say
 from mtp_eval.results.errors import ResultsError
@@ -89,8 +89,10 @@ def evaluate(evaluation: Evaluation, config: NightlyConfig, deadline: float | No
     except OURS as error:
         evaluation.problem = f"{error}"
     except Exception as error:
-        traceback.print_exc()
-        evaluation.problem = f"unexpected {type(error).__name__}: {error}"
+        disk = disk_sentence(error) if isinstance(error, OSError) else None
+        if disk is None:
+            traceback.print_exc()
+        evaluation.problem = disk or f"unexpected {type(error).__name__}: {error}"
     finally:
         evaluation.seconds = time.monotonic() - started
 

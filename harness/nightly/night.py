@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.nightly.baselines import check_baselines
@@ -40,16 +37,15 @@ def evaluate_night(config: NightlyConfig, name: str | None = None, accept: bool 
     Raises:
         InputError: a task, an option or a baseline that does not exist.
     """
-    with only_one(config.out):
-        history = check_night(config)
-        deadline = time.monotonic() + 60.0 * config.budget_minutes if config.budget_minutes else None
-        night = open_night(config, name)
-        train_all(config, night, deadline)
-        for evaluation in night.evaluations:
-            evaluate(evaluation, config, deadline)
-        compare_night(config, night, history[history["night"] != night.name])
-        keep_night(config, night, history, accept)
-        return night
+    history = check_night(config)
+    deadline = time.monotonic() + 60.0 * config.budget_minutes if config.budget_minutes else None
+    night = open_night(config, name)
+    train_all(config, night, deadline)
+    for evaluation in night.evaluations:
+        evaluate(evaluation, config, deadline)
+    compare_night(config, night, history[history["night"] != night.name])
+    keep_night(config, night, history, accept)
+    return night
 
 
 def check_night(config: NightlyConfig) -> pd.DataFrame:
@@ -161,18 +157,3 @@ def train_if_needed(what: str, out: Path, changes: Sequence[str]) -> None:
         if training.get("step") == training.get("total_steps"):
             return
     train_checkpoint(named_config(what, changes), out, what, resume=out.exists() and any(out.iterdir()))
-
-
-@contextmanager
-def only_one(out: Path) -> Iterator[None]:
-    """Refuse to evaluate a night beside another one, which would write the same history.
-
-    Raises:
-        InputError: another process holds the folder.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None

@@ -6,14 +6,13 @@ they say that the night is not finished, and whatever ends it replaces them by w
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.nightly.comparisons import Night
 from mtp_eval.harness.nightly.config import NightlyConfig
+from mtp_eval.harness.nightly.latest import FILES
 from mtp_eval.harness.nightly.ledger import known_history
 from mtp_eval.harness.progress import say
 from mtp_eval.results.compare.drift import Drift
@@ -22,10 +21,6 @@ from mtp_eval.results.errors import RegressionFound
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import trend_plot
 from mtp_eval.results.junit import Case, junit_xml
-
-FILES = ("report.html", "comparison.json", "trends.svg", "trends.png", "junit.xml", "summary.md")
-"""The latest of each stands in `out`; those that say whether all is well are written last."""
-NOTIFY_SECONDS = 120.0
 
 
 def write_outputs(config: NightlyConfig, night: Night, text: str) -> None:
@@ -57,15 +52,6 @@ def write_page(runs: list[Path], path: Path, name: str) -> None:
         write_report(runs, path, find_problems=find_problems, title=f"Night {name}")
     except (ValueError, OSError, MemoryError) as error:
         say(f"the report could not be written: {error}")
-
-
-def write_failure(out: Path, why: str) -> None:
-    """Replace what earlier nights left by a summary and a JUnit file that say what went wrong."""
-    for name in FILES[:-2]:
-        (out / name).unlink(missing_ok=True)
-    if out.is_dir():
-        write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))
-        write_atomically(out / "summary.md", f"## ❌ the night could not be finished\n\n{why}\n")
 
 
 def decide(config: NightlyConfig, night: Night, accept: bool = False) -> None:
@@ -118,21 +104,3 @@ def drift_sentence(series: str, task: str, drift: Drift) -> str:
         f"{series} has lost {100 * drift.loss:.1f} points on {task}: {100 * drift.after:.1f} % {nights}, "
         f"{100 * drift.before:.1f} % over the {drift.n_before} before them (z = {drift.z:.1f})."
     )
-
-
-def notify(command: str | None, text: str, status: int) -> None:
-    """Give the summary to a command on its standard input, and the exit code as MTP_EVAL_EXIT_CODE."""
-    if command is None:
-        return
-    try:
-        done = subprocess.run(
-            ["/bin/sh", "-c", f"MTP_EVAL_EXIT_CODE={status}; export MTP_EVAL_EXIT_CODE; {command}"],
-            input=text.encode("utf-8", "replace"),
-            timeout=NOTIFY_SECONDS,
-            check=False,
-            stdout=sys.stderr.fileno() if sys.stderr and sys.stderr.isatty() else subprocess.DEVNULL,
-        )
-        if done.returncode:
-            say(f"--notify: the command ended with exit code {done.returncode}")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        say(f"--notify: {error}")

@@ -1,0 +1,95 @@
+"""The files that stand in a night's `out` folder itself, those of the last call: replaced by what went wrong, whatever it is.
+
+Imports nothing large, so that they can be replaced when an import is what fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.progress import say
+from mtp_eval.results.files import write_atomically
+from mtp_eval.results.junit import Case, junit_xml
+
+FILES = ("report.html", "comparison.json", "trends.svg", "trends.png", "junit.xml", "summary.md")
+"""The latest of each stands in `out`; those that say whether all is well are written last."""
+NOTIFY_SECONDS = 120.0
+
+
+class AnotherNight(InputError):  # noqa: N818 - it says what is there, as RunLocked does
+    """Another process writes this folder: its files are not ours to replace."""
+
+
+@contextlib.contextmanager
+def only_one(out: Path) -> Iterator[None]:
+    """Keep the folder to this process, from the first word in it to the last.
+
+    Raises:
+        AnotherNight: another process has it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise AnotherNight(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def leave_failure(out: Path, why: str) -> None:
+    """Say in the outputs what went wrong, where there is a folder for them.
+
+    Raises:
+        AnotherNight: they belong to a night that is under way.
+    """
+    if out.is_dir():
+        with only_one(out):
+            write_failure(out, why)
+
+
+def out_of(path: Path) -> Path:
+    """Where the outputs of a config lie that may be wrong otherwise."""
+    try:
+        return Path(str(tomllib.loads(path.read_text("utf-8")).get("out", "nightly")))
+    except (OSError, ValueError):
+        return Path("nightly")
+
+
+def write_failure(out: Path, why: str) -> None:
+    """Replace what earlier nights left by a summary and a JUnit file that say what went wrong.
+
+    The old files go first: where the disk is full, nothing is left that says that all is well.
+    """
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
+    write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))
+    write_atomically(out / "summary.md", f"## ❌ the night could not be finished\n\n{why}\n")
+
+
+def notify(command: str | None, text: str, status: int) -> None:
+    """Give the summary to a command on its standard input, and the exit code as MTP_EVAL_EXIT_CODE."""
+    if command is None:
+        return
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"MTP_EVAL_EXIT_CODE={status}; export MTP_EVAL_EXIT_CODE; {command}"],
+            input=text.encode("utf-8", "replace"),
+            timeout=NOTIFY_SECONDS,
+            check=False,
+            stdout=sys.stderr.fileno() if sys.stderr and sys.stderr.isatty() else subprocess.DEVNULL,
+        )
+        if done.returncode:
+            say(f"--notify: the command ended with exit code {done.returncode}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        say(f"--notify: {error}")
