@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.journal import JOURNAL_FILE
-from mtp_eval.results.record import LATER, Record
+from mtp_eval.results.record import KINDS, LATER, Record
 from mtp_eval.results.store import RunStore
 
 COLUMNS_FILE = "records.parquet"
@@ -60,7 +60,7 @@ def schema() -> Any:
         **dict.fromkeys(FLAGS, pa.bool_()),
         "temperature": pa.float64(),
         "tags": pa.map_(pa.string(), pa.string()),
-        **{field.key: pa.string() if str in field.types else pa.int64() for field in LATER},
+        **{field.key: pa.string() if field.kind is KINDS["str"] else pa.int64() for field in LATER},
     }
     return pa.schema(list(types.items()))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -32,17 +33,43 @@ FIRST_KEYS = (
     "timeout_sensitive", "temperature", "tags",
 )  # fmt: skip
 """The keys that every line has, in their order; later ones follow, where they say something."""
-TYPES: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "int | None": (int, type(None)),
-    "float | None": (float, int, type(None)),
-    "tuple[int, ...]": (list, tuple),
-    "Mapping[str, str]": (dict,),
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number that a column of 64 bits holds."""
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number: journals are JSON, which Python reads with NaN and Infinity in it."""
+    return (type(value) is float and math.isfinite(value)) or is_whole(value)
+
+
+def are_counts(value: Any) -> bool:
+    """Whether it is a list of whole numbers that columns of 32 bits hold."""
+    return isinstance(value, list | tuple) and all(type(one) is int and abs(one) < 1 << 31 for one in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the journal may hold for a field, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+KINDS: Mapping[str, Kind] = {
+    "str": Kind("str", lambda value: type(value) is str),
+    "int": Kind("int", is_whole),
+    "float": Kind("a finite number", is_number),
+    "bool": Kind("bool", lambda value: type(value) is bool),
+    "int | None": Kind("int", lambda value: value is None or is_whole(value)),
+    "float | None": Kind("a finite number", lambda value: value is None or is_number(value)),
+    "tuple[int, ...]": Kind("a list of int", are_counts),
+    "Mapping[str, str]": Kind("dict", lambda value: type(value) is dict),
 }
-"""What the journal may hold for a field of such an annotation."""
+"""By a field's annotation."""
+ANYTHING = Kind("anything", lambda value: True)
 
 
 def sha256_text(text: str) -> str:
@@ -152,7 +179,7 @@ class _Field(NamedTuple):
 
     key: str
     name: str
-    types: tuple[type, ...]
+    kind: Kind
     default: Any
 
 
@@ -163,19 +190,19 @@ def _journalled(part: type, keys: Mapping[str, str]) -> tuple[_Field, ...]:
     for f in fields(part):
         default = None if f.default is MISSING else f.default
         if f.name not in skipped:
-            found.append(_Field(keys.get(f.name, f.name), f.name, TYPES.get(str(f.type), ()), default))
+            found.append(_Field(keys.get(f.name, f.name), f.name, KINDS.get(str(f.type), ANYTHING), default))
     return tuple(found)
 
 
 def _values(row: Mapping[str, Any], owned: tuple[_Field, ...]) -> dict[str, Any]:
     """Constructor arguments out of a journal's line, each with its type checked."""
     values = {}
-    for key, name, types, default in owned:
+    for key, name, kind, default in owned:
         if key not in row:
             continue
         value = row[key]
-        if types and type(value) not in types:
-            raise ValueError(f"{key} is {value!r:.40}, expected {types[0].__name__}")
+        if not kind.holds(value):
+            raise ValueError(f"{key} is {value!r:.40}, expected {kind.words}")
         values[name] = tuple(value) if isinstance(default, tuple) else value
     return values
 
