@@ -23,7 +23,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
 
 def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
-    """The same for what need not be in memory as a whole.
+    """The same for what need not be in memory as a whole. Texts become UTF-8, half characters their escapes (as JSON has them).
 
     Raises:
         OSError: no space left or no permission; the old file, if any, is untouched.
@@ -32,7 +32,7 @@ def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
     try:
         with open(temporary, "wb") as file:
             for piece in pieces:
-                file.write(piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece)
+                file.write(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -20,7 +20,7 @@ def config_class() -> type[TableConfig]:
 @command(
     "mtp-eval table runs/mine runs/other --format latex",
     "mtp-eval table runs/n1 runs/n4 --baseline runs/n1",
-    "mtp-eval table runs/* --style by-n --format latex --names names.toml --caption 'Table 1' --label tab:main",
+    "mtp-eval table runs/* --style by-n --format latex --names names.toml --caption 'pass@k of 7B models.' --label tab:main",
     config=config_class,
     arguments=("runs",),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -113,18 +114,38 @@ def _markdown(table: Table) -> str:
         return "| " + " | ".join(cells) + " |"
 
     def shown(entry: Entry) -> str:
-        text = entry.text.replace("|", "\\|").replace("\n", " ")
+        text = markdown_text(entry.text)
         return f"**{text}**" if entry.bold else text
 
-    titles = [column.title for column in table.columns]
+    titles = [markdown_text(column.title) for column in table.columns]
     if table.groups:
         spread = [name for name, width in table.groups for _ in range(width)]
-        titles = [f"{group} {title}".strip() for group, title in zip(spread, titles, strict=True)]
+        titles = [f"{markdown_text(group)} {title}".strip() for group, title in zip(spread, titles, strict=True)]
     lines = [line(titles), line(["---:" if column.numeric else ":---" for column in table.columns])]
     lines += [line([shown(entry) for entry in row]) for row in table.rows]
     head = [f"**{table.title}**", ""] if table.title else []
-    tail = ["", "\n>\n".join(f"> {note}" for note in table.all_notes)] if table.all_notes else []
+    notes = ["> " + " ".join(note.split()) for note in table.all_notes]
+    tail = ["", "\n>\n".join(notes)] if notes else []
     return "\n".join([*head, *lines, *tail, "", table.provenance, ""])
+
+
+def markdown_text(text: str) -> str:
+    """Text for a cell of a Markdown table: one line, no HTML, no link, no emphasis, no further cell.
+
+    >>> print(markdown_text("a|b"), markdown_text("<b>"), markdown_text("n_1 __x__ *"), markdown_text("28.5 [20.0, 38.2]"))
+    a\\|b \\<b> n_1 \\_\\_x\\_\\_ \\* 28.5 [20.0, 38.2]
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+_MARKDOWN = re.compile(r"""
+    [|<`*~]                        # cells, HTML and links, code, emphasis
+    | (?<=\])\(                    # a link's address
+    | (?<![A-Za-z0-9])_ | _(?![A-Za-z0-9])
+    | \\(?=[!-/:-@\[-`{-~]|$)      # a backslash that would itself be an escape
+    | &(?=[A-Za-z#])               # an entity
+""", re.VERBOSE)  # fmt: skip
+"""Characters of a text that Markdown would take for something else; tables and text in brackets stay readable as they are."""
 
 
 def _csv(table: Table) -> str:
@@ -165,6 +186,8 @@ def _no_formula(text: str) -> str:
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 
 
+_NEGATIVE = re.compile(r"(?:^|[\s(\[])-\d")
+
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -192,8 +215,8 @@ LATEX_SPECIAL = {
 def latex_text(text: str) -> str:
     """Text for the body of a LaTeX document: special characters escaped, what LaTeX lacks written as U+XXXX.
 
-    >>> print(latex_text("n_1 -- 50 % → 60 %"))
-    n\\_1 -{}- 50 \\% [U+2192] 60 \\%
+    >>> print(latex_text("n_1 -- 50 % → 60 %"), latex_text("-1 (-2 %) a-3"))
+    n\\_1 -{}- 50 \\% [U+2192] 60 \\% $-$1 ($-$2 \\%) a-3
     """
     parts: list[str] = []
     for place, character in enumerate(text):
@@ -201,6 +224,8 @@ def latex_text(text: str) -> str:
             parts.append(LATEX_SPECIAL[character])
         elif character == "-" and text[place - 1 : place] == "-":
             parts.append("{}-")  # two hyphens would be set as a dash
+        elif character == "-" and _NEGATIVE.match(text, max(place - 1, 0)):
+            parts.append("$-$")
         elif character.isprintable() and ord(character) < 0x180:
             parts.append(character)
         else:
@@ -277,4 +302,5 @@ def _html(table: Table) -> str:
     lines.append("</tbody></table>")
     lines += [f'<p class="note">{escape(note)}</p>' for note in table.all_notes]
     lines.append(f'<p class="provenance">{escape(table.provenance)}</p>')
-    return "\n".join(lines) + "\n"
+    # ASCII: what is pasted into a page or read without a word on its encoding means the same
+    return ("\n".join(lines) + "\n").encode("ascii", "xmlcharrefreplace").decode("ascii")
