@@ -111,7 +111,7 @@ def test_names_order_digits_gains_caption_and_label(one_folder_a_task: list[Path
     assert r"\caption{Table 1: 50 \% more}" in text
     assert r"\label{tab:main}" in text
     assert text.startswith("% ")
-    assert "(-" in body[2]
+    assert "($-$" in body[2]
 
 
 def test_the_caption_of_its_own_is_short_and_what_is_loud_stands_below(make_run: MakeRun) -> None:
