@@ -25,6 +25,7 @@ MODEL_FACTS: Mapping[str, tuple[str, ...]] = {
     "n_future": ("n_future",),
     "parameters": ("parameters", "n_parameters"),
     "seed": ("training.seed", "seed"),
+    "step": ("training.step", "step"),
     "train_seconds": ("training.seconds", "seconds"),
     "train_tokens": ("training.tokens", "tokens"),
     "data": ("training.data.fingerprint", "training.data.name", "data.fingerprint"),

@@ -48,7 +48,7 @@ COMMANDS = {
     "sandbox check": "sandbox check",
 }
 """A right invocation of every command, to which one wrong option is added."""
-OUTPUTS = ("out", "target", "plots", "human_eval_output")
+OUTPUTS = ("out", "target", "plots", "human_eval_output", "tensorboard")
 FREE_TEXT = {
     ("report", "title"), ("nightly", "night"), ("runs", "model"), ("runs", "task"), ("data check", "text_field"),
     ("train", "set_"), ("score", "label"), ("score", "protocol"), ("table", "caption"), ("table", "label"), ("nightly", "notify"),

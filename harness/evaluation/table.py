@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mtp_eval.harness.config import Config, Counts, Paths, given_config
 from mtp_eval.harness.evaluation.compare import RunName
-from mtp_eval.harness.outputs import try_file, write_file
+from mtp_eval.harness.outputs import try_file, try_folder, write_file
 from mtp_eval.results.choices import TableExport, TableGains, TableStyle
 from mtp_eval.results.compare.layouts import paper_table
 from mtp_eval.results.run import Run, read_runs, wanted_ks
@@ -19,6 +19,7 @@ from mtp_eval.results.tables.layout import Layout, named, read_names
 from mtp_eval.results.tables.render import Table, render
 from mtp_eval.results.tables.standard import unfinished
 from mtp_eval.results.tables.styles import without_empty
+from mtp_eval.results.tables.tensorboard import write_events
 
 
 def _latex_key(text: str) -> str:
@@ -70,6 +71,10 @@ class TableConfig(PaperOptions):
     )
     level: float = Field(default=0.95, ge=0.5, lt=1.0, description="Level of the intervals, such as 0.95 or 0.9.")
     out: Path | None = Field(default=None, description="Write to this file instead of printing.")
+    tensorboard: Path | None = Field(
+        default=None,
+        description="Also write the scores as TensorBoard scalars, by training step, into this new folder.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,6 +131,7 @@ def table(config: TableConfig | None = None, **options: Any) -> Tabled:
     """
     config = given_config(TableConfig, config, options)
     try_file(config.out, "--out")
+    try_folder(config.tensorboard, "--tensorboard")
     names = read_names(config.names) if config.names else {}
     runs = named(read_runs(config.runs), names)
     ks = wanted_ks(runs, config.k)
@@ -136,4 +142,6 @@ def table(config: TableConfig | None = None, **options: Any) -> Tabled:
     tabled = Tabled(made, tuple(runs), tuple(ks), config.format)
     if config.out is not None:
         write_file(config.out, [tabled.text()])
+    if config.tensorboard is not None:
+        write_events(config.tensorboard, runs, ks)
     return tabled
