@@ -69,12 +69,17 @@ def out_of(path: Path) -> Path:
 def write_failure(out: Path, why: str) -> None:
     """Replace what earlier nights left by a summary and a JUnit file that say what went wrong.
 
-    The old files go first: where the disk is full, nothing is left that says that all is well.
+    Where the disk is full, the old ones are removed: nothing may be left that says that all is well.
     """
-    for name in FILES:
+    for name in FILES[:-2]:
         (out / name).unlink(missing_ok=True)
-    write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))
-    write_atomically(out / "summary.md", f"## ❌ the night could not be finished\n\n{why}\n")
+    try:
+        write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))
+        write_atomically(out / "summary.md", f"## ❌ the night could not be finished\n\n{why}\n")
+    except OSError:
+        for name in FILES[-2:]:
+            (out / name).unlink(missing_ok=True)
+        raise
 
 
 def notify(command: str | None, text: str, status: int) -> None:

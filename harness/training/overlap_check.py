@@ -10,7 +10,6 @@ from pathlib import Path
 from pydantic import Field
 
 from mtp_eval.harness.config import Config, Folder, Names, Texts
-from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.outputs import try_file, write_file
 from mtp_eval.harness.training.data import overlap_index
 from mtp_eval.harness.training.documents import DATASETS, Document, read_source, source_files
@@ -80,8 +79,8 @@ def check_overlap(config: OverlapConfig) -> Overlap:
         InputError: sources or an output that cannot be used.
         TaskError: no such task.
     """
-    try_file(config.out, "--out")
-    _refuse_own_source(config)
+    files = (path for source in config.sources if not source.startswith(DATASETS) for _, path in source_files(source))
+    try_file(config.out, "--out", tuple(files))  # writing over what is read would lose columns and what overlaps
     index, n_problems = overlap_index(list(config.task), config.ngram, config.data_dir)
     found = Overlap(n_problems, config.ngram)
     clean = (as_line(document) for document in documents_without_overlap(config, index, found))
@@ -109,11 +108,3 @@ def as_line(document: Document) -> str:
     """A document as a line of JSONL; bytes that are not UTF-8 become question marks."""
     text = document.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return json.dumps({"name": document.name, "text": text}) + "\n"
-
-
-def _refuse_own_source(config: OverlapConfig) -> None:
-    """Writing over what is read would lose columns, and the documents that overlap."""
-    for source in config.sources:
-        files = [] if source.startswith(DATASETS) else source_files(source)
-        if config.out is not None and config.out.exists() and any(path.samefile(config.out) for _, path in files):
-            raise InputError(f"--out {config.out} is one of the files that are read ({source}); name another file")
