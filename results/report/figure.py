@@ -45,7 +45,7 @@ class Plot:
 
         out = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):  # savefig would draw it twice
-            FigureCanvasSVG(self.figure).print_svg(out, metadata={"Date": None, "Creator": "mtp-eval"})  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+            FigureCanvasSVG(self.figure).print_svg(out, metadata={"Date": None, "Creator": "mtp-eval"})  # type: ignore[no-untyped-call]
         return out.getvalue()
 
     def inline_svg(self) -> str:
@@ -67,7 +67,7 @@ class Plot:
         usual = self.figure.dpi
         self.figure.dpi = dots_per_inch
         try:
-            FigureCanvasAgg(self.figure).print_png(out, metadata={"Software": "mtp-eval"})  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+            FigureCanvasAgg(self.figure).print_png(out, metadata={"Software": "mtp-eval"})  # type: ignore[no-untyped-call]
         finally:
             self.figure.dpi = usual
         return out.getvalue()
