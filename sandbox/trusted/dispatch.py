@@ -124,11 +124,10 @@ class Dispatcher:
                 with self._changes.lock:
                     self._hand_out()
                 self._wait_for_something()
-        except OSError as error:  # no process could be started, or it ended before it was told what to do
-            self._broken = f"{type(error).__name__}: {error}"
         except BaseException as error:
             self._broken = f"{type(error).__name__}: {error}"
-            raise
+            if not isinstance(error, OSError):  # no process could be started, or it ended before it was told what to do
+                raise
         finally:
             for worker in self._workers:
                 worker.end()

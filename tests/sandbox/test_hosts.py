@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHECK = "from mtp_eval.harness.cli import main; main()"
 QUICK_POOLS = """
 from mtp_eval.sandbox.pool import Pool
-for _ in range(6):
+for _ in range(12):
     with Pool(workers=2, timeout_seconds=1.0): pass
 """
 
@@ -41,7 +41,7 @@ def run(code: str, *arguments: str, python: Path = Path(sys.executable), **optio
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("umask", [0o077, 0o777])
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o777])
 def test_every_probe_holds_under_any_umask(umask: int) -> None:
     code, out, err = run(CHECK, "sandbox", "check", umask=umask)
     assert (code, "all probes held" in out) == (0, True), out + err

@@ -62,7 +62,7 @@ values = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(values)
 def test_values_come_back_exactly(value: Any) -> None:
     assert same(there_and_back(value), value)
