@@ -16,6 +16,7 @@ from mtp_eval.harness.training.runtime import peak_flops
 SIZES: dict[str, dict[str, Any]] = {
     "100M": {"width": 768, "layers": 14, "heads": 12},
     "300M": {"width": 1024, "layers": 25, "heads": 16},
+    "1B": {"width": 2048, "layers": 20, "heads": 16},
     "toy": {"width": 128, "layers": 6, "heads": 4},
 }
 

@@ -29,12 +29,15 @@ def load_study(name: str) -> Study:
 def listing() -> str:
     """Every study with its question and what it costs."""
     lines = [f"{'study':<14} {'budget':>8} {'all parts':>18}  asks"]
+    for_gpu = []
     for name in NAMES:
         study = load_study(name)
+        for_gpu += [f"{name}'s {part.name}" for part in study.parts if part.on_gpu]
         whole = f"{study.core_minutes:.0f} core minutes"
         lines.append(f"{name:<14} {study.minutes:>4g} min {whole:>18}  {study.asks}")
     lines.append(
         "\nbudget: what is taken where --budget gives none, on all cores; all parts: with the usual seeds, on one core (about). "
-        "A smaller budget leaves out parts from the end, then seeds, then steps."
+        "A smaller budget leaves out parts from the end, then seeds, then steps. "
+        f"Not counted, and done with --device cuda or where --part names them only: {', '.join(for_gpu)}."
     )
     return "\n".join(lines)

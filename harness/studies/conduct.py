@@ -59,7 +59,7 @@ def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
         MtpEvalError: a training or a run failed.
     """
     started = time.monotonic()
-    study = narrowed(study, config.part)
+    study = narrowed(study, config.part, on_gpu=config.device == "cuda")
     check_parts(study)
     n_workers = config.jobs or (max(1, n_gpus()) if config.device == "cuda" else usable_cores())
     with only_one(out), Workers(n_workers, out / "logs", config.device) as workers:

@@ -62,6 +62,7 @@ class Part:
         run: options of the run beside model and task.
         seeds: of each recipe, where the budget allows.
         watch: share of right answers whose first step is looked for during training; None: no such curve is needed.
+        on_gpu: too large for a CPU, on which it is left out unless it is named.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Part:
     seeds: int = 5
     watch: float | None = None
     again_minutes: float = 0.0
+    on_gpu: bool = False
 
     def minutes_of(self, recipe: Recipe) -> float:
         """What one cell of a recipe costs, as stated."""
@@ -157,8 +159,9 @@ class Study:
 
     @property
     def core_minutes(self) -> float:
-        """Of one core, for all parts with their usual seeds, as stated."""
-        return sum(part.seeds * part.minutes_of(recipe) for part in self.parts for recipe in part.recipes)
+        """Of one core, for all parts but those for a GPU, with their usual seeds, as stated."""
+        parts = [part for part in self.parts if not part.on_gpu]
+        return sum(part.seeds * part.minutes_of(recipe) for part in parts for recipe in part.recipes)
 
 
 @dataclass(frozen=True)

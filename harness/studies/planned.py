@@ -32,8 +32,8 @@ def steps_of(part: Part) -> dict[str, int]:
     }
 
 
-def narrowed(study: Study, names: Sequence[str]) -> Study:
-    """The study with these parts only, and the claims that they can answer; all of it without a name.
+def narrowed(study: Study, names: Sequence[str], *, on_gpu: bool = False) -> Study:
+    """The study with these parts only, and the claims that they can answer; without a name with all that the device is good for.
 
     Raises:
         InputError: there is no such part.
@@ -42,9 +42,9 @@ def narrowed(study: Study, names: Sequence[str]) -> Study:
     for name in names:
         if name not in known:
             raise InputError(f"--part {name!r}: the study {study.name} has {', '.join(known)}")
-    if not names:
+    parts = [part for part in study.parts if part.name in names or (not names and (on_gpu or not part.on_gpu))]
+    if len(parts) == len(study.parts):
         return study
-    parts = [part for part in study.parts if part.name in names]
     recipes = {recipe.name for part in parts for recipe in part.recipes}
     return replace(
         study,

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.studies.catalogue import listing, load_study
 from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.harness.studies.config import StudyConfig
@@ -169,6 +170,17 @@ def test_parts_are_chosen_by_name_and_claims_follow() -> None:
     assert len(narrowed(STUDY, ("chain",)).claims) == 2
     with pytest.raises(InputError, match="the study tiny has chain"):
         narrowed(STUDY, ("nothing",))
+
+
+def test_parts_for_a_gpu_are_left_out_on_a_cpu_unless_they_are_named() -> None:
+    study = load_study("induction")
+    large = [part.name for part in study.parts if part.on_gpu]
+    on_cpu, on_gpu, named = narrowed(study, ()), narrowed(study, (), on_gpu=True), narrowed(study, large)
+    assert [part.name for part in on_gpu.parts] == [part.name for part in (*on_cpu.parts, *named.parts)]
+    assert len(on_gpu.claims) == len(on_cpu.claims) + len(named.claims) > len(on_cpu.claims) > 0
+    assert not any(part.on_gpu for part in on_cpu.parts)
+    assert study.core_minutes == on_cpu.core_minutes
+    assert all(f"induction's {name}" in listing() for name in large)
 
 
 def test_budget_and_seeds_exclude_each_other() -> None:
