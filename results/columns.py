@@ -17,12 +17,13 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.journal import JOURNAL_FILE
-from mtp_eval.results.record import KINDS, LATER, Record
+from mtp_eval.results.record import FIELDS, KINDS, JournalField, Record
 from mtp_eval.results.store import RunStore
 
 COLUMNS_FILE = "records.parquet"
@@ -60,7 +61,7 @@ def schema() -> Any:
         **dict.fromkeys(FLAGS, pa.bool_()),
         "temperature": pa.float64(),
         "tags": pa.map_(pa.string(), pa.string()),
-        **{field.key: pa.string() if field.kind is KINDS["str"] else pa.int64() for field in LATER},
+        **{one.key: pa.string() if one.kind is KINDS["str"] else pa.int64() for one in FIELDS.values() if one.is_later},
     }
     return pa.schema(list(types.items()))
 
@@ -143,8 +144,8 @@ def tables_of(records: Iterable[Record], columns: Sequence[str], rows: int = ROW
 
     wanted = pa.schema([schema().field(name) for name in columns])
     left = iter(records)
-    while batch := [_row(record) for record in islice(left, rows)]:
-        yield pa.Table.from_pylist(batch, schema=wanted)
+    while batch := list(islice(left, rows)):
+        yield pa.Table.from_arrays([_array(batch, FIELDS[one.name], one.type) for one in wanted], schema=wanted)
 
 
 def _groups(tables: Iterable[Any]) -> Iterator[Any]:
@@ -156,13 +157,19 @@ def _groups(tables: Iterable[Any]) -> Iterator[Any]:
         yield pa.concat_tables(of_group)
 
 
-def _row(record: Record) -> dict[str, Any]:
-    row = record.to_row()
-    for name, value in row.items():
-        if isinstance(value, str):
-            row[name] = readable(value)
-    row["tags"] = [(readable(key), readable(str(value))) for key, value in record.tags.items()]
-    return row
+def _array(records: Sequence[Record], field: JournalField, type: Any) -> Any:
+    """One field of the records; null where the journal leaves it out."""
+    import pyarrow as pa
+
+    values = list(map(attrgetter(field.path), records))
+    if field.key == "tags":
+        values = [[(readable(name), readable(str(value))) for name, value in tags.items()] for tags in values]
+    elif field.is_later:
+        values = [None if value == field.default else value for value in values]
+    try:
+        return pa.array(values, type)
+    except UnicodeEncodeError:
+        return pa.array([value if value is None else readable(value) for value in values], type)
 
 
 def readable(text: str) -> str:

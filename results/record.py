@@ -35,41 +35,59 @@ FIRST_KEYS = (
 """The keys that every line has, in their order; later ones follow, where they say something."""
 
 
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number that a column of 64 bits holds."""
-    return type(value) is int and -(1 << 63) <= value < 1 << 63
+FROM, BELOW = -(1 << 63), 1 << 63
+"""The whole numbers that a column of 64 bits holds."""
 
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite number: journals are JSON, which Python reads with NaN and Infinity in it."""
-    return (type(value) is float and math.isfinite(value)) or is_whole(value)
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and FROM <= value < BELOW)
 
 
 def are_counts(value: Any) -> bool:
     """Whether it is a list of whole numbers that columns of 32 bits hold."""
-    return isinstance(value, list | tuple) and all(type(one) is int and abs(one) < 1 << 31 for one in value)
+    if type(value) not in (list, tuple) or not set(map(type, value)) <= {int}:
+        return False
+    return not value or (min(value) > -(1 << 31) and max(value) < 1 << 31)
+
+
+def never(value: Any) -> bool:
+    """No value."""
+    return False
+
+
+def is_none(value: Any) -> bool:
+    """Whether it is None."""
+    return value is None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the journal may hold for a field, in words and as a test."""
+    """What the journal may hold for a field: in words, the usual type (`bounded` to what 64 bits hold), and what else.
+
+    A journal has tens of values a line, nearly all of the usual type, and a call for each would be half of the time of reading.
+    """
 
     words: str
-    holds: Callable[[Any], bool]
+    usual: type[Any]
+    bounded: bool = False
+    otherwise: Callable[[Any], bool] = never
 
 
 KINDS: Mapping[str, Kind] = {
-    "str": Kind("str", lambda value: type(value) is str),
-    "int": Kind("int", is_whole),
-    "float": Kind("a finite number", is_number),
-    "bool": Kind("bool", lambda value: type(value) is bool),
-    "int | None": Kind("int", lambda value: value is None or is_whole(value)),
-    "float | None": Kind("a finite number", lambda value: value is None or is_number(value)),
-    "tuple[int, ...]": Kind("a list of int", are_counts),
-    "Mapping[str, str]": Kind("dict", lambda value: type(value) is dict),
+    "str": Kind("str", str),
+    "int": Kind("int", int, bounded=True),
+    "float": Kind("a finite number", float, bounded=True, otherwise=is_number),
+    "bool": Kind("bool", bool),
+    "int | None": Kind("int", int, bounded=True, otherwise=is_none),
+    "float | None": Kind(
+        "a finite number", float, bounded=True, otherwise=lambda value: value is None or is_number(value)
+    ),
+    "tuple[int, ...]": Kind("a list of int", object, otherwise=are_counts),
+    "Mapping[str, str]": Kind("dict", dict),
 }
 """By a field's annotation."""
-ANYTHING = Kind("anything", lambda value: True)
+ANYTHING = Kind("anything", object, otherwise=lambda value: True)
 
 
 def sha256_text(text: str) -> str:
@@ -174,38 +192,53 @@ class Record:
         return (self, self.completion, self.outcome)
 
 
-class _Field(NamedTuple):
+class JournalField(NamedTuple):
     """A field of one of a record's parts, and its key in the journal."""
 
     key: str
     name: str
     kind: Kind
     default: Any
+    path: str
+    """Where a record has it: "completion.text"."""
+
+    @property
+    def is_later(self) -> bool:
+        """Whether lines leave it out where it has its default."""
+        return self.key not in FIRST_KEYS
 
 
-def _journalled(part: type, keys: Mapping[str, str]) -> tuple[_Field, ...]:
+def _journalled(part: type, keys: Mapping[str, str], place: str) -> tuple[JournalField, ...]:
     """The fields of a part that stand in the journal."""
     skipped = (*NOT_JOURNALLED, "completion", "outcome")
     found = []
     for f in fields(part):
         default = None if f.default is MISSING else f.default
         if f.name not in skipped:
-            found.append(_Field(keys.get(f.name, f.name), f.name, KINDS.get(str(f.type), ANYTHING), default))
+            kind = KINDS.get(str(f.type), ANYTHING)
+            found.append(JournalField(keys.get(f.name, f.name), f.name, kind, default, f"{place}{f.name}"))
     return tuple(found)
 
 
-def _values(row: Mapping[str, Any], owned: tuple[_Field, ...]) -> dict[str, Any]:
+def _values(row: Mapping[str, Any], owned: tuple[JournalField, ...]) -> dict[str, Any]:
     """Constructor arguments out of a journal's line, each with its type checked."""
     values = {}
-    for key, name, kind, default in owned:
+    for key, name, kind, default, _ in owned:
         if key not in row:
             continue
         value = row[key]
-        if not kind.holds(value):
+        usual = type(value) is kind.usual and (not kind.bounded or FROM <= value < BELOW)
+        if not usual and not kind.otherwise(value):
             raise ValueError(f"{key} is {value!r:.40}, expected {kind.words}")
-        values[name] = tuple(value) if isinstance(default, tuple) else value
+        values[name] = tuple(value) if default == () else value
     return values
 
 
-PARTS = (_journalled(Record, {}), _journalled(Completion, COMPLETION_KEYS), _journalled(Outcome, {}))
-LATER = tuple(f for owned in PARTS for f in owned if f.key not in FIRST_KEYS)
+PARTS = (
+    _journalled(Record, {}, ""),
+    _journalled(Completion, COMPLETION_KEYS, "completion."),
+    _journalled(Outcome, {}, "outcome."),
+)
+FIELDS: Mapping[str, JournalField] = {f.key: f for owned in PARTS for f in owned}
+"""By key."""
+LATER = tuple(f for f in FIELDS.values() if f.is_later)

@@ -1,35 +1,43 @@
-"""Millions of records: table, frame of scores and comparison from records.parquet, beside plain pyarrow and DuckDB on the same file.
+"""Millions of records: resuming, finishing, table, frame of scores and comparison, beside plain pyarrow and DuckDB on the same file.
 
     python -m benchmarks.results.scale [--records 10000000] [--quick] [--folder DIR]
 
-The file is made straight by columns (500 problems, 2 models, sampled verdicts, short texts); its journal is a hole of the right
-size, which no reader opens. `--quick` takes 200,000 records.
+The journal is one as runs write it, line by line with checksums (500 problems, 2 models, sampled verdicts, short texts; 0.7 kB a
+record); `finish` makes the file by columns of it, which all later steps read. `--quick` takes 200,000 records.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
+import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mtp_eval.results.columns import COLUMNS_FILE, ORIGIN, ROWS_PER_GROUP, schema
-from mtp_eval.results.journal import JOURNAL_FILE, Keys
+from mtp_eval.results.columns import COLUMNS_FILE
+from mtp_eval.results.journal import CHECKSUM, JOURNAL_FILE, Keys, line_of
+from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion
 
 PROBLEMS = 500
+ANY_SAMPLE = 77_777_777
+"""Stands in a template where the number of the sample goes."""
+ANY_SECONDS = b"0.012345"
+"""The same for the seconds of its program."""
 STEPS = {
+    "resume (read and check the journal, hold its keys)": "import json; from pathlib import Path; "
+    "from mtp_eval.results.store import RunStore; "
+    "print(len(RunStore.open(Path(F), json.load(open(F + '/run.json'))).keys()))",
+    "finish (records.parquet, metrics.json, tables)": "from pathlib import Path; from mtp_eval.results.store import RunStore; "
+    "from mtp_eval.results.finish import finish; print(len(str(finish(RunStore.read(Path(F)), [1, 10], {}))))",
     "table": "from mtp_eval.results.run import read_run; print(len(str(read_run(F).table([1, 10]))))",
     "frame of scores": "from mtp_eval.results.frame import load_scores; print(len(load_scores(F, [1, 10])))",
     "compare": "from mtp_eval.results.compare.folders import compare_folders; "
@@ -42,7 +50,7 @@ STEPS = {
 
 
 def make_run(folder: Path, n_records: int) -> None:
-    """A run folder with so many records by columns."""
+    """A run folder with a journal of so many records."""
     n_samples = n_records // (2 * PROBLEMS)
     header = {
         "schema_version": 1,
@@ -52,45 +60,32 @@ def make_run(folder: Path, n_records: int) -> None:
         "models": {"n1": {}, "n4": {}},
     }
     RunStore.open(folder, header).close()
-    with open(folder / JOURNAL_FILE, "wb") as file:
-        file.truncate(400 * n_records)
-    facts = (folder / JOURNAL_FILE).stat()
-    origin = {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns, "crc32": 0}
-    columns = schema().with_metadata({ORIGIN: json.dumps(origin).encode()})
     rng = np.random.default_rng(0)
-    chances = rng.beta(0.5, 0.8, (2, PROBLEMS))
-    with pq.ParquetWriter(folder / COLUMNS_FILE, columns, compression="zstd", write_page_checksum=True) as writer:
-        for start in range(0, n_records, ROWS_PER_GROUP):
-            writer.write_table(
-                rows(np.arange(start, min(start + ROWS_PER_GROUP, n_records)), n_samples, chances, rng, columns)
-            )
+    with open(folder / JOURNAL_FILE, "wb") as file:
+        for model in ("n1", "n4"):
+            for number, chance in enumerate(rng.beta(0.5, 0.8, PROBLEMS)):
+                templates = [template(model, f"toy/{number}", verdict) for verdict in (Verdict.FAILED, Verdict.PASSED)]
+                passed = rng.random(n_samples) < chance
+                micros = rng.integers(10_000, 100_000, n_samples).tolist()
+                file.writelines(line(templates[ok], n, micros[n]) for n, ok in enumerate(passed.tolist()))
 
 
-def rows(numbers: np.ndarray, n_samples: int, chances: np.ndarray, rng: np.random.Generator, columns: Any) -> Any:
-    """The records of these numbers: models, then problems, then samples."""
-    problem, sample = numbers // n_samples % PROBLEMS, numbers % n_samples
-    model = numbers // (n_samples * PROBLEMS)
-    passed = rng.random(numbers.size) < chances[model, problem]
-    text = pc.binary_join_element_wise("    return x + ", pc.cast(pa.array(sample), pa.string()), "\n", "")
-    n = numbers.size
-    made = {
-        "model": pa.array(np.array(["n1", "n4"])[model]), "task": pa.array(["toy"] * n),
-        "problem_id": pa.array(np.array([f"toy/{p}" for p in range(PROBLEMS)])[problem]), "sample": pa.array(sample),
-        "verdict": pa.array(np.where(passed, "passed", "failed")), "stop_reason": pa.array(["eos"] * n),
-        "completion": text, "program": text, "n_tokens": pa.array(rng.integers(5, 200, n)),
-        "n_forwards": pa.array(rng.integers(5, 80, n)), "n_drafted": pa.array([[]] * n), "n_accepted": pa.array([[]] * n),
-        "tags": pa.array([[]] * n, columns.field("tags").type),
-    }  # fmt: skip
-    empty: dict[str, Any] = {"bool": False, "string": ""}
-    arrays: list[Any] = []
-    for field in columns:
-        if field.name in made:
-            arrays.append(pc.cast(made[field.name], field.type))
-        elif field.name == "temperature":
-            arrays.append(pa.nulls(n, field.type))
-        else:
-            arrays.append(pa.array([empty.get(str(field.type), 0)] * n, field.type))
-    return pa.Table.from_arrays(arrays, schema=columns)
+def template(model: str, problem: str, verdict: Verdict) -> bytes:
+    """A record's line up to its checksum, with `ANY_SAMPLE` in the place of its number."""
+    text = f"    return x + {ANY_SAMPLE}\n"
+    completion = Completion(
+        problem, ANY_SAMPLE, text, 42, 17, "eos", (10, 10, 10), (9, 8, 7), 0.01234, 0.0123, prompt_tokens=100
+    )
+    error = "" if verdict is Verdict.PASSED else "AssertionError"
+    outcome = Outcome(verdict, error, float(ANY_SECONDS), 0.0123, peak_bytes=12_345_678)
+    record = Record(model, "toy", "0" * 64, completion, f"def f(x):\n{text}", outcome)
+    return line_of(record).rpartition(CHECKSUM)[0]
+
+
+def line(template: bytes, sample: int, micros: int) -> bytes:
+    """The line of one sample, whose program took so many microseconds."""
+    body = template.replace(b"%d" % ANY_SAMPLE, b"%d" % sample).replace(ANY_SECONDS, b"0.0%d" % micros)
+    return b'%b%b%08x"}\n' % (body, CHECKSUM, zlib.crc32(body))
 
 
 def measured(code: str, folder: Path) -> str:
@@ -118,9 +113,10 @@ def main() -> None:
         folder = (options.folder or Path(place)) / "run"
         if not folder.exists():
             make_run(folder, n_records)
-        print(f"{n_records:,} records, records.parquet {(folder / COLUMNS_FILE).stat().st_size / 2**20:,.0f} MiB")
+        print(f"{n_records:,} records, journal {(folder / JOURNAL_FILE).stat().st_size / 2**20:,.0f} MiB", flush=True)
         for name, code in STEPS.items():
             print(f"{name}: {measured(code, folder)}", flush=True)
+        print(f"records.parquet {(folder / COLUMNS_FILE).stat().st_size / 2**20:,.1f} MiB")
     tracemalloc.start()
     keys = Keys(("n1", "toy", f"toy/{p}", s) for p in range(PROBLEMS) for s in range(200))
     print(f"keys on resume: {tracemalloc.get_traced_memory()[0] / len(keys):.2f} bytes a record")

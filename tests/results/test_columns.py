@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mtp_eval.results.columns import fresh_columns, schema
+from mtp_eval.results.columns import fresh_columns, schema, tables_of
 from mtp_eval.results.finish import finish
 from mtp_eval.results.frame import load_completions
 from mtp_eval.results.record import Record
@@ -22,7 +23,8 @@ from mtp_eval.results.run import read_run
 from mtp_eval.results.scores.cells import Cell
 from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.store import RunStore
-from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.outcome import Outcome, Verdict
+from mtp_eval.tasks.problem import Completion
 
 NewHeader = Callable[..., dict[str, Any]]
 NewRecord = Callable[..., Record]
@@ -81,6 +83,24 @@ def test_other_readers_find_a_row_per_record_in_typed_columns(folder: Path) -> N
     assert frame["completion"][0] == records[0].completion.text.replace("\udc80", "\\udc80")
     assert set(frame.columns) == set(schema().names) >= set(records[0].to_row())
     assert pq.read_metadata(folder / "records.parquet").row_group(0).column(0).compression == "ZSTD"
+
+
+def test_every_column_holds_what_the_line_says(folder: Path, new_record: NewRecord) -> None:
+    plain = next(read_run(folder).records())
+    half = "a\udc80"
+    strange = Record(
+        half, "t", half, Completion(half, 0, half, (1 << 63) - 1, -(1 << 63), half, ((1 << 31) - 1,), (1 - (1 << 31),)),
+        half, Outcome(Verdict.FAILED, half, 1, 0.5, failed_test=0, failed_line=3, expression=half, expected=half, actual=half),
+        0, {half: half},
+    )  # fmt: skip
+    records = [plain, strange, Record.from_json(strange.to_json())]
+    rows = pa.concat_tables(tables_of(records, schema().names, 2)).to_pylist()
+    for record, row in zip(records, rows, strict=True):
+        line = {key: [*value] if isinstance(value, tuple) else value for key, value in record.to_row().items()}
+        line["tags"] = list(record.tags.items())
+        as_read = json.loads(json.dumps(line).replace("\\udc80", "\\\\udc80"))
+        as_read["tags"] = list(map(tuple, as_read["tags"]))
+        assert row == dict.fromkeys(schema().names) | as_read
 
 
 def test_frames_of_completions_are_those_of_the_journal(folder: Path, tmp_path: Path) -> None:
