@@ -17,11 +17,14 @@ from mtp_eval.results.store import RunStore
 from mtp_eval.results.tables.render import render
 
 
-def finish(store: RunStore, ks: Sequence[int], timing: Mapping[str, Any]) -> Run:
-    """Write metrics, tables and this session's timing beside the journal; returns the run, whose table they are."""
+def finish(store: RunStore, ks: Sequence[int], timing: Mapping[str, Any], *, undefined_too: bool = False) -> Run:
+    """Write metrics, tables and this session's timing beside the journal; returns the run, whose table they are.
+
+    The tables show the k for which some model has the samples, and all of them where the user asked for these k (`undefined_too`).
+    """
     write_columns(store)
     run = Run.of(store)
-    table = run.table(allowed_ks([run], ks))
+    table = run.table(ks if undefined_too else allowed_ks([run], ks))
     write_atomically(store.folder / METRICS_FILE, dump_json(run_metrics(run, ks)))
     write_atomically(store.folder / "table.md", render(table, "markdown"))
     write_atomically(store.folder / "table.csv", render(table, "csv"))

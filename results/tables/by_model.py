@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mtp_eval.results.errors import OptionError
 from mtp_eval.results.header import RunHeader
 from mtp_eval.results.scores.cells import Cell, where
+from mtp_eval.results.scores.estimators import FloatArray
 from mtp_eval.results.scores.scored import ScoredRun, cells_of
 from mtp_eval.results.scores.significance import holm, paired_p
-from mtp_eval.results.scores.temperature import Reading, by_temperature, read_temperatures
+from mtp_eval.results.scores.temperature import by_temperature, read_temperatures
 from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
 from mtp_eval.results.tables.standard import conditions, percent, provenance, size_name, warnings
@@ -38,11 +39,17 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class _Scored:
-    """One score of the table: its reading, and what it may be compared with."""
+    """One score of the table by problem, and what it may be compared with; `chosen` is an oracle's temperature."""
 
-    reading: Reading
+    values: FloatArray
     problem_ids: tuple[str, ...]
     conditions: tuple[str | None, str | None]
+    chosen: float | None = None
+
+    @property
+    def mean(self) -> float:
+        """The benchmark's score."""
+        return float(self.values.mean())
 
 
 def by_n(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
@@ -126,33 +133,42 @@ def _scores(runs: Sequence[ScoredRun], ks: Sequence[int]) -> tuple[dict[Place, _
     notes = []
     for run in runs:
         for cells in by_temperature(run.cells):
+            task = run.task(cells[0].task)
             for k in ks:
                 try:
-                    reading = _reading(cells, k)
+                    values, chosen = _read(cells, k)
                 except OptionError as error:
                     notes.append(f"pass@{k} is left out: {error}.")
                     continue
-                task = run.task(reading.task)
-                place = (reading.model, reading.task, reading.group, k)
-                scored[place] = _Scored(reading, cells[0].score(k).problem_ids, (task.protocol, task.data_sha256))
+                place = (cells[0].model, cells[0].task, cells[0].group, k)
+                ids = cells[0].score(k).problem_ids
+                scored[place] = _Scored(values, ids, (task.protocol, task.data_sha256), chosen)
     return scored, notes
 
 
-def _reading(cells: Sequence[Cell], k: int) -> Reading:
-    """The oracle over temperatures; a single cell is read as it is, whether or not its temperature is known."""
-    if len(cells) == 1 and cells[0].temperature is None:
-        cells = [replace(cells[0], temperature=0.0)]
-    return read_temperatures(cells, k)
+def _read(cells: Sequence[Cell], k: int) -> tuple[FloatArray, float | None]:
+    """A score by problem: of the only cell, or of the one at the best temperature, and which that is.
+
+    Raises:
+        OptionError: it is undefined, or the temperatures do not go together.
+    """
+    if len(cells) > 1:
+        oracle = read_temperatures(cells, k).oracle
+        return oracle.values, oracle.temperature
+    score = cells[0].score(k)
+    if score.reason:
+        raise OptionError(f"{cells[0].model} on {cells[0].where}: {score.reason}")
+    return score.values, None
 
 
 def _entry(scored: dict[Place, _Scored], place: Place, base: str, best: set[Place], layout: Layout) -> Entry:
     if place not in scored:
         return Entry(percent(math.nan), values=(None,))
-    mean = scored[place].reading.oracle.mean
+    mean = scored[place].mean
     text = percent(mean, layout.digits)
     first = scored.get((base, *place[1:]))
     if layout.gains != "none" and place[0] != base and first is not None:
-        text += f" ({gain(first.reading.oracle.mean, mean, layout)})"
+        text += f" ({gain(first.mean, mean, layout)})"
     return Entry(text, place in best, (mean,))
 
 
@@ -167,15 +183,15 @@ def _best(blocks: dict[str, str], scored: dict[Place, _Scored]) -> set[Place]:
     """The scores that are better than all others of their block and column, by paired tests corrected over the table."""
     columns: dict[tuple[object, ...], list[Place]] = {}
     for place, score in scored.items():
-        if len(score.reading.by_temperature) == 1:  # an oracle's choice is no fair competitor
+        if score.chosen is None:  # an oracle's choice is no fair competitor
             columns.setdefault((blocks[place[0]], *place[1:]), []).append(place)
     tests: list[tuple[Place, float, float]] = []
     for places in columns.values():
-        top = max(places, key=lambda place: scored[place].reading.oracle.mean)
+        top = max(places, key=lambda place: scored[place].mean)
         mine = scored[top]
         for other in (scored[place] for place in places if place != top):
             if (other.problem_ids, other.conditions) == (mine.problem_ids, mine.conditions):
-                d_P = mine.reading.oracle.values - other.reading.oracle.values
+                d_P = mine.values - other.values
                 tests.append((top, paired_p(d_P)[0], float(d_P.mean())))
             else:
                 tests.append((top, 1.0, 0.0))  # not the same problems: nobody can say which is better
@@ -186,9 +202,12 @@ def _best(blocks: dict[str, str], scored: dict[Place, _Scored]) -> set[Place]:
 
 def _remarks(scored: dict[Place, _Scored]) -> list[str]:
     remarks = []
-    readings = [score.reading for score in scored.values() if len(score.reading.by_temperature) > 1]
-    if readings:
-        chosen = ", ".join(f"{r.model} {where(r.task, r.group)} @{r.k}: {r.oracle.temperature:g}" for r in readings)
+    chosen = ", ".join(
+        f"{model} {where(task, group)} @{k}: {score.chosen:g}"
+        for (model, task, group, k), score in scored.items()
+        if score.chosen is not None
+    )
+    if chosen:
         remarks.append(f"ORACLE temperature, chosen on these very problems for each score and never bold ({chosen}).")
     return remarks
 

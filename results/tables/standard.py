@@ -267,9 +267,10 @@ def conditions(run: ScoredRun) -> str:
         problems //= max(1, len({c.temperature for c in of_task}))
         heats = sorted({c.temperature for c in of_task if c.temperature is not None})
         samples = max(cell.samples[1] for cell in of_task)
+        top_p = run.header.top_p if any(heats) else None
         parts.append(
             f"{task.name}: {task.protocol}, {problems:,} problems, n={samples}, "
-            f"T={'/'.join(f'{t:g}' for t in heats) or '–'}, top-p={run.header.config.get('top_p', '–')}, "
+            f"T={'/'.join(f'{t:g}' for t in heats) or NOTHING}, top-p={NOTHING if top_p is None else f'{top_p:g}'}, "
             f"data {str(task.data_sha256 or '')[:8]}"
         )
     return "; ".join(parts) + "."

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mtp_eval.harness.cli import app
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.score import ScoreConfig, score
 
@@ -100,6 +102,30 @@ def test_problems_without_samples_are_refused_unless_allowed(tmp_path: Path) -> 
     samples = write_jsonl(tmp_path / "s.jsonl", [{"task_id": "HumanEval/0", "completion": "    return 1\n"}])
     with pytest.raises(InputError, match=r"163 of 164 problems .* have no sample .*--allow-missing"):
         score(ScoreConfig(samples=samples, task="humaneval", out=tmp_path / "run"))
+
+
+def test_k_without_enough_samples_are_shown_only_where_asked_for(tmp_path: Path) -> None:
+    problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
+    samples = write_jsonl(tmp_path / "s.jsonl", [{"task_id": "test/0", "completion": "    return 1\n"}] * 12)
+    out = tmp_path / "run"
+    scored = ["score", samples, "--task", "humaneval", "--problem-file", problems, "--out", out]
+    for options, shown in (([], [1, 10]), (["--k", "1,100"], [1, 100]), ([], [1, 10]), (["--k", "1"], [1])):
+        printed = output_of(*scored, *options)
+        assert printed == (out / "table.md").read_text() + "\n"
+        assert [k for k in (1, 10, 100) if f"pass@{k} (%)" in printed] == shown
+        assert ("pass@100 of s.jsonl on humaneval is undefined" in printed) == (100 in shown)
+    assert "pass@100" not in output_of("table", out)
+    output_of("report", out, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "pass@10 (%)" in page
+    assert "pass@100" not in page
+
+
+def output_of(*words: object) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, f"{result.output} {result.exception!r}"
+    return result.stdout
 
 
 def test_solution_is_a_whole_program_and_completion_joins_the_prompt(tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def test_a_model_in_one_folder_a_task_is_one_row(one_folder_a_task: list[Path]) 
             assert entry.bold == (model == "n4")
 
 
+def test_one_problem_of_unknown_temperature_is_a_score_too(make_run: MakeRun) -> None:
+    folder = make_run("a", {"m": {"toy/1": [True, False]}}, temperature=None, top_p=None, k=[1, 10])
+    table = styled_table("by-n", [read_run(folder)], [1, 10])
+    assert [entry.text for entry in table.rows[0][2:]] == ["50.0", "–"]
+    text = str(table)
+    assert "n=2, T=–, top-p=–," in text
+    assert "pass@10 is left out: m on toy: 1 of 1 problems have fewer than k=10 samples" in text
+
+
 def test_one_label_for_two_models_is_two_rows(make_run: MakeRun) -> None:
     folders = []
     for number, task in enumerate(("mbpp", "humaneval")):

@@ -101,6 +101,9 @@ def test_baseline_adds_the_paired_difference(make_run: MakeRun) -> None:
     assert frame["delta@1"][1] == pytest.approx(frame["pass@1"][1] - frame["pass@1"][0])
     assert frame["delta@1_low"][1] > 0
     assert frame["delta@1_p_holm"][1] < 0.01
+    with_undefined = invoke("table", run, "--baseline", f"{run}::a", "--k", "1,10")
+    assert "after Holm's correction over 1 comparison." in with_undefined, "what is undefined is no comparison"
+    assert invoke("table", run, "--baseline", f"{run}::a").splitlines()[3].split("|")[-2] in with_undefined
 
 
 def test_seeds_are_pooled_only_when_asked(make_run: MakeRun) -> None:
