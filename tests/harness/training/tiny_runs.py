@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtp_eval.harness.models.config import ModelConfig
+from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.training.assemble import new_stepper
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import make_config
-from mtp_eval.harness.training.corpus import Window
+from mtp_eval.harness.training.corpus import Corpus, Window
+from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import run_config
@@ -44,6 +49,23 @@ def documents(seed: int = 0) -> Iterator[Document]:
         number += 1
         a = rng.randrange(100)
         yield Document(f"line-{number}", f"x = {a}\ny = {a}\nprint(x + y)\n")
+
+
+def corpus_of(texts: Sequence[Document], folder: Path, held_out: Sequence[Document] = ()) -> Corpus:
+    """These texts, tokenised; `held_out` replaces the share of them that is kept for validation."""
+    corpus = build_corpus(texts, ByteTokenizer(), folder, holdout=0 if held_out else 0.05)
+    if not held_out:
+        return corpus
+    other = build_corpus(held_out, ByteTokenizer(), folder.with_name("held-out"), holdout=0)
+    return Corpus(folder, corpus.index, corpus.train, other.train)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def to_be_killed() -> TrainConfig:
