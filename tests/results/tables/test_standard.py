@@ -17,7 +17,8 @@ from mtp_eval.results.header import RunHeader
 from mtp_eval.results.run import Run
 from mtp_eval.results.scores.scored import with_distinct_labels
 from mtp_eval.results.store import RunStore
-from mtp_eval.results.tables.render import FORMATS, latex_text, render
+from mtp_eval.results.tables.escaping import latex_text
+from mtp_eval.results.tables.render import FORMATS, render
 from mtp_eval.results.tables.standard import results_table
 
 MakeRun = Callable[..., Path]
