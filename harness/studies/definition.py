@@ -102,6 +102,11 @@ class Measure:
         """The number as it is shown."""
         return f"{value:.{self.digits}f}"
 
+    def interval(self, spread: SeedPairs) -> tuple[float, float]:
+        """The 95 % interval of a mean over seeds, cut to what the number can be; NaN with fewer than two seeds."""
+        low, high = (min(max(edge, self.bounds[0]), self.bounds[1]) for edge in spread.interval())
+        return low, high
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -23,14 +23,14 @@ LONG_LABELS = 40
 
 
 def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) -> None:
-    """Every seed as a point, the mean with its 95 % interval beside it."""
+    """Every seed as a point, the mean with its 95 % interval, cut to what is possible, beside it."""
     for place, recipe in enumerate(part.recipes):
         values, spread = results.values(recipe.name, measure), results.spread(recipe.name, measure)
         if spread is None:
             continue
         colour = style_of(place)["color"]
         ax.plot([place - 0.1] * len(values), list(values.values()), "o", color=colour, alpha=0.45, markersize=4)
-        low, high = spread.interval()
+        low, high = measure.interval(spread)
         reach = np.array([[spread.difference - low], [high - spread.difference]])
         shown = None if np.isnan(reach).any() else reach
         ax.errorbar([place + 0.1], [spread.difference], yerr=shown, fmt="s", color=colour, markersize=5, capsize=3)
@@ -71,12 +71,13 @@ def curves(ax: Axes, results: Results, part: Part, guess: float | None = None) -
 def against_groups(ax: Axes, results: Results, part: Part, groups: Sequence[str], x: str, edge: int) -> None:
     """Mean over seeds by group of problems, with a band, and a line after the groups that training had."""
     for place, recipe in enumerate(part.recipes):
-        spreads = [results.spread(recipe.name, pass_at_1(group)) for group in groups]
-        found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
-        look, xs = style_of(place), [i for i, _ in found]
-        ax.plot(xs, [spread.difference for _, spread in found], label=recipe.label, **look)
-        low, high = ([max(0.0, min(100.0, spread.interval()[k])) for _, spread in found] for k in range(2))
-        ax.fill_between(xs, low, high, color=look["color"], alpha=0.12, linewidth=0)
+        of_groups = [pass_at_1(group) for group in groups]
+        spreads = [(i, measure, results.spread(recipe.name, measure)) for i, measure in enumerate(of_groups)]
+        found = [(i, spread, measure.interval(spread)) for i, measure, spread in spreads if spread is not None]
+        look, xs = style_of(place), [i for i, _, _ in found]
+        ax.plot(xs, [spread.difference for _, spread, _ in found], label=recipe.label, **look)
+        lows, highs = ([interval[k] for _, _, interval in found] for k in range(2))
+        ax.fill_between(xs, lows, highs, color=look["color"], alpha=0.12, linewidth=0)
     ax.axvline(edge - 0.5, color="0.3", linewidth=1, linestyle=(0, (2, 2)))
     ax.set_xticks(range(len(groups)), [group.lstrip("0") for group in groups])
     ax.set_ylim(-3, 103)
@@ -89,7 +90,10 @@ def against_sizes(ax: Axes, results: Results, parts: Sequence[Part], measure: Me
         spreads = [results.spread(part.recipes[place].name, measure) for part in parts]
         found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
         xs, means = [i + 0.06 * (place - 1) for i, _ in found], [spread.difference for _, spread in found]
-        reach = np.array([[max(0.0, s.difference - s.interval()[0]) for _, s in found] for _ in range(2)])
+        intervals = [measure.interval(spread) for _, spread in found]
+        reach = np.array(
+            [[abs(mean - edges[k]) for mean, edges in zip(means, intervals, strict=True)] for k in range(2)]
+        )
         shown = None if np.isnan(reach).any() else reach
         ax.errorbar(xs, means, yerr=shown, label=recipe.label, capsize=3, **style_of(place))
     ax.set_xticks(range(len(parts)), [part.name.partition(" ")[2] for part in parts])

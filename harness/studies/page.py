@@ -52,8 +52,7 @@ def _entry(results: Results, recipe: str, measure: Measure) -> Entry:
     spread = results.spread(recipe, measure)
     if spread is None:
         return text_entry(None)
-    least, most = measure.bounds
-    low, high = (min(max(edge, least), most) for edge in spread.interval())
+    low, high = measure.interval(spread)
     shown = measure.text(spread.difference) + (f" [{measure.text(low)}, {measure.text(high)}]" if low == low else "")
     return Entry(shown, values=(spread.difference, low, high))
 
