@@ -25,6 +25,7 @@ from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS, Program
 from mtp_eval.sandbox.trusted.changes import Changes
 from mtp_eval.sandbox.trusted.dispatch import Dispatcher
+from mtp_eval.sandbox.trusted.folders import remove_left
 from mtp_eval.sandbox.trusted.jail import JailConfig
 from mtp_eval.sandbox.trusted.processes import Job, check_open_files
 
@@ -147,6 +148,8 @@ class Pool(Executor):
             self._closed = True
             self._changes.tell()
         self._dispatcher.stop()
+        if self.isolation != "full":
+            remove_left()  # of workers that were killed
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         """Called by the dispatcher, which holds the lock."""

@@ -6,14 +6,12 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 from mtp_eval.sandbox.errors import IsolationUnavailable, JailDied
 from mtp_eval.sandbox.program import DEFAULT_MEMORY_BYTES
+from mtp_eval.sandbox.trusted.folders import JailFolders
 from mtp_eval.sandbox.wire.frames import HELLO_BYTES, MAX_RUN_BYTES, RUN, USAGE
 
 START_TIMEOUT_SECONDS = 60.0
@@ -86,16 +85,14 @@ class Jail:
         self.config = config
         self.host_pid = self.counter_pid = 0
         self.layers: dict[str, str] = {}
-        self._links: str | None = None
-        self._scratch = "/tmp"
+        self._folders: JailFolders | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._commands, theirs = socket.socketpair(socket.AF_UNIX, _command_socket_kind())
         self._commands.settimeout(START_TIMEOUT_SECONDS)
         try:
             with theirs:
                 if config.isolation != "full":
-                    self._scratch = tempfile.mkdtemp(prefix="mtp-eval-scratch-")
-                    self._links = tempfile.mkdtemp(prefix="mtp-eval-packages-")
+                    self._folders = JailFolders()
                 self._process = _start_python(theirs.fileno())
             self._configure(self._process)
             self._greet(self._process)
@@ -115,19 +112,20 @@ class Jail:
         config = self.config
         stdlib = sysconfig.get_path("stdlib")
         packages = _find_packages(config.packages)
-        if self._links is not None:
+        links = self._folders and self._folders.packages
+        if links is not None:
             for path in packages.values():
-                os.symlink(path, os.path.join(self._links, os.path.basename(path)))
+                os.symlink(path, os.path.join(links, os.path.basename(path)))
         library = os.path.join(sys.base_prefix, "lib")
-        readable = [stdlib, library, self._links, *packages.values(), "/usr/lib", "/usr/lib64", "/lib", "/lib64"]
+        readable = [stdlib, library, links, *packages.values(), "/usr/lib", "/usr/lib64", "/lib", "/lib64"]
         return {
             "isolation": config.isolation,
             "stdlib": stdlib,
             "library": library,
             "packages": packages,
-            "package_links": self._links,
+            "package_links": links,
             "readable": [path for path in [*readable, "/dev/urandom", "/dev/zero"] if path],
-            "scratch": self._scratch,
+            "scratch": self._folders.scratch if self._folders else "/tmp",
             "tmp_bytes": config.tmp_bytes,
             "tmp_inodes": config.tmp_inodes,
             "open_files": config.open_files,
@@ -207,9 +205,8 @@ class Jail:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-        for folder in (self._scratch, self._links):
-            if folder and folder != "/tmp":
-                shutil.rmtree(folder, ignore_errors=True)
+        if self._folders is not None:
+            self._folders.remove()
 
     def __enter__(self) -> Jail:
         return self

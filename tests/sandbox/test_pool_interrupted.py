@@ -56,7 +56,9 @@ def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal
         assert process.stdout.readline() == "ready\n"
         assert process.stdout.readline() == "running\n"
         wait_until(lambda: len(descendants(process.pid)) >= 5)
-        time.sleep(0.5)  # a worker that is told to end while it makes a jail of isolation "process" leaves its folders
+        time.sleep(
+            0.5
+        )  # a worker that is told to end while it makes a jail of isolation "process" leaves its folders to the next
         family = descendants(process.pid)
         os.killpg(process.pid, how) if how is signal.SIGINT else os.kill(process.pid, how)
         output, errors = process.communicate()
