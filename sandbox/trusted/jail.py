@@ -112,7 +112,7 @@ class Jail:
         config = self.config
         stdlib = sysconfig.get_path("stdlib")
         packages = _find_packages(config.packages)
-        links = self._folders and self._folders.packages
+        links = self._folders.packages if self._folders is not None else None
         if links is not None:
             for path in packages.values():
                 os.symlink(path, os.path.join(links, os.path.basename(path)))
