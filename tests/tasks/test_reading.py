@@ -8,12 +8,15 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtp_eval.tasks import reading
 from mtp_eval.tasks.errors import DataError
-from mtp_eval.tasks.reading import MAX_DEPTH, parse_json, read_text
+from mtp_eval.tasks.reading import MAX_DEPTH, parse_json, parse_values, read_text
 from mtp_eval.tasks.sources import read_checked
 
 
@@ -94,6 +97,34 @@ def test_what_cannot_be_read_is_said(text: str, message: str) -> None:
 def test_whole_surrogate_pairs_and_lone_ones_where_they_may_be() -> None:
     assert parse_json('"\\ud83d\\ude00"', "here", whole_characters=True) == "\U0001f600"
     assert parse_json('"\\ud800"', "here") == "\ud800"
+
+
+@given(
+    st.lists(st.recursive(st.dictionaries(st.text(), st.text()), lambda inner: st.lists(inner) | inner), max_size=5),
+    st.sampled_from([None, 1, 4]),
+    st.sampled_from(["", "\n", "\r\n \t", "\n\ufeff\n"]),
+)
+def test_values_one_after_another_are_read_whatever_lines_they_take(values: list[Any], indent: int, gap: str) -> None:
+    written = [json.dumps(value, indent=indent, ensure_ascii=False) for value in values]
+    found = list(parse_values(gap.join(written) + gap, "here"))
+    assert [value for _, value in found] == values
+    before = ["".join(one + gap for one in written[:number]) for number in range(len(written))]
+    assert [line for line, _ in found] == [1 + text.count("\n") for text in before]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a":\n 1}\n{"b":\n 2,\n}', r"^here, line 3: not JSON \(.* at line 5, character 1\)$"),
+        ('{"a":\n 1},\n{"b": 2}', r"^here, line 2: not JSON \(.* at line 2, character 4\)$"),
+        ('{"a":\n 1}\n' + "[" * 101 + "]" * 101, "^here, line 3: lists or objects nest deeper than 100$"),
+        ('{"a":\n 1}\n' + "[" * 100_000, "^here, line 3: lists or objects nest deeper than 100$"),
+        ('{"a":\n' + "7" * 5000 + "}", "^here, line 1: an integer of more than 4,300 digits$"),
+    ],
+)
+def test_one_of_several_values_that_cannot_be_read_is_named_by_its_line(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(parse_values(text, "here"))
 
 
 def test_a_problem_file_with_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
