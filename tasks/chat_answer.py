@@ -17,28 +17,39 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-PYTHON = frozenset(
-    {
-        "python", "python2", "python3", "python3.10", "python3.11", "python3.12", "py", "py2", "py3", "ipython", "ipython3",
-    }
-)  # fmt: skip
+PYTHON = re.compile(r"i?py(?:thon)?[\d.]*")
+"""Languages of Python, with a version or without."""
 UNSAID = frozenset(("", "code", "text", "txt", "plaintext", "plain", "none"))
 """Languages that say nothing about whether a block is a program."""
 TAGS = (
     "think|thinking|thought|thoughts|thought_process|reasoning|reasoning_content|reasoning_process|inner_monologue|reflection"
-    "|scratchpad|analysis|seed:think"
+    "|scratchpad|analysis|seed:think|longcat_think|antthinking"
 )
+TOKENS = (
+    (r"\[THINK\]", r"\[/THINK\]"),
+    ("◁think▷", "◁/think▷"),
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    (r"<\|channel>thought\b", r"<channel\|>"),
+    (r"<\|think\|>", r"<\|end\|>(?=<\|begin\|>assistant<\|content\|>)"),
+)
+"""Special tokens around thoughts, of models that have no tags for them."""
+TOKENS_OPEN, TOKENS_CLOSE = ("|".join(tokens) for tokens in zip(*TOKENS, strict=True))
+UNQUOTED = r"""(?<!["'`])"""
 OPENING = re.compile(
-    rf"^[ \t]*(?:<(?P<tag>{TAGS})(?:\s[^<>\n]*)?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)",
+    rf"^[ \t]*<(?P<tag>{TAGS})(?:\s[^<>\n]*)?>|{UNQUOTED}(?:{TOKENS_OPEN})",
     re.MULTILINE | re.IGNORECASE,
 )
-CLOSING = rf"(?:</(?:{TAGS})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>)"
-LONE_CLOSING = re.compile(rf"^[ \t]*{CLOSING}|{CLOSING}[ \t]*$", re.MULTILINE | re.IGNORECASE)
+CLOSING = rf"(?:</(?:{TAGS})>|{TOKENS_CLOSE})"
+LONE_CLOSING = re.compile(
+    rf"^[ \t]*{CLOSING}|{CLOSING}[ \t]*$|{UNQUOTED}(?:{TOKENS_CLOSE})", re.MULTILINE | re.IGNORECASE
+)
 ANY_CLOSING = re.compile(CLOSING, re.IGNORECASE)
 FENCE_LINE = re.compile(r"^[ \t>]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
 MARKDOWN = frozenset(("markdown", "md"))
 """Languages whose blocks are answers themselves."""
-LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]*$")
+LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t>]*$")
 AT_LINE_END = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
 NOT_A_MARK = re.compile(r"[^\s`~>]")
 
@@ -63,12 +74,12 @@ class Block:
     @property
     def is_python(self) -> bool:
         """Whether the fence says so."""
-        return self.language in PYTHON
+        return PYTHON.fullmatch(self.language) is not None
 
     @property
     def may_be_python(self) -> bool:
         """Whether the fence does not say otherwise."""
-        return self.language in PYTHON or self.language in UNSAID
+        return self.is_python or self.language in UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +178,7 @@ def _other_end(
 def _until_next_opening(lines: Sequence[str], first: int, block: Block) -> tuple[Block, int] | None:
     """The block up to a fence line with a language inside it: the model had begun again, or closed with an opening fence."""
     mark = _match(lines[first])["mark"]
-    for at in range(first + 1, min(first + 1 + block.code.count("\n"), len(lines))):
+    for at in range(first + 1, min(first + 2 + block.code.rstrip("\n").count("\n"), len(lines))):
         inside = _match(lines[at])
         if mark and inside["mark"] == mark and inside["info"].strip():
             return Block(block.language, _without_margin(lines[first + 1 : at], lines[first]), is_closed=False), at

@@ -1,25 +1,20 @@
 """Which part of an answer is the program: one block of code, or the lines that parse.
 
 Chosen is the last code that defines the entry point; else what continues the prompt; else the last block, the longest lines.
-What it needs of earlier code comes before it, and the prompt's beginning where it goes on from there.
+What it needs of other code comes before it, and the prompt's beginning where it goes on from there.
 """
 
 from __future__ import annotations
 
+import builtins
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence
-from mtp_eval.tasks.python_text import (
-    compiles,
-    defined_names,
-    future_first,
-    indented_groups,
-    missing_names,
-    needed_statements,
-    valid_runs,
-    written_names,
-)
+from mtp_eval.tasks.needed import missing_names, needed_statements
+from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, valid_runs
+from mtp_eval.tasks.statements import defined_names, written_apart, written_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +54,10 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
     if not usable:
         return None
     chosen = best_block(asked, usable)
-    earlier = [block.code for block in usable[: usable.index(chosen)]]
+    place = usable.index(chosen)
+    earlier, later = ([block.code for block in part] for part in (usable[:place], usable[place + 1 :]))
     said = (f"text around one block of {len(blocks)}",)
-    return Extraction(with_prefix(asked, with_what_it_needs(chosen.code, earlier)), said)
+    return Extraction(with_prefix(asked, with_what_it_needs(chosen.code, earlier, later)), said)
 
 
 def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
@@ -102,8 +98,9 @@ def defines(code: str, entry_point: str) -> bool:
     """Whether code defines a name at its top level; where it does not parse, whether a line begins so."""
     if compiles(code):
         return entry_point in defined_names(code)
-    starts = (f"def {entry_point}(", f"async def {entry_point}(", f"class {entry_point}", f"{entry_point} =")
-    return any(line.startswith(starts) for line in code.split("\n"))
+    name = re.escape(entry_point)
+    beginning = rf"^(?:(?:async[ \t]+)?def[ \t]+{name}[ \t]*[(\[]|class[ \t]+{name}\b|{name}[ \t]*(?::[^=\n]+)?=(?!=))"
+    return re.search(beginning, code, re.MULTILINE) is not None
 
 
 def chosen_lines(asked: Asked, text: str) -> Extraction:
@@ -113,7 +110,8 @@ def chosen_lines(asked: Asked, text: str) -> Extraction:
         runs = valid_runs(text)
         defining = numbers_of(runs, asked.entry_point)
         if defining:
-            kept = with_what_it_needs(runs[defining[-1]], runs[: defining[-1]])
+            place = defining[-1]
+            kept = with_what_it_needs(runs[place], runs[:place], runs[place + 1 :])
             return Extraction(with_prefix(asked, kept), _lines_cut(lines - kept.count("\n") - 1))
     if asked.entry_point and asked.entry_point in text and not compiles(asked.prefix + text):
         indented = [code for code in indented_groups(text) if asked.entry_point in written_names(code)]
@@ -136,13 +134,19 @@ def _lines_cut(n: int) -> tuple[str, ...]:
     return (f"{n} lines that are no part of the program",) if n > 0 else ()
 
 
-def with_what_it_needs(code: str, earlier: Sequence[str]) -> str:
-    """Code behind the definitions of earlier code that it uses and does not bring itself."""
+def with_what_it_needs(code: str, earlier: Sequence[str], later: Sequence[str]) -> str:
+    """Code behind what it uses of other code and does not bring itself: of earlier code all, of later code imports and definitions.
+
+    What stands only in an example behind the answer, such as a global variable, is no part of it.
+    """
     if not compiles(code):
         return code
     for before in reversed(earlier):
         if compiles(before) and (missing := missing_names(code) & defined_names(before)):
             code = needed_statements(before, missing, imports=False) + code
+    for behind in later:
+        if missing := (missing_names(code) - set(dir(builtins))) & written_apart(behind):
+            code = needed_statements(behind, missing, imports=False) + code
     return code
 
 

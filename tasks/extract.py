@@ -14,6 +14,7 @@ what it cut.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -22,12 +23,15 @@ from mtp_eval.tasks.chosen import Asked as Asked
 from mtp_eval.tasks.chosen import Extraction as Extraction
 from mtp_eval.tasks.chosen import chosen_block, chosen_lines
 from mtp_eval.tasks.errors import UnknownRuleError
+from mtp_eval.tasks.needed import needed_statements
 from mtp_eval.tasks.python_text import compiles as compiles
-from mtp_eval.tasks.python_text import defined_names, longest_start, needed_statements
+from mtp_eval.tasks.python_text import longest_start
 from mtp_eval.tasks.python_text import parse as parse
 from mtp_eval.tasks.special_tokens import end_at_special_token
+from mtp_eval.tasks.statements import defined_names
 
 BYTE_ORDER_MARK = "\ufeff"
+INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +90,38 @@ def fence(asked: Asked, completion: str) -> Extraction:
 def definitions(asked: Asked, completion: str) -> Extraction:
     """Keep the chosen block, or without blocks the chosen lines that parse; of these what the entry point needs.
 
-    EvalPlus cleans completions in this way (with another parser); tabs become four spaces, as they do there. Other than
-    there, statements at the top level stay that the entry point depends on: settings, and loops that fill its tables.
+    EvalPlus cleans completions in this way (with another parser); tabs before code become four spaces, as they do there,
+    but only where it does not parse with tabs. Other than there, statements at the top level stay that the entry point
+    depends on: settings, loops and calls that fill its tables.
     """
     answer, cut = answer_of(asked, completion)
-    text = answer.text.replace("\t", "    ")
-    found = chosen_block(asked, text)
-    if found is None:
-        found = chosen_lines(asked, text)
-    elif not compiles(found.source):
-        in_block = chosen_lines(replace(asked, prefix=""), found.source)
-        found = Extraction(in_block.source, (*found.cut, *in_block.cut))
+    found = chosen_block(asked, answer.text)
+    if found is None or not compiles(found.source):
+        found = chosen_of_any_lines(asked, answer.text)
     if asked.entry_point is None or asked.entry_point not in defined_names(found.source):
         return Extraction(found.source, (*cut, *found.cut))
     needed = needed_statements(found.source, {asked.entry_point})
     n_cut = found.source.count("\n") - needed.count("\n")
     said = (f"{n_cut} lines that {asked.entry_point} does not need",) if n_cut > 1 else ()
     return Extraction(needed, (*cut, *found.cut, *said))
+
+
+def chosen_of_any_lines(asked: Asked, text: str) -> Extraction:
+    """The program in an answer without blocks, or in a block that holds other lines too."""
+    if not compiles(asked.prefix + text):
+        text = indented_by_spaces(text)
+    found = chosen_block(asked, text)
+    if found is None:
+        return chosen_lines(asked, text)
+    if compiles(found.source):
+        return found
+    in_block = chosen_lines(replace(asked, prefix=""), found.source)
+    return Extraction(in_block.source, (*found.cut, *in_block.cut))
+
+
+def indented_by_spaces(text: str) -> str:
+    """The text with four spaces for each tab before the first other character of a line."""
+    return INDENTATION.sub(lambda found: found.group().replace("\t", "    "), text)
 
 
 def ended_text(asked: Asked, completion: str) -> Extraction:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-BARRED = r"<\|[A-Za-z_][\w▁ ./:-]{0,40}\|>|\[\|[a-z]+\|\]|<｜[^｜\n]{1,40}｜>|◁/?\w+▷"
+BARRED = r"<\|[A-Za-z_][\w▁ ./:-]{0,40}\|>|<\|[a-z_]{2,20}>|<[a-z_]{2,20}\|>|\[\|[a-z]+\|\]|<｜[^｜\n]{1,40}｜>|◁/?\w+▷"
 NAMES = (
     r"▁?(?:</?s>|<(?:EOT|EOD|EOS|eos|bos|pad|unk|eot|eom|end_of_turn|start_of_turn|end_of_text|endoftext|end_of_utterance"
     r"|file_sep|filename|reponame|repo_name|gh_stars|empty_output|(?:fim|jupyter|issue|commit|pr)_[a-z_]+)>"

@@ -99,7 +99,8 @@ def read_rows(path: Path, filter: str | None = None) -> tuple[str, list[Row], st
         digest = hashlib.sha256(data).hexdigest()
         form, rows = rows_of(str(path), read_text(path, data), filter)
     if not rows:
-        raise InputError(f"{path} holds no sample")
+        wanted = f": expected <task>/<n>.py in it ({form}), or a run's files" if path.is_dir() else ""
+        raise InputError(f"{path} holds no sample{wanted}")
     wholes = [row.whole for row in rows]
     if len(set(wholes)) > 1:
         raise InputError(

@@ -146,8 +146,8 @@ Parsed = tuple[str, Row]
 def _parsed(kind: str, where: str, row: Any) -> Iterator[Parsed]:
     """What one object holds: a sample, or a whole log."""
     if isinstance(row, dict):
-        if isinstance(row.get("samples"), list) and isinstance(row.get("eval"), dict):
-            yield from _inspect_rows(where, row["samples"])
+        if isinstance(row.get("eval"), dict) and ("samples" in row or "status" in row):
+            yield from _inspect_rows(where, row.get("samples"))
             return
         if isinstance(row.get("eval"), dict) and "task_id" not in row:
             yield from _evalplus_results(where, row["eval"])
@@ -222,7 +222,9 @@ def _filtered(name: str, parsed: list[Parsed], filter: str | None) -> list[Parse
     return [(form, row) for form, row in parsed if filter is None or row.source.get("filter") == filter]
 
 
-def _inspect_rows(where: str, samples: list[Any]) -> Iterator[Parsed]:
+def _inspect_rows(where: str, samples: Any) -> Iterator[Parsed]:
+    if not isinstance(samples, list):
+        raise InputError(f"{where}: an inspect log without samples: write it anew, with them (not its header only)")
     for number, sample in enumerate(samples, start=1):
         output = sample.get("output") if isinstance(sample, dict) else None
         text = _inspect_text(output) if isinstance(output, dict) else None

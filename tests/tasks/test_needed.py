@@ -1,0 +1,108 @@
+"""What `definitions` keeps of a program and what it drops: a program whose answer was right stays right, whatever fills its tables.
+
+Every program was written for this test, with what is right decided before it was tried. The oracle runs what is left.
+"""
+
+# ruff: noqa: E501  (each input on one line)
+
+from __future__ import annotations
+
+import pytest
+
+from mtp_eval.tasks.extract import Asked, rule_named
+from mtp_eval.tasks.needed import needed_statements
+from tests.tasks.test_unusual_answers import ALONE, GO_ON, RIGHT, block, result
+
+FROM_T = "def total(xs):\n    return sum(T[x] for x in xs)\n"
+PLUS_K = "def total(xs):\n    return sum(xs) + K - 3\n"
+
+NEEDED = {
+    # names
+    "a constant behind the function": "def total(xs):\n    return sum(xs) + K\n\nK = 0\n",
+    "a name bound within an expression": f"T = (K := 3)\n\n{PLUS_K}",
+    "a name bound within a condition": f"if (K := 3) > 2:\n    pass\n\n{PLUS_K}",
+    "a name bound by a loop": f"for K in range(4):\n    pass\n\n{PLUS_K}",
+    "names unpacked": "a, (b, *c) = 1, (2, 3)\n\ndef total(xs):\n    return sum(xs) + a + b + c[0] - 6\n",
+    "a name bound by a pattern": f"match 3:\n    case K:\n        pass\n\n{PLUS_K}",
+    "a name bound by a pattern with `as`": f"match [3]:\n    case [int() as K]:\n        pass\n\n{PLUS_K}",
+    "a name bound by the rest of a pattern": "match [1, 2, 3]:\n    case [_, *K]:\n        pass\n\ndef total(xs):\n    return sum(xs) + len(K) - 2\n",
+    "a name bound by the rest of a mapping": "match {'a': 1, 'b': 2}:\n    case {'a': 1, **K}:\n        pass\n\ndef total(xs):\n    return sum(xs) + len(K) - 1\n",
+    "a variable of a comprehension is another": f"K = 3\nT = [K for K in range(9)]\n\n{PLUS_K}",
+    "a default": "K = 0\n\ndef total(xs, start=K):\n    return sum(xs, start)\n",
+    "a star import": "from math import *\n\ndef total(xs):\n    return int(fsum(xs))\n",
+    "an annotation": "class L(list):\n    pass\n\ndef total(xs: L) -> int:\n    return sum(xs)\n",
+    "a global set by a call": f"def init():\n    global K\n    K = 3\n\ninit()\n\n{PLUS_K}",
+    "a global set by a call of a call": f"def init():\n    global K\n    K = 3\n\ndef start():\n    init()\n\nstart()\n\n{PLUS_K}",
+    "a global set through exec": f"exec('K = 3')\n\n{PLUS_K}",
+    "a global set through globals": f"globals()['K'] = 3\n\n{PLUS_K}",
+    "the function within `with`": "import contextlib\nwith contextlib.suppress(ValueError):\n    def total(xs):\n        return sum(xs)\n",
+    "a decorator that is made": "def times(n):\n    def d(f):\n        return lambda xs: f(xs) * n\n    return d\n\n@times(1)\ndef total(xs):\n    return sum(xs)\n",
+    # tables that something fills
+    "filled by a function": f"T = []\n\ndef fill(n):\n    for i in range(n):\n        T.append(i)\n\nfill(20)\n\n{FROM_T}",
+    "filled by a function that is given it": f"def fill(t, n):\n    for i in range(n):\n        t.append(i)\n\nT = []\nfill(T, 20)\n\n{FROM_T}",
+    "filled by a function that is given it by name": f"def fill(n, into):\n    into.extend(range(n))\n\nT = []\nfill(20, into=T)\n\n{FROM_T}",
+    "filled by a function through another": f"T = []\n\ndef one(i):\n    T.append(i)\n\ndef fill(n):\n    for i in range(n):\n        one(i)\n\nfill(20)\n\n{FROM_T}",
+    "filled by calls in a loop": f"T = []\n\ndef one(t, i):\n    t.append(i)\n\nfor i in range(20):\n    one(T, i)\n\n{FROM_T}",
+    "filled by a call whose value is kept": f"T = []\n\ndef fill():\n    T.extend(range(20))\n    return len(T)\n\nn = fill()\n\n{FROM_T}",
+    "filled by a call that is printed": f"T = []\n\ndef fill():\n    T.extend(range(20))\n\nprint(fill())\n\n{FROM_T}",
+    "filled by an object's method": f"T = []\n\nclass Filler:\n    def fill(self):\n        T.extend(range(20))\n\nFiller().fill()\n\n{FROM_T}",
+    "filled by a thread": f"import threading\nT = []\n\ndef fill():\n    T.extend(range(20))\n\nt = threading.Thread(target=fill)\nt.start()\nt.join()\n\n{FROM_T}",
+    "filled by map": f"T = []\nlist(map(T.append, range(20)))\n\n{FROM_T}",
+    "filled by a comprehension": f"T = []\n[T.append(i) for i in range(20)]\n\n{FROM_T}",
+    "filled under another name": f"T = []\nS = T\nS.extend(range(20))\n\n{FROM_T}",
+    "filled within `with`": f"import contextlib\nT = []\nwith contextlib.suppress(ValueError):\n    T.extend(range(20))\n\n{FROM_T}",
+    "filled within `try`": f"T = []\ntry:\n    T.extend(range(20))\nexcept ValueError:\n    pass\n\n{FROM_T}",
+    "sorted by a module": "import heapq\nT = [5, 1, 3]\nheapq.heapify(T)\n\ndef total(xs):\n    return sum(xs) + T[0] - 1\n",
+    "rows changed in a loop": "T = [[0], [1]]\nfor row in T:\n    row.append(1)\n\ndef total(xs):\n    return sum(xs) + T[0][1] - 1\n",
+    "rows changed in a numbered loop": "T = [[0], [1]]\nfor i, row in enumerate(T):\n    row[0] = i + 1\n\ndef total(xs):\n    return sum(xs) + T[0][0] - 1\n",
+    "a trie": "T = {}\nfor w in ('ab', 'ac'):\n    node = T\n    for c in w:\n        node = node.setdefault(c, {})\n\ndef total(xs):\n    return sum(xs) + len(T['a']) - 2\n",
+    "an item removed": "T = [1, 2]\ndel T[0]\n\ndef total(xs):\n    return sum(xs) + T[0] - 2\n",
+    "an attribute of a class": "class P:\n    pass\n\nP.v = 0\n\ndef total(xs):\n    return sum(xs) + P.v\n",
+    "an attribute set by name": "class P:\n    pass\n\nsetattr(P, 'v', 0)\n\ndef total(xs):\n    return sum(xs) + P.v\n",
+    # registers
+    "cases of the function": "import functools\n\n@functools.singledispatch\ndef total(xs):\n    return 0\n\n@total.register\ndef _(xs: list):\n    return sum(xs)\n",
+    "functions in a register": "R = {}\n\ndef reg(f):\n    R[f.__name__] = f\n    return f\n\n@reg\ndef plus(a, b):\n    return a + b\n\ndef total(xs):\n    r = 0\n    for x in xs:\n        r = R['plus'](r, x)\n    return r\n",
+    "classes in a register": "class Base:\n    subs = []\n    def __init_subclass__(cls):\n        Base.subs.append(cls)\n\nclass A(Base):\n    v = 0\n\ndef total(xs):\n    return sum(xs) + Base.subs[0].v\n",
+    # tabs
+    "a tab in a string": "def total(xs):\n    return sum(xs) + len('\t') - 1\n",
+    "a table with tabs": "T = '1\t2'\n\ndef total(xs):\n    return sum(xs) + len(T.split('\t')) - 2\n",
+    "a tab at the margin of a text": "T = '''\n\t1\n'''\n\ndef total(xs):\n\treturn sum(xs) + T.count('\t') - 1\n",
+}  # fmt: skip
+
+DROPPED = {
+    "a wrong test": f"{RIGHT}\nassert total([1]) == 2\n",
+    "wrong tests in a loop": f"CASES = [([1], 2)]\n{RIGHT}\nfor a, b in CASES:\n    assert total(a) == b\n",
+    "a wrong test in a function": f"{RIGHT}\ndef test():\n    assert total([1]) == 2\n\ntest()\n",
+    "a wrong test that is given the function": f"{RIGHT}\ndef check(f):\n    assert f([1]) == 2\n\ncheck(total)\n",
+    "a wrong test of the table": f"T = [0, 1, 2, 3, 4]\n{FROM_T}\nfor x in T:\n    assert total([x]) == x + 1\n",
+    "a wrong test of the table alone": f"T = [0, 1, 2, 3, 4]\n{FROM_T}\nassert sorted(T) == [1]\nassert T.index(4) == 0\n",
+    "a value that is tested": f"{RIGHT}\nresult = total([1, 2])\nassert result == 4\nprint(input())\n",
+    "a main that clears a memo": "memo = {}\ndef total(xs):\n    memo[len(xs)] = 1\n    return sum(xs)\n\ndef main():\n    xs = list(map(int, input().split()))\n    memo.clear()\n    print(total(xs))\n\nmain()\n",
+    "a main whose result ends the program": f"import sys\nT = [0, 1, 2, 3, 4]\n{FROM_T}\ndef main():\n    T.reverse()\n\nsys.exit(main())\n",
+    "a session with a reader": f"T = [0, 1, 2, 3, 4]\n{FROM_T}\ndef ask():\n    T.append(int(input()))\n\nask()\n",
+    "doctests": f"import doctest\n{RIGHT}\ndoctest.testmod()\nprint(input())\n",
+    "unittest's main": f"import unittest\n{RIGHT}\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(total([1]), 2)\n\nunittest.main()\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*NEEDED, *DROPPED])
+@pytest.mark.parametrize("asked", [GO_ON, ALONE], ids=["with a prompt", "alone"])
+def test_a_right_program_stays_right(name: str, asked: Asked) -> None:
+    program = (NEEDED | DROPPED)[name]
+    assert result("definitions", asked, block(program)) == 7
+
+
+@pytest.mark.parametrize("name", [name for name in NEEDED if name.startswith("filled")])
+def test_what_fills_is_dropped_with_the_table(name: str) -> None:
+    program = NEEDED[name] + "\ndef other(xs):\n    return sum(xs)\n"
+    kept = needed_statements(program, {"other"}, imports=False)
+    assert kept == "def other(xs):\n    return sum(xs)\n"
+
+
+def test_many_functions_that_call_one_another_take_no_minutes() -> None:
+    n = 1500
+    chain = "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n)) + f"def f{n}(x):\n    return x\n"
+    calls = "".join(f"f{i}(0)\n" for i in range(n))
+    program = f"{chain}T = []\n{calls}def total(xs):\n    return sum(xs) + len(T)\n"
+    kept = rule_named("definitions").apply(ALONE, block(program)).source
+    assert kept == "T = []\ndef total(xs):\n    return sum(xs) + len(T)\n"
