@@ -16,7 +16,7 @@ from mtp_eval.harness.nightly.latest import FILES
 from mtp_eval.harness.nightly.ledger import known_history
 from mtp_eval.harness.progress import say
 from mtp_eval.results.compare.drift import Drift
-from mtp_eval.results.compare.text import as_json, flips_text, losses_text, sentence
+from mtp_eval.results.compare.text import as_json, flips_text, regressions_text, sentence
 from mtp_eval.results.errors import RegressionFound
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.history import trend_plot
@@ -62,7 +62,8 @@ def decide(config: NightlyConfig, night: Night, accept: bool = False) -> None:
         MtpEvalError: something could not be evaluated, or not be compared.
     """
     if not accept:
-        parts = [f"{sentence(c, config.alpha)} {losses_text(c)}" for _, c in night.regressions(config)]
+        worse = [c for _, c in night.regressions(config)]
+        parts = [regressions_text(worse, config.alpha)] if worse else []
         parts += [drift_sentence(e.series, e.task, drift) for e, drift in night.drifts]
         if parts:
             raise RegressionFound(

@@ -17,7 +17,14 @@ from mtp_eval.results.compare.power import (
     spread_of_pair,
 )
 from mtp_eval.results.compare.seeds import compare_recipes
-from mtp_eval.results.compare.text import as_json, comparison_table, flips_text, losses_text, margin_sentence, sentence
+from mtp_eval.results.compare.text import (
+    as_json,
+    comparison_table,
+    flips_text,
+    margin_sentence,
+    regressions_text,
+    sentence,
+)
 from mtp_eval.results.errors import NotComparable, OptionError, RegressionFound
 from mtp_eval.results.files import distinct_names, without_nan
 from mtp_eval.results.run import Run, read_run, wanted_ks
@@ -132,8 +139,7 @@ def regression_gate(comparisons: Sequence[Comparison], alpha: float, tolerance: 
         raise RegressionFound("not shown to be no worse. " + " ".join(unproven))
     worse = [c for c in comparisons if c.is_regression(alpha, tolerance)]
     if worse:
-        parts = [f"{sentence(c, alpha)} {losses_text(c)}".rstrip() for c in worse]
-        raise RegressionFound("significant regression. " + " ".join(parts))
+        raise RegressionFound(f"significant regression. {regressions_text(worse, alpha)}")
     undefined = [f"{c.where}, pass@{c.k}: {'; '.join(c.notes)}" for c in comparisons if math.isnan(c.p_value)]
     if undefined:
         raise NotComparable(f"--fail-on-regression: what is undefined cannot be compared. {'. '.join(undefined)}")

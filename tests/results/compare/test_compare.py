@@ -251,3 +251,6 @@ def test_of_204_comparisons_with_every_task_collapsed_all_are_significant(
     assert max(row["p_holm"] for row in found) == pytest.approx(204 * 2.0**-39, rel=1e-9)
     gate = runner.invoke(app, [*command, "--fail-on-regression"])
     assert exit_code_of(gate) == 3
+    message = str(gate.exception)
+    assert message.endswith("199 more comparisons are significantly worse.")
+    assert message.count("is worse than") == 5
