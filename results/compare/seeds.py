@@ -105,7 +105,7 @@ def pooled_table(runs: Sequence[ScoredRun], ks: Sequence[int], level: float = 0.
         rows.append(tuple(row))
     note = "Intervals speak about the recipe: other problems and other training seeds; with one seed, about that model."
     line = provenance(runs, level, over="problems and training seeds")
-    return Table(tuple(columns), tuple(rows), line, (*warnings(runs), note))
+    return Table(tuple(columns), tuple(rows), line, tuple(warnings(runs)), legend=note)
 
 
 def compare_recipes(

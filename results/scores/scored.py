@@ -84,6 +84,10 @@ class ScoredRun:
         """Whether every completion that the run asked for is there, and no line of its journal is damaged; never a shard."""
         return not self.missing() and not self.damage and self.header.shard is None
 
+    def own_label(self, label: str) -> str:
+        """A model's label without the run's name, which `with_distinct_labels` may have put in front of it."""
+        return label.removeprefix(f"{self.name}/") if self.name else label
+
     def relabelled(self, labels: Mapping[str, str]) -> Self:
         """The run with models renamed, in the header as in the cells; labels that are not named stay."""
         cells = tuple(replace(cell, model=labels.get(cell.model, cell.model)) for cell in self.cells)

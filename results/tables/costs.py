@@ -7,20 +7,19 @@ from collections.abc import Sequence
 
 from mtp_eval.results.errors import OptionError
 from mtp_eval.results.scores.cells import Cell
-from mtp_eval.results.scores.scored import ScoredRun, cells_of
+from mtp_eval.results.scores.scored import ScoredRun
 from mtp_eval.results.tables.layout import Layout
 from mtp_eval.results.tables.render import Column, Entry, Table, text_entry
-from mtp_eval.results.tables.standard import provenance, size_name
+from mtp_eval.results.tables.standard import provenance, size_name, unfinished
 
 
 def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
     """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
-    del ks, layout
+    del ks
     entries: dict[tuple[str, int], dict[str, Cell]] = {}
-    for _, cell in cells_of(runs):
+    for label, cell in _by_own_label(runs):
         if not cell.n_forwards:
             continue
-        label = cell.model.rsplit("/", 1)[-1]
         heads = heads_used(cell)
         by_task = entries.setdefault((label, heads), {})
         if cell.where in by_task:
@@ -30,16 +29,30 @@ def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) ->
     columns = [Column("model"), Column("heads", True)]
     columns += [Column(task, True, (f"{task} speed-up", f"{task} tokens/forward")) for task in tasks]
     body = []
-    for (label, heads), by_task in sorted(entries.items()):
+    order = sorted(entries, key=lambda row: (layout.place(row[0]), row))
+    for (label, heads), by_task in ((row, entries[row]) for row in order):
         row = [text_entry(label), text_entry(heads)]
         for task in tasks:
             row.append(_speed_entry(by_task.get(task), entries.get((label, 1), {}).get(task)))
         body.append(tuple(row))
-    notes = (
+    legend = (
         "Speed-up: generated tokens per second of generation against the same model with 1 head, each timed in its own "
-        "run; in brackets tokens per forward pass after the prompt.",
+        "run; in brackets tokens per forward pass after the prompt."
     )
-    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), notes)
+    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), tuple(unfinished(runs)), legend=legend)
+
+
+def _by_own_label(runs: Sequence[ScoredRun]) -> list[tuple[str, Cell]]:
+    """Every cell under its model's label, without the run's name that tells runs apart: their heads and tasks do that here.
+
+    Labels that stand for several weights keep the run's name.
+    """
+    of_label: dict[str, set[object]] = {}
+    for run in runs:
+        for model in run.models:
+            of_label.setdefault(run.own_label(model), set()).add(run.header.model(model).get("sha256"))
+    labelled = ((run, run.own_label(cell.model), cell) for run in runs for cell in run.cells)
+    return [(label if len(of_label[label]) == 1 else cell.model, cell) for run, label, cell in labelled]
 
 
 def _speed_entry(cell: Cell | None, base: Cell | None) -> Entry:
@@ -80,7 +93,7 @@ def overhead_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout)
                 ratio = (sum(own) / len(own)) / (sum(base) / len(base))
                 row.append(Entry(f"{ratio:.2f}", values=(ratio,)))
         body.append(tuple(row))
-    notes = (
-        "Training seconds per token relative to n = 1 of the same size, as each checkpoint's training.json has them.",
+    legend = (
+        "Training seconds per token relative to n = 1 of the same size, as each checkpoint's training.json has them."
     )
-    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), notes)
+    return Table(tuple(columns), tuple(body), provenance(runs, scores=False), legend=legend)

@@ -34,7 +34,10 @@ class Layout:
 
     def place(self, model: str) -> int:
         """Where a model's row stands."""
-        return self.order.index(model) if model in self.order else len(self.order)
+        if model in self.order:
+            return self.order.index(model)
+        behind_a_run = (i for i, name in enumerate(self.order) if model.endswith(f"/{name}"))
+        return next(behind_a_run, len(self.order))
 
 
 def read_names(path: Path) -> dict[str, str]:
@@ -55,17 +58,25 @@ def read_names(path: Path) -> dict[str, str]:
 
 
 def named(runs: Sequence[SomeRun], names: Mapping[str, str]) -> list[SomeRun]:
-    """The runs under display names.
+    """The runs under display names; one for a label that several runs have keeps what tells them apart in front of it.
 
     Raises:
         OptionError: a label that no run has, or two models of one run that would get one name.
     """
     known = {label for run in runs for label in run.models}
-    unknown = [label for label in names if label not in known]
+    unknown = [
+        label for label in names if label not in known | {r.own_label(label) for r in runs for label in r.models}
+    ]
     if unknown:
         raise OptionError(f"--names: no model is called {unknown[0]}; there are {', '.join(sorted(known))}")
+    renamed = []
     for run in runs:
-        shown = [names.get(label, label) for label in run.models]
+        own = {label: run.own_label(label) for label in run.models}
+        shared = {
+            label: f"{run.name}/{names[plain]}" for label, plain in own.items() if plain in names and plain != label
+        }
+        shown = [{**shared, **names}.get(label, label) for label in run.models]
         if len(set(shown)) < len(shown):
             raise OptionError(f"--names: two models of {run.name or 'one run'} would get one name: {', '.join(shown)}")
-    return [run.relabelled(names) for run in runs]
+        renamed.append(run.relabelled({**shared, **names}))
+    return renamed

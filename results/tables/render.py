@@ -193,6 +193,7 @@ def _latex(table: Table) -> str:
         rf"\label{{{table.label}}}" if table.label else "",
     ]
     about = [*(note for note in table.notes if not is_loud(note)), table.provenance]
+    about += [table.legend] if table.caption and table.legend else []
     comments = [f"% {' '.join(note.split())}" for note in about]
     return "\n".join(line for line in [*comments, *lines, r"\end{table}"] if line) + "\n"
 

@@ -39,14 +39,15 @@ def temperature_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layo
             shares = ", ".join(f"{t:g} ({100 * s:.0f} %)" for t, s in sorted(read.share.items(), key=lambda x: -x[1]))
             row.append(text_entry(f"{read.temperature:g}" if len(read.share) == 1 else shares))
         body.append(tuple(row))
-    notes += [
-        "Oracle: the best temperature on the very problems that are scored (the paper's protocol); too high on average.",
-        "Fixed: named before looking, 0.1 for pass@1 and 0.8 above, or the nearest that was run.",
-        "Cross-validated: half of the problems choose, the other half is scored, averaged over 200 halvings.",
-    ]
+    legend = (
+        "Oracle: the best temperature on the very problems that are scored (the paper's protocol); too high on average. "
+        "Fixed: named before looking, 0.1 for pass@1 and 0.8 above, or the nearest that was run. "
+        "Cross-validated: half of the problems choose, the other half is scored, averaged over 200 halvings."
+    )
     return Table(
         tuple(columns),
         tuple(body),
         provenance(runs, layout.level),
         (*warnings(runs), *dict.fromkeys(map(conditions, runs)), *dict.fromkeys(notes)),
+        legend=legend,
     )

@@ -152,6 +152,63 @@ def test_speed_by_heads_and_training_overhead(
     assert r"\multicolumn" in by_size
 
 
+def by_heads(
+    place: Path, new_header: Callable[..., Any], new_record: Callable[..., Record], **facts: Any
+) -> list[Path]:
+    """A run of "org/n4" with 1, 2 and 4 heads on each of two tasks, a folder each."""
+    folders = []
+    for heads, seconds in ((1, 8.0), (2, 4.0), (4, 2.0)):
+        for task in ("a", "b"):
+            header = new_header(["org/n4"], {task: {"n_problems": 1}}, draft_heads=heads)
+            header["models"]["org/n4"] = facts
+            drafted = (10,) * (heads - 1)
+            folders.append(place / f"h{heads}-{task}")
+            with RunStore.open(folders[-1], header) as store:
+                counts = {"n_tokens": 40, "n_forwards": 40 // heads, "n_drafted": drafted, "n_accepted": drafted}
+                store.append([new_record("org/n4", task, "p", 0, generation_wall_seconds=seconds, **counts)])
+    return folders
+
+
+def test_speed_tables_know_models_by_their_label_and_weights(
+    tmp_path: Path, new_header: Callable[..., Any], new_record: Callable[..., Record]
+) -> None:
+    ours = by_heads(tmp_path / "x", new_header, new_record, sha256="1")
+    theirs = by_heads(tmp_path / "y", new_header, new_record, sha256="2")
+    expected = ["| org/n4 | 1 | 1.00 (1.00) | 1.00 (1.00) |", "| org/n4 | 2 | 2.00 (2.00) | 2.00 (2.00) |"]
+    assert invoke("table", *ours, "--style", "speed").splitlines()[2:4] == expected
+    names = tmp_path / "names.toml"
+    names.write_text('"org/n4" = "4 / new"\n')
+    named_rows = [line.replace("org/n4", "4 / new") for line in expected]
+    assert invoke("table", *ours, "--style", "speed", "--names", names).splitlines()[2:4] == named_rows
+    standard = invoke("table", *ours, "--names", names, "--format", "csv")
+    assert "h1-a/4 / new" in standard, "one label of several runs is told apart under its name as well"
+    both = invoke("table", *ours, *theirs, "--style", "speed")
+    assert "2.00 (2.00)" not in both, "a speed-up over other weights is none"
+    names.write_text("".join(f'"{f.parent.name}/{f.name}/org/n4" = "{f.parent.name}"\n' for f in (*ours, *theirs)))
+    apart = invoke("table", *ours, *theirs, "--style", "speed", "--names", names)
+    assert [line[:5] for line in apart.splitlines()[2:8]] == ["| x |"] * 3 + ["| y |"] * 3
+    assert apart.count("2.00 (2.00)") == 4
+
+
+@pytest.mark.parametrize("style", ["standard", "by-n", "by-size", "speed", "temperature"])
+def test_every_layout_says_what_is_missing_and_what_its_marks_mean(
+    tmp_path: Path, new_header: Callable[..., Any], new_record: Callable[..., Record], style: str
+) -> None:
+    header = new_header(["m"], {"t": {"n_problems": 3}}, temperature=0.2)
+    with RunStore.open(tmp_path / "half", header) as store:
+        store.append([new_record("m", "t", f"t/{p}", 0, n_tokens=40, n_forwards=40) for p in range(2)])
+    table = ["table", tmp_path / "half", "--style", style]
+    assert "INCOMPLETE: m on t lacks 1 completions" in invoke(*table)
+    latex = invoke(*table, "--format", "latex")
+    assert "INCOMPLETE: m on t lacks 1 completions" in latex
+    assert r"\caption{}" not in latex
+    own = invoke(*table, "--format", "latex", "--caption", "Mine.")
+    assert r"\caption{Mine.}" in own
+    if style != "standard":
+        explained = invoke(*table).split("> ")[-1].split("\n")[0]
+        assert f"% {explained}" in own, "what an own caption does not say stands in a comment"
+
+
 @pytest.mark.parametrize(
     "options",
     [
