@@ -50,7 +50,8 @@ def write_report(
     texts, missing = find_problems(runs, prompts) if find_problems else ({}, [])
     if missing:
         remarks.append(
-            f"Prompts, tests and references of {', '.join(missing)} are not shown: its files are not at hand (--data-dir)."
+            f"Prompts, tests and references of {', '.join(missing)} are not shown: the benchmark's files are "
+            "not at hand, or hold other prompts than these runs had (--data-dir)."
         )
     given = ReportInput(title or _title(folders), runs, tables, found, ks, comparisons=comparisons, remarks=remarks)
     plots = report_plots(given)
