@@ -116,7 +116,7 @@ class Claim:
         text: the claim in our words.
         source: section, table or figure of the paper, or of the paper that it comes from.
         rises: whether the candidate's measure should be above the baseline's; else below.
-        matters: the smallest difference that would count, in the measure's unit.
+        matters: the smallest difference that would count, in the measure's unit; with `relative` as a share of the baseline's mean.
         learnt: a mean that one of the two must reach, for their being alike to say anything: well above guessing.
     """
 
@@ -128,6 +128,7 @@ class Claim:
     matters: float
     rises: bool = True
     learnt: float = 0.0
+    relative: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,13 @@ class Question:
     matters: float = 5.0
     learnt: float = 0.0
     rises: bool = True
+    relative: bool = False
 
     def claim(self, text: str, candidate: str, baseline: str) -> Claim:
         """That the candidate's measure is above the baseline's (below, with `rises=False`)."""
-        return Claim(text, self.source, self.measure, candidate, baseline, self.matters, self.rises, self.learnt)
+        return Claim(
+            text, self.source, self.measure, candidate, baseline, self.matters, self.rises, self.learnt, self.relative
+        )
 
 
 def panels(

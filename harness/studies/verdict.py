@@ -94,12 +94,13 @@ def _judged(
     results: Results, claim: Claim, pairs: SeedPairs, p_holm: float, n_claims: int, *, in_full: bool
 ) -> Verdict:
     base, cand = (fmean(results.values(n, claim.measure).values()) for n in (claim.baseline, claim.candidate))
-    outcome, reason = _outcome(claim, pairs, p_holm, n_claims, best=max(base, cand), in_full=in_full)
+    matters = claim.matters * abs(base) if claim.relative else claim.matters
+    outcome, reason = _outcome(claim, matters, pairs, p_holm, n_claims, best=max(base, cand), in_full=in_full)
     return Verdict(claim, outcome, reason, base, cand, pairs, p_holm, pairs.smallest_visible(ALPHA / n_claims))
 
 
 def _outcome(
-    claim: Claim, pairs: SeedPairs, p_holm: float, n_claims: int, *, best: float, in_full: bool
+    claim: Claim, matters: float, pairs: SeedPairs, p_holm: float, n_claims: int, *, best: float, in_full: bool
 ) -> tuple[str, str]:
     sign = 1.0 if claim.rises else -1.0
     smallest = claim.measure.text(pairs.smallest_visible(ALPHA / n_claims))
@@ -110,13 +111,13 @@ def _outcome(
         return NOT_REPRODUCED, "the difference is the other way round"
     low, high = pairs.interval(1.0 - ALPHA / n_claims)
     most = high if claim.rises else -low
-    if most >= claim.matters:
+    if most >= matters:
         return UNDECIDED, visible
     if not in_full:
         return UNDECIDED, f"training was shortened, so that no difference says nothing; {visible}"
     if best < claim.learnt:
         return UNDECIDED, f"neither has learnt the task, so that no difference says nothing; {visible}"
-    return NOT_REPRODUCED, f"a difference of {claim.matters:g} or more is ruled out"
+    return NOT_REPRODUCED, f"a difference of {matters:g} or more is ruled out"
 
 
 def summary(found: Sequence[Verdict]) -> str:

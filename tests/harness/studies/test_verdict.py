@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,16 @@ def test_no_difference_is_a_result_only_if_a_difference_that_matters_is_ruled_ou
     assert found.outcome == (NOT_REPRODUCED if found.pairs.interval(0.975)[1] < 5.0 else UNDECIDED)
     shortened, _ = verdicts(made(STUDY, 10, lambda recipe, seed: 0.96), in_full=False)
     assert shortened.outcome == UNDECIDED
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.1, NOT_REPRODUCED), (0.001, UNDECIDED)])
+def test_what_matters_may_be_a_share_of_the_baseline(share: float, outcome: str) -> None:
+    """Bits per byte are 1.5 here on average, and differ by 0.02 without a direction."""
+    study = replace(STUDY, claims=[replace(STUDY.claims[1], matters=share, relative=True)])
+    rng = np.random.default_rng(3)
+    (found,) = verdicts(made(study, 10, lambda recipe, seed: 0.5 + rng.normal(0, 0.02)), in_full=True)
+    assert found.outcome == outcome
+    assert outcome == UNDECIDED or f"a difference of {0.1 * found.baseline:g} or more is ruled out" in found.reason
 
 
 @pytest.mark.slow
