@@ -23,7 +23,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
 
 def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
-    """The same for what need not be in memory as a whole. Texts become UTF-8, half characters their escapes (as JSON has them).
+    """As `write_atomically`, from pieces. Texts become UTF-8, lone surrogates their escapes (as JSON has them).
 
     Raises:
         OSError: no space left or no permission; the old file, if any, is untouched.

@@ -17,7 +17,7 @@ from mtp_eval.results.tables.standard import percent
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run's header and, where it finished once, its metrics."""
+    """A run's header and, if it has finished, its metrics."""
 
     folder: Path
     header: RunHeader

@@ -1,4 +1,4 @@
-"""What a reader of the table must know besides: sentences on what was unusual in a run."""
+"""Notes under a table: sentences on what was unusual in a run, which a reader must know."""
 
 from __future__ import annotations
 

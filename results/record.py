@@ -52,7 +52,7 @@ def are_counts(value: Any) -> bool:
 
 
 def never(value: Any) -> bool:
-    """No value."""
+    """False: no further value is allowed."""
     return False
 
 
@@ -63,7 +63,7 @@ def is_none(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the journal may hold for a field: in words, the usual type (`bounded` to what 64 bits hold), and what else.
+    """The values that the journal may hold for a field: in words, the usual type (`bounded` to 64 bits), and others.
 
     A journal has tens of values a line, nearly all of the usual type, and a call for each would be half of the time of reading.
     """

@@ -52,7 +52,7 @@ class Run(ScoredRun):
             yield record if label is None else replace(record, model=label)
 
     def tables(self, columns: Sequence[str], rows: int = ROWS_PER_GROUP) -> Iterator[Any]:
-        """The same by columns, as Arrow tables (`results.columns.Tables`); memory does not grow with the records."""
+        """Every completion by columns, as Arrow tables (`results.columns.Tables`); memory does not grow with the records."""
         import pyarrow as pa
 
         for table in read_tables(RunStore.read(self.folder), columns, rows):

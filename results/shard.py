@@ -33,11 +33,11 @@ class RunShard:
 
     @classmethod
     def of_header(cls, entry: Mapping[str, Any]) -> Self:
-        """As run.json keeps it."""
+        """The shard that an entry of run.json names."""
         return cls(int(entry["index"]), int(entry["of"]))
 
     def has(self, number: int) -> bool:
-        """Whether a piece of work, numbered from 0, is this shard's: they are dealt out like cards."""
+        """Whether a piece of work, numbered from 0, is this shard's: shard i has the pieces i-1, i-1+of, i-1+2of, ..."""
         return number % self.of == self.index - 1
 
     def __str__(self) -> str:

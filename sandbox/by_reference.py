@@ -1,7 +1,7 @@
-"""Where a problem's tests run is decided by its reference, once, before any completion of it is looked at.
+"""Decide by a problem's reference where its tests run, once, before any completion of it is looked at.
 
-From outside where the reference passes so, else in the program's own interpreter where it passes there. Problems
-without a reference are decided by their tests' text (`sandbox.trusted.mode`). Nothing that a program is or does has a say.
+From outside if the reference passes that way, else in the program's own interpreter if it passes there. Problems
+without a reference are decided by their tests' text (`sandbox.trusted.mode`). No completion has any influence on this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BATCH = 64
 
 
 class ByReference(Executor):
-    """Another executor, with the decision where tests run.
+    """An executor around another one, which decides where the tests of each program run.
 
     Args:
         executor: runs the programs; closed with this one.

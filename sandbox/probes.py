@@ -1,4 +1,4 @@
-"""Proof that the layers hold: small programs that try to get out, run through the pool like any other.
+"""Probes: small programs that try to get out of the jail, run through the pool like any other, to test each layer.
 
 Each probe's `probe()` returns what it managed to do, as a list; an empty list means that the layer held.
 """

@@ -28,7 +28,7 @@ class OutputRule:
     """What `lines` gives, for messages."""
 
     def lines(self, text: str) -> list[str]:
-        """What two outputs are compared by."""
+        """The lines of an output, in the form in which two outputs are compared."""
         lines = [" ".join(line.split()) if self.by_words else line for line in text.split("\n")]
         while self.ignore_last_empty_lines and lines and not lines[-1].strip():
             lines.pop()

@@ -133,5 +133,5 @@ def as_text(value: Any) -> str:
 
 @cache
 def oracle_source() -> str:
-    """The judge's own source text, with which the tests begin."""
+    """The source text of the judge (`apps_oracle`), with which the tests begin."""
     return inspect.getsource(apps_oracle)

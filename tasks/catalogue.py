@@ -12,11 +12,12 @@ class Source:
     Args:
         licence: of the data, not of this project.
         origin: who publishes it.
-        sha256: of the file as published; "" where a local file is in the user's hands.
+        sha256: of the file as published; "" accepts any local file.
         url: where the file itself can be downloaded, or "".
         hub: how `datasets` names it, or "".
         hub_config, hub_splits: what is read there, one split after the other.
-        fields: what is read of a row; `rows_sha256` is of these, whatever file or hub they came from.
+        fields: the fields of a row that are read.
+        rows_sha256: of these fields of all rows, whatever file or hub they came from; "" where it is not known.
     """
 
     licence: str

@@ -39,7 +39,7 @@ def as_chat(problem: Problem, program: str) -> Problem:
 
     Args:
         problem: with the published prompt.
-        program: the reference as such a program.
+        program: the reference as a whole program.
     """
     turns = evalplus_chat(problem.prompt)
     return replace(problem, prompt=turns.text, chat=turns, reference=program if problem.reference else "")
@@ -66,7 +66,7 @@ def lm_eval_mbpp_chat(row: Mapping[str, Any], examples: Sequence[Mapping[str, An
 
     Args:
         row: a problem with its `text` and `test_list`.
-        examples: the same with their `code`.
+        examples: worked problems, with their `code` as well.
     """
     turns = tuple((_lm_eval_mbpp(one), f"\n```python\n{one['code']}\n```") for one in examples)
     question = _lm_eval_mbpp(row)

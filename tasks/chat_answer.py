@@ -5,8 +5,8 @@
     block    = fence line, code lines, fence line of the same kind; or up to the end of the text
              | code lines, fence line: where the text before the first, bare fence line is Python (its beginning stood in the prompt)
 
-Departures from CommonMark, each for answers that models give: a fence may follow text on its line; it may be indented as far
-as it likes; HTML does not hide it; and a Python block goes on over a fence line where only then it parses (a fence inside a
+Departures from CommonMark, each for answers that models give: a fence may follow text on its line; it may be indented by any
+amount; HTML does not hide it; and a Python block continues past a fence line if it parses only that way (a fence inside a
 docstring).
 """
 

@@ -1,7 +1,7 @@
 """Programs that know nothing of the problem, for the self-test of a task: its tests must refuse them.
 
 A constant can be right by chance where all of a problem's tests expect the same value; how often says how weak the
-tests are. None and the always-equal object must never pass (None may where it is the right answer).
+tests are. The always-equal object must never pass, and None only where it is the right answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def function_returning(problem: Problem, expression: str, before: str = "") -> s
 
 
 def returns_always_equal(problem: Problem) -> str:
-    """An object that says it is equal to everything."""
+    """A program that returns an object which says that it is equal to everything."""
     return function_returning(problem, "Equal()", before=ALWAYS_EQUAL)
 
 
@@ -52,6 +52,6 @@ def shown_constant(tests: str) -> str:
 
 
 def returns_remembered(problem: Problem, calls: list[tuple[str, str]]) -> str:
-    """A table of known calls (the repr of the argument tuple, the repr of the answer), and None elsewhere."""
+    """A program that looks its answer up in known calls (repr of the argument tuple, repr of the answer); None elsewhere."""
     table = ", ".join(f"{arguments!r}: {answer}" for arguments, answer in calls)
     return f"TABLE = {{{table}}}\ndef {problem.entry_point}(*args):\n    return TABLE.get(repr(args))\n"

@@ -61,7 +61,7 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
 
 
 def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
-    """The last block that writes the entry point, those first whose fence says Python; else what can go on from the prompt."""
+    """The last block that defines the entry point, blocks marked as Python first; else one that can continue the prompt."""
     labelled = [block for block in blocks if block.is_python]
     for group in (labelled, blocks):
         writing = [block for block in group if asked.entry_point and writes(block, asked.entry_point)]
@@ -83,9 +83,9 @@ def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
 
 
 def writes(block: Block, entry_point: str) -> bool:
-    """Whether a block is an answer: it defines the name, not by an import, a stub or a signature, and is not cut off before.
+    """Whether a block defines the entry point with a body: not by an import, a stub or a signature alone.
 
-    A closed block with a syntax error is one: it is what the model says.
+    A closed block with a syntax error counts: it is what the model answered. A block that was cut off counts if its body began.
     """
     if compiles(block.code):
         return entry_point in written_names(block.code)
@@ -125,7 +125,7 @@ def chosen_lines(asked: Asked, text: str) -> Extraction:
 
 
 def numbers_of(runs: Sequence[str], entry_point: str) -> list[int]:
-    """Which runs write the entry point; where none does, which ones define it at all."""
+    """The numbers of the runs that define the entry point with a body; where none does, of those that define it at all."""
     writing = [number for number, run in enumerate(runs) if entry_point in written_names(run)]
     return writing or [number for number, run in enumerate(runs) if entry_point in defined_names(run)]
 
@@ -151,7 +151,7 @@ def with_what_it_needs(code: str, earlier: Sequence[str], later: Sequence[str]) 
 
 
 def with_prefix(asked: Asked, code: str) -> str:
-    """The prefix with code that goes on from it, or, where the code defines the function anew, closed before it."""
+    """The prefix continued by the code; where the code defines the function anew, the prefix is closed first."""
     if asked.entry_point and asked.prefix and defines(code, asked.entry_point):
         future, rest = future_first(code) if "__future__" in code and compiles(code) else ("", code)
         return f"{future}{closed(asked.prefix)}\n{rest}"
@@ -159,7 +159,7 @@ def with_prefix(asked: Asked, code: str) -> str:
 
 
 def opened(prefix: str) -> str:
-    """The prefix with a line end, behind which the first line of a body can stand."""
+    """The prefix, ended with a line break, so that the first line of a body can follow."""
     return prefix if not prefix or prefix.endswith("\n") else prefix + "\n"
 
 

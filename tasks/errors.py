@@ -47,7 +47,7 @@ class HubError(DataError):
 
 
 def did_you_mean(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
-    """ "did you mean mbpp or mbpp-plus?" for a name that is near some known ones, else what `otherwise` says.
+    """Hint for an unknown name: "did you mean mbpp or mbpp-plus?", or `otherwise` where no known name is near.
 
     Args:
         wrong: what was asked for.

@@ -62,7 +62,7 @@ class Gsm8kTask(ExactMatchTask):
 
 
 def normal_number(text: str) -> str:
-    """ "$1,200.00" and "1200" are the same number."""
+    """The shortest form of a number: "$1,200.00" and "1200" are the same."""
     try:
         number = Decimal(text.replace(",", "").replace("$", ""))
     except InvalidOperation:

@@ -16,7 +16,7 @@ class KnownIssue:
     """One fault of a published problem.
 
     Args:
-        reason: what is wrong, in a sentence's part.
+        reason: what is wrong, worded as part of a sentence.
         reference_fails_from: the first Python version with which the benchmark's own solution is judged wrong.
     """
 
@@ -54,5 +54,5 @@ KNOWN_ISSUES: Mapping[str, Mapping[str, KnownIssue]] = {
 
 
 def known_issues(task: str) -> Mapping[str, KnownIssue]:
-    """Problem ids of a task with what is wrong with them."""
+    """The known issues of a task, by problem id."""
     return KNOWN_ISSUES.get(task, {})

@@ -3,7 +3,7 @@
 The data are the rows of livecodebench/code_generation_lite, whose files (test.jsonl, test2.jsonl, ...) are put together as
 livecodebench.jsonl in a data folder; `datasets` 4 and later refuse the data set's loading script. A problem with starter code is
 answered by a method of `Solution`, any other by a program that reads standard input. The private tests count as well as the public ones.
-After the protocol may stand the contests' dates: "livecodebench@generic+2024-08-01..2025-01-31" (either end may be empty).
+The dates of the contests may follow the protocol: "livecodebench@generic+2024-08-01..2025-01-31" (either end may be empty).
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class MbppTask(Task):
         super().__init__(name, own_name, problems, data_sha256=loaded.sha256, extract=extract)
 
     def elsewhere(self, problem_id: str) -> str:
-        """The split that has it."""
+        """The split that has the problem."""
         number, (first, last) = problem_id.rpartition("/")[2], SPLITS[self._split.removesuffix(CHALLENGE)]
         if not number.isdecimal() or f"mbpp/{int(number)}" not in self._rows:
             return ""

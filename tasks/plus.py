@@ -167,7 +167,7 @@ class PlusTask(Task):
         return kept
 
     def cheats(self) -> Sequence[Cheat]:
-        """Tables of the base answers: where plus inputs count, they are refused by one of these."""
+        """Programs that know the base answers and nothing else: where plus inputs count, one of these must refuse them."""
         if not self._with_plus:
             return ()
         chosen = [problem for problem in self.problems() if problem.entry_point not in _ORACLE_OF][:N_TABLES]
@@ -224,7 +224,7 @@ def encoded_inputs(row: Mapping[str, Any], group: str) -> list[Any]:
 
 
 def inputs_of(row: Mapping[str, Any], group: str) -> list[list[Any]]:
-    """The argument lists of a group in their Python types, without those that are left out."""
+    """The argument lists of a group in their Python types, without those in `LEFT_OUT`."""
     left_out = LEFT_OUT.get(row["task_id"], {}).get(group, ())
     inputs = arguments_of(row["task_id"], row[f"{group}_input"])
     return [args for number, args in enumerate(inputs) if number not in left_out]
@@ -236,7 +236,7 @@ def n_inputs(row: Mapping[str, Any], group: str) -> int:
 
 
 def encode_output(value: Any) -> Any:
-    """An expected output; one of megabytes that no tolerance applies to is kept as a digest of the same equality."""
+    """An expected output as JSON; where it has megabytes and no tolerance applies, a digest that keeps Python's equality."""
     encoded = encode(value)
     if len(json.dumps(encoded)) > DIGEST_ABOVE_CHARACTERS and not plus_oracle.is_floats(value):
         return {"digest": plus_oracle.digest(value)}
@@ -269,5 +269,5 @@ def encode(value: Any) -> Any:
 
 @cache
 def oracle_source() -> str:
-    """The judge's own source text, with which the tests begin."""
+    """The source text of the judge (`plus_oracle`), with which the tests begin."""
     return inspect.getsource(plus_oracle)

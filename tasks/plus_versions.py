@@ -79,7 +79,7 @@ def _old_complaint_at(path: Path) -> str:
 
 
 def why_not_old(loaded: Loaded) -> str:
-    """What tells rows from those of MBPP+ 0.1.0, whose checksum is not known here; empty where nothing does."""
+    """How rows differ from those of MBPP+ 0.1.0, whose checksum is not known here; empty where they do not."""
     for number, row in enumerate(loaded.rows, start=1):
         wrong = [field for field, kind in FIELDS.items() if not isinstance(row.get(field), kind)]
         if wrong:

@@ -180,7 +180,7 @@ class Task(ABC):
         return digest.hexdigest()
 
     def elsewhere(self, problem_id: str) -> str:
-        """What to say of a problem's name that is not among these: another part or version of the benchmark that has it.
+        """The other part or version of the benchmark that has a problem which is not among these; "" where none is known.
 
         Args:
             problem_id: as a samples file gives it.
@@ -198,7 +198,7 @@ class Task(ABC):
         return self.rule.apply(self.asked(problem, whole=whole), completion).source
 
     def asked(self, problem: Problem, *, whole: bool = False) -> Asked:
-        """What an extraction rule may know of a problem; a text that stands alone goes on from nothing and has no stops."""
+        """What an extraction rule may know of a problem; for a whole program no prefix and no stop strings."""
         if whole:
             return Asked("", problem.entry_point)
         return Asked(self.prefix(problem), problem.entry_point, problem.stop)
@@ -219,7 +219,7 @@ class Task(ABC):
         return self.judge_program(problem, self.source(problem, completion, whole=whole))
 
     def judge_reference(self, problem: Problem) -> Program | Judgement:
-        """Judge the reference as it was published: what a rule would cut from it says nothing about this machine."""
+        """Judge the reference as it was published, without extraction: this tests the machine, not the rule."""
         return self.judge_program(problem, self.prefix(problem) + problem.reference)
 
     def judge_given(self, problem: Problem, text: str, *, whole: bool) -> Program | Judgement:

@@ -52,10 +52,10 @@ class MeasuredSpread:
 
     @classmethod
     def assumed(cls, n_problems: int, score: float, agreement: float) -> MeasuredSpread:
-        """For two models of about this pass@1 whose chances per problem are spread uniformly and agree so well.
+        """The spread of two assumed models of this pass@1, whose chances correlate over problems by `agreement`.
 
         The chances are taken as Beta-distributed with mean `score` and a + b = 1 (most problems nearly always or nearly
-        never solved, as found with small code models); `agreement` is their correlation over problems.
+        never solved, as found with small code models).
 
         Raises:
             OptionError: a value out of its range.
@@ -76,7 +76,7 @@ def estimate_parts(c: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[tuple[str, MeasuredSpread]]:
-    """From a pair of runs that were made already; one entry per task that both have."""
+    """The measured spread of a pair of finished runs, one entry per task that both have."""
     rows = []
     for cell in baseline:
         for other in candidate:
@@ -100,7 +100,7 @@ def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[
 
 
 def spread_of_models(cells: Sequence[Cell], agreement: float) -> list[tuple[str, MeasuredSpread]]:
-    """From one run: a second model of the same spread is assumed whose chances per problem agree so well."""
+    """The spread measured on one run, with an assumed second model whose chances correlate with it by `agreement`."""
     rows = []
     for cell in cells:
         if cell.n.min() < 1:

@@ -48,7 +48,7 @@ class Pool:
     cells: tuple[Cell, ...]
 
     def scores(self, k: int) -> FloatArray:
-        """Shape (S, P).
+        """pass@k by seed and problem, shape (S, P).
 
         Raises:
             NotComparable: the seeds were scored on different problems, or a score is undefined.

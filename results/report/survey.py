@@ -48,7 +48,7 @@ class ProblemFacts:
 
     @property
     def mean_seconds(self) -> float:
-        """Of a completion."""
+        """Mean seconds that the program of a completion took."""
         return self.seconds / self.n
 
     @property

@@ -1,4 +1,4 @@
-"""`report` behind its options: reads runs once, finds the prompts, writes the page and the plots."""
+"""Write a report: read the runs once, find the prompts, write the page and the plots."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def training_folders(runs: Sequence[Run]) -> dict[str, Path]:
 
 
 def save_plots(plots: Sequence[Plot], folder: Path) -> None:
-    """PNG and SVG of each."""
+    """Write each plot as PNG and SVG."""
     for plot in plots:
         plot.save(folder)
 

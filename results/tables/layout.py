@@ -1,4 +1,4 @@
-"""What a reader may wish of a table besides its figures: digits, gains, names and their order, empty columns."""
+"""Layout options of a table: digits, gains, display names and their order, empty columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SomeRun = TypeVar("SomeRun", bound=ScoredRun)
 
 @dataclass(frozen=True)
 class Layout:
-    """Wishes that the layouts share.
+    """Layout options that the table styles share.
 
     Args:
         level: of the intervals.
@@ -33,7 +33,7 @@ class Layout:
     order: Sequence[str] = field(default=())
 
     def place(self, model: str) -> int:
-        """Where a model's row stands."""
+        """The position of a model's row."""
         if model in self.order:
             return self.order.index(model)
         behind_a_run = (i for i, name in enumerate(self.order) if model.endswith(f"/{name}"))

@@ -1,4 +1,4 @@
-"""What a table is, and its text in Markdown, CSV, LaTeX and HTML.
+"""Tables, and their text in Markdown, CSV, LaTeX and HTML.
 
 A `Table` is columns, rows of entries and notes; `render` turns it into any of the formats, so that every layout
 exists in every format. Model and task names come from outside and are escaped in each of them.

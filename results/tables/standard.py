@@ -79,7 +79,7 @@ def rows_of(runs: Sequence[ScoredRun], layout: Layout) -> list[tuple[RunHeader, 
 
 
 def standard_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
-    """`results_table` with a reader's wishes."""
+    """`results_table` with layout options."""
     flat, level = rows_of(runs, layout), layout.level
     optional = _optional_columns(flat)
     fixed = ["model", "task", "protocol", "problems", "samples", "T", "top-p", "data"]

@@ -108,12 +108,12 @@ class Filter:
         self._short = _Code(_for_program(self._machine, closed))
 
     def install_for_zygote(self) -> None:
-        """The long part, on this process and all it will fork, for good. Needs no_new_privs to be set."""
+        """Install the long part on this process and all that it will fork, for good. Needs no_new_privs to be set."""
         code = _Code(_for_zygote(self._machine, asks=False))
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, code.address)
 
     def install_asking(self) -> int:
-        """The same, and the descriptor on which the kernel will ask about every new thread.
+        """Install the long part; returns the descriptor on which the kernel will ask about every new thread.
 
         Raises:
             OSError: the kernel is older than 5.0, or somebody listens already, as in some containers.
@@ -122,9 +122,9 @@ class Filter:
         return syscall("seccomp", _SET_MODE_FILTER, _NEW_LISTENER, ctypes.c_void_p(code.address))
 
     def for_program(self) -> tuple[int, memoryview]:
-        """The short part: the address to give to prctl, and the cell in which the program's pid must stand by then.
+        """The short part: the address to give to prctl, and the cell into which the program's pid has to be written before.
 
-        No method does this: a forked child pays for every object that it touches.
+        The child calls prctl itself, without a method of this class: it pays for every object that it touches.
         """
         return self._short.address, self._short.pid_cell()
 

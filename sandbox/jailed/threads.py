@@ -54,7 +54,7 @@ class ThreadCounter:
 
         Raises:
             OSError: this kernel would not tell it, or /proc is not there to count by.
-            RuntimeError: the process is gone, and this one of no use any more.
+            RuntimeError: the process that counts is gone, so that this one can start no threads any more.
         """
         if not self.can_count:
             raise OSError(errno.ENOENT, "/proc is not mounted here")
@@ -69,7 +69,7 @@ class ThreadCounter:
         os.close(fd)
 
     def close(self) -> None:
-        """Let go of it; without a listener it ends."""
+        """Close the connection to the process that counts; without a listener it ends."""
         self._socket.close()
 
 

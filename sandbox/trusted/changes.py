@@ -1,4 +1,4 @@
-"""A lock, and news of what changed under it: Ctrl-C can interrupt either at any step and never leaves the lock taken.
+"""A lock with a signal for changes made under it, which Ctrl-C can interrupt at any step without leaving the lock taken.
 
     with changes.lock:      # taken and given back in C: no signal is handled in between
         ...
@@ -19,7 +19,7 @@ LONGEST_WAIT_SECONDS = 0.2
 
 
 class Changes:
-    """What two threads share a state by."""
+    """The lock and the signal by which two threads share state."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -12,7 +12,7 @@ _NEVER_RAISED = (StopIteration, StopAsyncIteration, GeneratorExit, KeyboardInter
 
 
 def exception_from(type_name: str, base_names: Any, message: str) -> BaseException:
-    """The exception to raise here for one raised there."""
+    """The exception to raise in the trusted tests for one that the program raised."""
     own = _builtin_exception(type_name)
     if own is None:
         bases = [_builtin_exception(name) for name in base_names] if type(base_names) is list else []

@@ -1,4 +1,4 @@
-"""What is told of a failed test: where it stands, what it says, what it expected and what it got."""
+"""Explanations of a failed test: its line and text, what it expected and what it got."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def failure_of(error: BaseException, tests: Compiled) -> Failure:
 
 
 def failure_at(line: Any, tests: Compiled) -> Failure:
-    """The same from a line number that the program's interpreter gave; nothing that it compared is believed."""
+    """The failure at a line number that the program's interpreter gave; no values from there are believed."""
     if type(line) is not int or line < 1:
         return Failure()
     found = tests.assert_at(line)

@@ -39,7 +39,7 @@ class Kind(Enum):
 
 
 class Inside(Exception):  # noqa: N818
-    """The tests belong into the program's own interpreter; the message says why."""
+    """The tests have to run in the program's own interpreter; the message says why."""
 
 
 Scope = dict[str, "Kind | ast.FunctionDef"]
@@ -81,7 +81,7 @@ class Expressions(ABC):
             raise Inside("assigns to something other than a name")
 
     def iterated(self, node: ast.expr, scope: Scope) -> None:
-        """Read what a loop goes through."""
+        """Read the expression that a loop iterates over."""
         if self.kind(node, scope) in (Kind.ANSWER, Kind.FUNCTION):
             raise Inside("goes through an answer")
 
@@ -98,7 +98,7 @@ class Expressions(ABC):
         return self.most([self.kind(node, scope) for node in nodes if node is not None])
 
     def most(self, kinds: Sequence[Kind]) -> Kind:
-        """The kind of what is made of values of these kinds."""
+        """The kind of a value that is made of values of these kinds."""
         if Kind.FUNCTION in kinds:
             raise Inside("a function used as a value")
         if Kind.ANSWER in kinds:

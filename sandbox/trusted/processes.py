@@ -90,7 +90,7 @@ class Worker:
             )
 
     def is_stuck(self, timeout_seconds: float) -> bool:
-        """Whether it is overdue and does not even try to run; to be asked again and again.
+        """Whether the worker is overdue and does not even try to run; called repeatedly, since it compares with the last call.
 
         One that runs, or waits for a CPU that others hold, ends by itself: the alarm on its process time sees to that.
         """

@@ -1,4 +1,4 @@
-"""What stands in the trusted tests for the program's own objects: proxies whose every use is a request.
+"""Proxies that stand for the program's own objects in the trusted tests; every use of one is a request to the program.
 
 A proxy compares equal to itself only, whatever the program's objects claim: an operator that showed the program the
 other side of a comparison would let it answer as the test wishes.

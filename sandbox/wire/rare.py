@@ -1,4 +1,4 @@
-"""Numbers and dates of the standard library that can be sent too, kept out of a process until one turns up."""
+"""Encodings of the standard library's numbers and dates, loaded in a process only when one turns up."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """chain and route: follow a random permutation backwards from a goal, but write the far end first.
 
 Every node has one successor; the edges stand in random order, then the goal. The answer is the last steps to the goal, in the
-order in which they are walked, so that its first token is the one that takes most hops to find: who writes it first must look ahead.
+order in which they are walked, so that its first token is the one that takes most hops to find: a model has to look ahead.
 A model trained on the next token alone learns the later tokens, which can be copied from the edges, and stays near guessing at the first.
 
     chain@n8h2    3>7 0>5 ... ?5          the nodes of the last hops: "1 0"

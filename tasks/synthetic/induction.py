@@ -33,7 +33,7 @@ Name = tuple[str, str]
 
 
 def is_test_name(name: Name) -> bool:
-    """A fixed fifth of all names is kept for the test."""
+    """Whether a name is among the fixed fifth of all names that is kept for the test."""
     return hashlib.sha256("".join(name).encode()).digest()[0] % 5 == 0
 
 
@@ -51,7 +51,7 @@ class Stories:
         openings: of the first sentence.
         n_sentences: how many of them a story has.
         cast_size: names in a story.
-        capitals: with which names begin.
+        capitals: the letters with which names begin.
         held_out: whether the test's names are never trained on. A model that has learnt which pairs of letters are names
             then takes every test name for impossible, until copying is stronger than that.
     """

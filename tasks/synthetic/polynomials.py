@@ -82,7 +82,7 @@ class Expression:
         return f"({symbol}{inner[0]})" if len(inner) == 1 else f"({inner[0]}{symbol}{inner[1]})"
 
     def meaning(self) -> str:
-        """The text with the operands of sums and products in a fixed order: the same for what is the same by commutation."""
+        """The text with the operands of sums and products in a fixed order: expressions that are equal by commutation share it."""
         if not self.operation:
             return digits(self.value)
         symbol, inner = SYMBOLS[self.operation], [operand.meaning() for operand in self.operands]
