@@ -122,7 +122,7 @@ def compare_pooled(baseline: str | None, candidate: str | None, k: Sequence[int]
 
 
 def split_model(text: str) -> tuple[Path, str | None]:
-    """ "runs/x::n4" is the model n4 of the run in runs/x."""
+    """Split "runs/x::n4" into the run folder and the model of it that is named, if one is."""
     folder, _, model = text.partition("::")
     return Path(folder), model or None
 

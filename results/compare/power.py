@@ -76,7 +76,11 @@ def estimate_parts(c: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[tuple[str, MeasuredSpread]]:
-    """The measured spread of a pair of finished runs, one entry per task that both have."""
+    """The measured spread of a pair of finished runs, one entry per task that both have.
+
+    Raises:
+        OptionError: they share no task on which every problem was sampled.
+    """
     rows = []
     for cell in baseline:
         for other in candidate:
@@ -100,7 +104,11 @@ def spread_of_pair(baseline: Sequence[Cell], candidate: Sequence[Cell]) -> list[
 
 
 def spread_of_models(cells: Sequence[Cell], agreement: float) -> list[tuple[str, MeasuredSpread]]:
-    """The spread measured on one run, with an assumed second model whose chances correlate with it by `agreement`."""
+    """The spread measured on one run, with an assumed second model whose chances correlate with it by `agreement`.
+
+    Raises:
+        OptionError: there is no task of which every problem was sampled.
+    """
     rows = []
     for cell in cells:
         if cell.n.min() < 1:

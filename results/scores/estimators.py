@@ -61,7 +61,11 @@ def sampling_noise(n: ArrayLike, c: ArrayLike, k: int) -> float:
 
 
 def pass_at_k_curve(n: ArrayLike, c: ArrayLike, k_max: int) -> FloatArray:
-    """pass@k for every k from 1 to `k_max` in one pass; the last axis is k - 1."""
+    """pass@k for every k from 1 to `k_max` in one pass; the last axis is k - 1.
+
+    Raises:
+        ValueError: k_max is below 1.
+    """
     if k_max < 1:
         raise ValueError(f"expected k_max >= 1, got {k_max}")
     samples, correct = _counts(n, c)
@@ -80,6 +84,9 @@ def majority(answers: Sequence[str], correct: Sequence[bool]) -> float:
 
     For tasks whose program is a final answer that can be compared as text; for programs it says little.
     NaN without answers.
+
+    Raises:
+        ValueError: there are not as many verdicts as answers.
     """
     if len(answers) != len(correct):
         raise ValueError(f"expected one verdict per answer, got {len(answers)} answers and {len(correct)} verdicts")

@@ -94,7 +94,11 @@ def read_temperatures(cells: Sequence[Cell], k: int, fixed: float | None = None,
 
 
 def cross_validated(values_TP: FloatArray, halvings: int = HALVINGS, seed: int = 0) -> tuple[FloatArray, list[float]]:
-    """Per problem, its score at the temperature that other problems chose; and how often each was chosen."""
+    """Per problem, its score at the temperature that other problems chose; and how often each was chosen.
+
+    Raises:
+        OptionError: there are fewer than 2 problems.
+    """
     n_heats, n_problems = values_TP.shape
     if n_problems < 2:
         raise OptionError("cross-validation needs at least 2 problems")

@@ -14,7 +14,11 @@ from mtp_eval.results.tables.standard import provenance, size_name, unfinished
 
 
 def speed_table(runs: Sequence[ScoredRun], ks: Sequence[int], layout: Layout) -> Table:
-    """Throughput of generation relative to the same model with one head, and tokens per forward in brackets."""
+    """Throughput of generation relative to the same model with one head, and tokens per forward in brackets.
+
+    Raises:
+        OptionError: a model was run twice on a task with the same number of heads.
+    """
     del ks
     entries: dict[tuple[str, int], dict[str, Cell]] = {}
     for label, cell in _by_own_label(runs):

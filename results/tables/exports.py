@@ -35,7 +35,11 @@ def evaluate_results(runs: Sequence[ScoredRun], ks: Sequence[int]) -> dict[str, 
 
 
 def lm_eval_results(runs: Sequence[ScoredRun], ks: Sequence[int]) -> dict[str, Any]:
-    """The content of lm-eval's results_*.json for one model: results, n-samples, configs, versions, config."""
+    """The content of lm-eval's results_*.json for one model: results, n-samples, configs, versions, config.
+
+    Raises:
+        OptionError: several models, or a task that is there twice.
+    """
     models = sorted({cell.model for _, cell in cells_of(runs)})
     if len(models) != 1:
         raise OptionError(f"lm-eval's results hold one model, these runs {len(models)}: {', '.join(models)}")
