@@ -43,7 +43,11 @@ def _check(result: int, name: str) -> int:
 
 
 def syscall(name: str, *args: object) -> int:
-    """A system call that libc does not wrap."""
+    """A system call that libc does not wrap.
+
+    Raises:
+        OSError: the call failed, or has no number on this machine.
+    """
     numbers = _NUMBERS.get(os.uname().machine)
     if numbers is None:
         raise OSError(38, f"{name}: not known on {os.uname().machine}")

@@ -125,7 +125,11 @@ class Pool(Executor):
         return collected
 
     def drain(self) -> Iterator[tuple[Hashable, Outcome]]:
-        """All outcomes not collected yet, each as soon as it arrives; ends when none is left."""
+        """All outcomes not collected yet, each as soon as it arrives; ends when none is left.
+
+        Raises:
+            PoolClosed: the pool was closed while outcomes were missing.
+        """
         while True:
             yield from self.ready()
             with self._changes.lock:

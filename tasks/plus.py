@@ -196,7 +196,11 @@ class PlusTask(Task):
 
 
 def canonical_outputs(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the canonical solution, which is trusted, on base and plus inputs."""
+    """Run the canonical solution, which is trusted, on base and plus inputs.
+
+    Raises:
+        DataError: it fails with this Python, so that nothing can be judged by it.
+    """
     code = row["prompt"] + row["canonical_solution"]
     namespace: dict[str, Any] = {}
     with warnings.catch_warnings():

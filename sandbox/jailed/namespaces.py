@@ -228,7 +228,11 @@ def _hide_other_packages(root: str, inside: list[str]) -> None:
 
 
 def give_up_root(*, in_user_namespace: bool) -> None:
-    """Become a user without any capability, in a user namespace of its own where there is none yet."""
+    """Become a user without any capability, in a user namespace of its own where there is none yet.
+
+    Raises:
+        OSError: the kernel refuses; the message names the call.
+    """
     if not in_user_namespace:
         os.setgroups([])
         os.setresgid(JAIL_UID, JAIL_UID, JAIL_UID)

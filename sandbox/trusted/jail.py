@@ -161,6 +161,9 @@ class Jail:
         Args:
             first: the first request's frame. It goes with the command that forks, so that the child has it at once.
             files: descriptors for its standard input and output; none leaves both at /dev/null.
+
+        Raises:
+            JailDied: the zygote is gone.
         """
         ours, theirs = socket.socketpair()
         message = RUN.pack(b"R", cpu_seconds)
@@ -177,7 +180,11 @@ class Jail:
         return ours, first
 
     def end(self) -> Usage:
-        """Kill the program and everything it left behind, wait for it, and say what it used."""
+        """Kill the program and everything it left behind, wait for it, and say what it used.
+
+        Raises:
+            JailDied: the zygote is gone, or the process that counts threads is.
+        """
         try:
             self._commands.send(b"K")
             answer = self._commands.recv(USAGE.size)

@@ -90,7 +90,11 @@ class Session:
         return self.answer()
 
     def answer(self) -> list[Any]:
-        """The answer to the request that was sent last."""
+        """The answer to the request that was sent last.
+
+        Raises:
+            ProgramEnded: the program is over.
+        """
         if self.ended is not None:
             raise ProgramEnded
         if self._unsent:

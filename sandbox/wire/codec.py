@@ -65,7 +65,11 @@ def _is_clean(text: str) -> bool:
 
 
 def write_items(tag: str, values: Iterable[Any], keep: Keep, depth: int) -> list[Any]:
-    """A tag and every value encoded."""
+    """A tag and every value encoded.
+
+    Raises:
+        TooLarge: more items than a frame holds.
+    """
     values = list(values)
     if 2 * len(values) > MAX_FRAME_BYTES:
         raise TooLarge(f"{len(values)} items")

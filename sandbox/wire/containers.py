@@ -40,7 +40,11 @@ def content(container: Any, encode_item: Callable[[Any], Any]) -> list[Any]:
 
 
 def replace_content(container: Any, items: list[Any]) -> None:
-    """Make a container hold what `content` said, in place."""
+    """Make a container hold what `content` said, in place.
+
+    Raises:
+        BadFrame: the items do not fit the container.
+    """
     if is_array(container):
         (array,) = items
         if not is_array(array) or array.shape != container.shape or array.dtype != container.dtype:
