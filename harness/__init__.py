@@ -1,4 +1,4 @@
-"""The main job, from a notebook or from the command line: models write, the sandbox runs, tables say how good it was.
+"""The main job, from Python or from the command line: generate completions, execute them, score them.
 
     from mtp_eval.harness import run
 

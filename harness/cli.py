@@ -53,7 +53,7 @@ def load(name: str) -> Any:
 
 
 def loaders() -> dict[str, dict[str, Loader]]:
-    """`COMMANDS` with what finds each."""
+    """`COMMANDS` with a loader in place of each name."""
     return {heading: {name: partial(load, name) for name in names} for heading, names in COMMANDS.items()}
 
 

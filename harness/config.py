@@ -1,4 +1,4 @@
-"""Config classes: how options, TOML files and Python arguments become one frozen object, and what a wrong value is told.
+"""Config classes: options, TOML files and Python arguments become one frozen object; a wrong value is an error that names it.
 
 A field of a config class is the only place where an option's name, default, range and help stand:
 
@@ -32,7 +32,7 @@ class Config(BaseModel):
 
     @classmethod
     def given(cls, options: Mapping[str, Any], file: Path | None = None) -> Self:
-        """Options over a TOML file over defaults; an option that is None was not given.
+        """The config of some options: they win over a TOML file, which wins over the defaults; None is an option not given.
 
         Raises:
             InputError: an unknown key (with the nearest known one), or a value outside its range.
@@ -124,7 +124,7 @@ def _fault(fault: dict[str, Any], cls: type[BaseModel], file: Path | None, optio
 
 
 def split_commas(value: Any) -> Any:
-    """One value or several: "1,10", ["1", "10"], 1 and (1, 10)."""
+    """A tuple of one value or several, given as "1,10", ["1", "10"], 1 or (1, 10)."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, list | tuple):

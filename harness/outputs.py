@@ -55,7 +55,11 @@ def try_folder(path: Path | None, option: str) -> None:
 
 
 def try_place(folder: Path, option: str, wanted: Path) -> None:
-    """Make a file and remove it again in the folder, or in the nearest one above it that exists."""
+    """Make a file and remove it again in the folder, or in the nearest one above it that exists.
+
+    Raises:
+        InputError: the file cannot be written there.
+    """
     try:
         existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".mtp-eval-"):

@@ -44,7 +44,11 @@ class Modules:
             ) from error
 
     def check(self, settings: DecodingSettings, name: str) -> None:
-        """Refuse what `generate` cannot do with drafts."""
+        """Refuse what `generate` cannot do with drafts.
+
+        Raises:
+            InputError: a temperature above 0, or another number of heads than the modules draft with.
+        """
         if settings.temperature > 0:
             raise InputError(
                 f"transformers' drafts for {name} would be sampled without our seeds: use --temperature 0, or --decode autoregressive"

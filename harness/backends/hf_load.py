@@ -1,4 +1,4 @@
-"""What `hf:` names: a model and its tokenizer, loaded by transformers from a folder, a hub's name, a GGUF file or a LoRA folder.
+"""Load what `hf:` names: a model and its tokenizer, from a folder, a hub's name, a GGUF file or a LoRA folder.
 
 Code that a repository brings is run only where that was asked for; weights are read as tensors in any case.
 """
@@ -126,6 +126,9 @@ def place_of(source: str) -> tuple[str, dict[str, Any]]:
     """A folder or a hub's name, with what `from_pretrained` is told about it: the commit, a file in it, whether to ask the hub.
 
     A GGUF file is named by its path, or as NAME/FILE.gguf on the hub.
+
+    Raises:
+        InputError: there is no such file or folder.
     """
     if not source.endswith(_GGUF):
         return hub_place(source)

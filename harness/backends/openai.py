@@ -101,7 +101,7 @@ class OpenAIBackend(Backend):
             raise InputError("--decode self-speculative is the server's own business for openai: models: leave it out")
 
     def check_chat(self) -> None:
-        """Servers put their model's template around messages."""
+        """Accept every chat: servers put their model's template around messages."""
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete every request, `concurrency` at a time.

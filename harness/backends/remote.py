@@ -1,4 +1,4 @@
-"""A backend whose model is somewhere else: every question is sent there as a function of the model."""
+"""A backend whose model is elsewhere: every question is sent there as a function of the model's own backend."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class RemoteBackend(Backend):
 
     @abstractmethod
     def ask(self, question: Callable[[Backend], Answer]) -> Answer:
-        """What the model's backend, where it is, answers."""
+        """What the model's own backend answers."""
 
     def facts(self) -> Mapping[str, Any]:
-        """The model's."""
+        """The facts of the model's own backend."""
         return self.ask(lambda model: model.facts())
 
     def check(self, settings: DecodingSettings) -> None:
@@ -38,23 +38,23 @@ class RemoteBackend(Backend):
         return (completion for _, completion in self.generate_each([Call(tuple(requests), settings)]))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
-        """As the model has them."""
+        """The log-likelihood of each (context, continuation) pair, in order."""
         return self.ask(lambda model: model.loglikelihood(pairs))
 
     def choose_decoding(self, requests: Sequence[Request], settings: DecodingSettings) -> DecodingSettings:
-        """The model's choice."""
+        """The settings with the choices that the model's own backend makes."""
         return self.ask(lambda model: model.choose_decoding(requests, settings))
 
     def decoding_facts(self) -> Mapping[str, Any]:
-        """What was measured for it."""
+        """What the model's own backend measured for its choices."""
         return self.ask(lambda model: model.decoding_facts())
 
     def verify(
         self, requests: Sequence[Request], completions: Sequence[Completion], settings: DecodingSettings
     ) -> Verification | None:
-        """As the model does."""
+        """Compare with plain decoding where the model is."""
         return self.ask(lambda model: model.verify(requests, completions, settings))
 
     def speed_up(self, requests: Sequence[Request], settings: DecodingSettings) -> SpeedUp | None:
-        """As the model measures it."""
+        """The rate over plain decoding, measured where the model is."""
         return self.ask(lambda model: model.speed_up(requests, settings))

@@ -47,7 +47,7 @@ class SamplesBackend(Backend):
         return {"spec": f"samples:{self.path}", "sha256": self.sha256}
 
     def check_chat(self) -> None:
-        """The texts exist already, whatever was asked."""
+        """Accept every chat: the texts exist already."""
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """The file's completion for each request; decoding settings do not apply to text that exists.

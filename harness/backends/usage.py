@@ -1,4 +1,4 @@
-"""What a server was asked for and says that it did: tokens, and how many of them its drafts gave."""
+"""Usage of a server: how many answers it gave, how many tokens, and how many of them its drafts gave."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class VLLMBackend(Backend):
             raise InputError("--decode self-speculative on a vllm: model needs --draft-heads N, of 2 and more")
 
     def check_chat(self) -> None:
-        """Whether the model has a template shows when it is asked."""
+        """Accept every chat; a missing template shows when the model is asked."""
 
     def generate(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[Completion]:
         """Complete all requests in one call."""

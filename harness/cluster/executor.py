@@ -87,7 +87,7 @@ class RayExecutor(Executor):
         return int(self._options["workers"] or node.n_cpus)
 
     def submit(self, program: Program, tag: Hashable) -> None:
-        """Queue a program; waits while every node has its hands full.
+        """Queue a program; waits while every node has as many as it takes.
 
         Raises:
             PoolClosed: the executor was closed.

@@ -121,4 +121,4 @@ class ModelHost:
             return found
 
     def close(self) -> None:
-        """Nothing is left behind by a model."""
+        """Do nothing: a model leaves nothing running."""

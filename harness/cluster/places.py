@@ -28,7 +28,7 @@ class Places:
     known: list[Place] = field(default_factory=list)
 
     def look(self) -> None:
-        """Find the places of the nodes that are there now."""
+        """Find the places on the nodes that are alive now."""
         nodes = self.cluster.nodes()
         there = {node.node_id for node in nodes}
         self.known = [place for place in self.known if place.node.node_id in there]
@@ -57,7 +57,7 @@ class Places:
         return None
 
     def free(self, worker: Worker) -> None:
-        """The host that was there is gone."""
+        """Note that the host at a place is gone, so that another can take the place."""
         for place in self.known:
             if place.worker is worker:
                 place.worker = place.leave = None

@@ -24,7 +24,9 @@ def convert(
     ] = None,
     n_future: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Give a next-token model so many heads, copies of its last layer."),
+        typer.Option(
+            metavar="N", min=1, help="Give a next-token model N heads; those added are copies of its last layer."
+        ),
     ] = None,
 ) -> None:
     """Convert a model between layouts, or add heads to a next-token model."""

@@ -34,7 +34,7 @@ def demo(
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first of three training seeds.")] = 0,
 ) -> None:
-    """Train models that predict one token and two, three seeds each, and say which of them learns to look ahead."""
+    """Train one-token and two-token models, three seeds each, and test which of them learns to look ahead."""
     from mtp_eval.harness.outputs import try_folder
 
     try_folder(out, "--out")

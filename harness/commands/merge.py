@@ -20,9 +20,9 @@ def merge(
     ],
     out: Annotated[Path | None, typer.Option(metavar="PATH", help="Run folder.", show_default="runs/NAME-HASH")] = None,
 ) -> None:
-    """Make one run of its shards; its metrics are those that one process would have written.
+    """Merge the shards of a run into one run, with the metrics that one process would have written.
 
-    Shards that are missing, unfinished, doubled or of another run are named, and nothing is written.
+    Nothing is written if a shard is missing, unfinished, given twice or of another run; the message names it.
     """
     from mtp_eval.harness.errors import InputError
     from mtp_eval.harness.evaluation.plan import RUNS, default_folder

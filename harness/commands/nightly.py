@@ -22,15 +22,17 @@ def nightly(
     accept: Annotated[
         bool, typer.Option("--accept", help="Take tonight's scores as the good level, whatever the comparison says.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be evaluated, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print what would be evaluated, and stop.")
+    ] = False,
     notify: Annotated[
         str | None,
         typer.Option(
-            metavar="COMMAND", help="Run this command with the summary on its standard input, however it ends."
+            metavar="COMMAND", help="Run this command with the summary on its standard input, whatever the result is."
         ),
     ] = None,
 ) -> None:
-    """Train or take checkpoints, run, compare, report. Exit code 3 on a significant regression."""
+    """Evaluate tonight's checkpoints and compare them with earlier nights; exit code 3 on a significant regression."""
     from mtp_eval.harness.nightly.call import dry_run as show
     from mtp_eval.harness.nightly.call import nightly_call
 

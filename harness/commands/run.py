@@ -1,4 +1,4 @@
-"""`mtp-eval run`: the main job."""
+"""`mtp-eval run`: generate completions, execute them, score them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mtp-eval score`: re-score somebody's samples file."""
+"""`mtp-eval score`: score completions that exist already, in a samples file or in a run folder."""
 
 from __future__ import annotations
 

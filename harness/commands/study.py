@@ -36,7 +36,7 @@ def study(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show all studies with what they cost.")] = False,
 ) -> None:
-    """Train, test and judge what a claim of the paper needs, within a budget; say whether it is reproduced.
+    """Test a claim of the paper within a time budget: train models, test them, say whether it is reproduced.
 
     Models are trained side by side, each in a folder that `train` and `run` would make; the same command continues a study
     that was cut off. Verdicts are by a test that is written down, with the plan, before anything is trained.

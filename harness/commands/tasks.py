@@ -1,4 +1,4 @@
-"""`mtp-eval tasks`, `tasks check` and `tasks extract`: what there is to measure, and whether it measures here."""
+"""`mtp-eval tasks`, `tasks check` and `tasks extract`: list the tasks, test them on this machine, compare extraction rules."""
 
 from __future__ import annotations
 

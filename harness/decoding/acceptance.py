@@ -64,7 +64,7 @@ class Rejection:
         return Drafts(tokens_BJ, found.probabilities().view(logits_BJV.shape))
 
     def verify(self, drafts: Drafts, logits_BTV: Tensor, keys_B: Tensor, places_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Coupled.verify`."""
+        """The tokens of a block `(B, T)` and how many of its drafts were kept `(B,)`, as `Coupled.verify`."""
         J, found = drafts.tokens_BJ.shape[1], self.sampler.distribution(logits_BTV.flatten(0, 1))
         stream_BT = noise.streams(keys_B, places_BT, noise.TARGET)
         if J == 0:

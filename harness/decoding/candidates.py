@@ -1,4 +1,4 @@
-"""A distribution over a large vocabulary of which few tokens have weight: sampled at the price of these.
+"""Sample from a distribution over a large vocabulary at the cost of the few tokens that have weight.
 
 On a CPU each row is tried with the few largest scores, then with more; a row whose nucleus is wider than all of them is sorted
 as a whole, which costs twenty times as much and is counted in `COUNTS`. On a GPU every row is treated as a whole: a choice by
@@ -103,7 +103,7 @@ class Distribution:
         return tokens_N
 
     def probabilities(self) -> Tensor:
-        """`(N, V)`."""
+        """The probabilities of all tokens `(N, V)`."""
         first = self.groups[0]
         if len(self.groups) == 1 and first.ids_MC is None:
             return first.log_weights_MC.softmax(dim=-1)

@@ -61,7 +61,7 @@ class Plan:
     speedup: Mapping[int, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """For decoding.json."""
+        """The plan as JSON, for decoding.json."""
         return asdict(self)
 
 

@@ -68,7 +68,7 @@ class Verification:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For run.json and metrics.json."""
+        """The comparison as JSON, for verification.json."""
         return asdict(self)
 
 
@@ -105,5 +105,5 @@ class SpeedUp:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For verification.json."""
+        """The rates as JSON, for verification.json."""
         return asdict(self)

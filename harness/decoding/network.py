@@ -54,7 +54,7 @@ Choose = Callable[[Tensor, int], Tensor]
 
 
 def likeliest(logits_BV: Tensor, number: int) -> Tensor:
-    """Draw the likeliest token."""
+    """The likeliest token of each row `(B,)`, for any draft."""
     return logits_BV.argmax(dim=-1)
 
 
@@ -102,12 +102,12 @@ class Network:
         self.n_layers = self.first_stacked + (self.J if self.stacked or self.sequential else 0)
 
     def new_cache(self, batch: int, slots: int) -> Tensor:
-        """`(L, B, 2K, S, E)`."""
+        """An empty cache `(L, B, 2K, S, E)`."""
         K, E = self.config.kv_heads, self.config.head_size
         return torch.zeros(self.n_layers, batch, 2 * K, slots, E, dtype=self.dtype, device=self.device)
 
     def cache_bytes(self, batch: int, slots: int) -> int:
-        """Size of such a cache."""
+        """Bytes of a cache of this batch and so many slots."""
         K, E = self.config.kv_heads, self.config.head_size
         return self.n_layers * batch * 2 * K * slots * E * self.dtype.itemsize
 

@@ -1,4 +1,4 @@
-"""Prompts into a model's context, and what was decoded out of it.
+"""Cut prompts to a model's context, and turn decoded tokens into completions.
 
 Prompts that do not fit: a completion may need `max_new_tokens`, so a prompt keeps its last
 `context_length - max_new_tokens` tokens, but never less than half of the context; what the tokenizer puts before a text stays
@@ -23,6 +23,9 @@ def fit(prompt: list[int], max_new_tokens: int, context: int, n_prefix: int) -> 
 
     Args:
         n_prefix: how many of the first tokens stay in any case.
+
+    Raises:
+        InputError: max_new_tokens is below 1.
     """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens must be 1 or more, got {max_new_tokens}")

@@ -71,19 +71,21 @@ class CompareConfig(PowerOptions):
         default=0.0,
         ge=0.0,
         le=100.0,
-        description="Test that the candidate is not worse by so many points or more.",
+        description="Test that the candidate is not worse by X points or more.",
         json_schema_extra={"default": "no test"},
     )
     fail_on_regression: bool = Field(
         default=False,
         description="Exit with 3 when the candidate is worse, or not shown to be within the margin.",
     )
-    on_common_problems: bool = Field(default=False, description="Compare where the problem sets differ.")
+    on_common_problems: bool = Field(
+        default=False, description="Where the problem sets differ, compare the problems of both."
+    )
     format: ComparisonFormat = Field(default="markdown", description="Form of the output.")
     flips: int = Field(default=DEFAULT_FLIPS, ge=0, description="Problems to list per direction.")
     pool_seeds: bool = Field(
         default=False,
-        description="Models that differ by their seed only are one recipe; join run folders with commas.",
+        description="Take models that differ only in their seed as one recipe; join their run folders with commas.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a run is: one frozen object, from options, a TOML file or Python, hashed so that different configs never mix."""
+"""The options of a run: one frozen object, from the command line, a TOML file or Python, hashed so that runs never mix."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DecodingOptions(Config):
 
     GROUP: ClassVar[str] = "Decoding"
 
-    decode: Decode = Field(default="auto", description="auto measures which way is faster here.")
+    decode: Decode = Field(default="auto", description="How drafts are used; auto measures which way is faster here.")
     draft_heads: int | None = Field(
         default=None,
         ge=1,
@@ -76,10 +76,12 @@ class DecodingOptions(Config):
     )
     acceptance: Acceptance = Field(default="coupled", description="How drafts are judged when sampling.")
     verify_decoding: int = Field(
-        default=0, ge=0, description="Compare so many completions per model and task with plain decoding."
+        default=0, ge=0, description="Compare the first N completions per model and task with plain decoding."
     )
     batch_size: int = Field(default=32, ge=1, description="Rows decoded together at most.")
-    shard_size: int = Field(default=256, ge=1, description="Completions generated per unit of resumption.")
+    shard_size: int = Field(
+        default=256, ge=1, description="Completions generated in one piece; an interrupted run repeats its last piece."
+    )
     device: str = Field(
         default="auto", description="auto, cpu, cuda, cuda:1, mps; all spreads an hf: model over all GPUs."
     )

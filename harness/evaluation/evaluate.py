@@ -30,11 +30,11 @@ class Candidates(ABC):
 
     @abstractmethod
     def missing(self, store: RunStore) -> int:
-        """How many of them the run's journal does not hold yet."""
+        """How many completions the run's journal does not hold yet."""
 
     @abstractmethod
     def produce(self, store: RunStore, timing: Timing) -> Iterator[Candidate]:
-        """Those, each as soon as it is there; seconds spent on making them go to `timing.generation_seconds`."""
+        """Yield the missing completions, each as soon as it is there; seconds of making them go to `timing.generation_seconds`."""
 
     def verify(self, store: RunStore) -> None:
         """Look at the finished journal once more, before its table is made; nothing by default."""

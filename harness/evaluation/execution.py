@@ -1,4 +1,4 @@
-"""How programs are executed: the options that every command has that executes any."""
+"""Execution options: those of every command that executes programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class ExecutionOptions(Config):
         default=DEFAULT_TIMEOUT_SECONDS, gt=0.0, allow_inf_nan=False, description="Seconds per program."
     )
     memory_bytes: int = Field(default=DEFAULT_MEMORY_BYTES, ge=1 << 26, description="Memory per program, in bytes.")
-    isolation: Isolation = Field(default="full", description="process is weaker, for hosts that cannot give full.")
+    isolation: Isolation = Field(
+        default="full", description="full needs namespaces; process is weaker, for hosts that lack them."
+    )
     workers: int | None = Field(
         default=None,
         ge=1,

@@ -58,7 +58,7 @@ class Part:
         return replace(self, given=tuple(one for one in self.given if one.completion.problem_id in own))
 
     def judged(self, problem: Problem, text: str) -> Program | Judgement:
-        """What is executed, or the judgement."""
+        """The program to execute, or the judgement of a text that needs no execution."""
         judge = self.task.task.judge if self.extracted else self.task.task.judge_given
         return judge(problem, text, whole=self.whole)
 
@@ -81,23 +81,23 @@ class GivenCandidates(Candidates):
         return replace(self, parts=tuple(part.of_shard(shard) for part in self.parts))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many there are, by model and task."""
+        """How many completions there are, by model and task."""
         found: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for part in self.parts:
             found[part.label][part.task.name] = len(part.given)
         return dict(found)
 
     def absent(self, store: RunStore) -> Iterator[tuple[Part, Given]]:
-        """Those that have no record."""
+        """The completions that have no record."""
         done = store.keys()
         return ((part, given) for part in self.parts for given in part.given if part.key(given) not in done)
 
     def missing(self, store: RunStore) -> int:
-        """How many have no record."""
+        """How many completions have no record."""
         return sum(1 for _ in self.absent(store))
 
     def produce(self, store: RunStore, timing: Timing) -> Iterator[Candidate]:
-        """Those, in the order in which they were given."""
+        """Yield the completions that have no record, in the order in which they were given."""
         for part, given in list(self.absent(store)):
             problem = part.task.problem(given.completion.problem_id)
             judged = NoCompletion.of(given.completion) or part.judged(problem, given.completion.text)
@@ -253,7 +253,7 @@ def is_of_file(header: RunHeader) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content."""
+    """The sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -37,7 +37,7 @@ class NoCompletion:
 
     @classmethod
     def of(cls, completion: Completion) -> NoCompletion | None:
-        """That there is none, where a server refused the prompt; None where there is one."""
+        """A `NoCompletion` where a server refused the prompt; None where there is a completion."""
         return cls(completion.refusal.removeprefix(REFUSED)) if completion.stop_reason == "refused" else None
 
 
@@ -210,7 +210,7 @@ def bottleneck(generating_seconds: float, executing_seconds: float) -> str:
 
 
 def refuse_unjudged(run: Run, most: float) -> None:
-    """A run in which the sandbox broke on too many programs has no score.
+    """Refuse to score a run in which the sandbox broke on too many programs.
 
     Args:
         most: the share of programs that may be left without a verdict of their own.

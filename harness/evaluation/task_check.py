@@ -41,13 +41,13 @@ def check_task(task: Task, pool: Executor) -> Iterator[Finding]:
 
 
 def unique_ids(problems: Sequence[Problem]) -> Finding:
-    """Records are keyed by the problem's id."""
+    """Check that problem ids are unique, since records are keyed by them."""
     n = len({problem.problem_id for problem in problems})
     return Finding("problem ids", n == len(problems), f"{n} different of {len(problems)}")
 
 
 def round_trip(problems: Sequence[Problem]) -> Finding:
-    """Prompts survive UTF-8 and the journal's JSON unchanged."""
+    """Check that prompts survive UTF-8 and the journal's JSON unchanged."""
     bad = [
         problem.problem_id
         for problem in problems
@@ -58,7 +58,7 @@ def round_trip(problems: Sequence[Problem]) -> Finding:
 
 
 def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
-    """The benchmark's own solutions are right through the path of completions."""
+    """Check that the benchmark's own solutions pass where completions are judged."""
     known = [problem for problem in problems if problem.reference]
     if not known:
         return Finding("references pass", True, "the benchmark publishes none in this file")
@@ -84,14 +84,14 @@ def references_within_reach(task: Task, problems: Sequence[Problem], pool: Execu
 
 
 def nothing_is_wrong(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
-    """An empty completion is right nowhere."""
+    """Check that an empty completion passes no problem."""
     outcomes = judge_all((task.judge(problem, "") for problem in problems), pool)
     passed = [problem.problem_id for problem, outcome in zip(problems, outcomes, strict=True) if outcome.passed]
     return Finding("an empty completion is wrong", not passed, few(passed) or f"all {len(problems)}")
 
 
 def general_cheats(task: Task, problems: Sequence[Problem]) -> Iterator[Cheat]:
-    """What is tried on every task: on functions by their entry point, on programs that read standard input."""
+    """Yield the cheats that are tried on every task: on functions by their entry point, on programs that read standard input."""
     functions, readers = list[tuple[Problem, str]](), list[Problem]()
     for problem in problems:
         match task.judge_program(problem, ""):
@@ -109,7 +109,7 @@ def general_cheats(task: Task, problems: Sequence[Problem]) -> Iterator[Cheat]:
 
 
 def cheat_fails(task: Task, cheat: Cheat, pool: Executor) -> Finding:
-    """A cheat passes on no more than its share of problems, and where it fails it does so for the expected reason."""
+    """Check that a cheat passes on no more than its share of problems, and fails elsewhere for the expected reason."""
     by_id: Mapping[str, Problem] = {problem.problem_id: problem for problem in task.problems()}
     tried = list(cheat.sources)
     outcomes = judge_all((task.judge_program(by_id[name], cheat.sources[name]) for name in tried), pool)

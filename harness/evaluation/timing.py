@@ -18,7 +18,7 @@ class Clock:
     cpu: float = field(default_factory=time.process_time)
 
     def elapsed(self) -> tuple[float, float]:
-        """Wall seconds, CPU seconds."""
+        """Wall seconds and CPU seconds since the clock was made."""
         return time.perf_counter() - self.wall, time.process_time() - self.cpu
 
 

@@ -1,6 +1,6 @@
-"""`--verify-decoding N`: are the journal's completions what plain decoding gives, and how much faster did they come?
+"""`--verify-decoding N`: compare the journal's completions with plain decoding, and measure the speed-up.
 
-Answered in verification.json, from which tables take the speed-up; measured times never enter metrics.json.
+The result is in verification.json, from which tables take the speed-up; measured times never enter metrics.json.
 """
 
 from __future__ import annotations

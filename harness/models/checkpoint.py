@@ -54,7 +54,11 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: str | Path, model: MTPModel, tokenizer: Tokenizer, training: Mapping[str, Any]) -> str:
-    """Write a checkpoint and return the sha256 of its weights."""
+    """Write a checkpoint and return the sha256 of its weights.
+
+    Raises:
+        InputError: the files cannot be written.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return save_state(folder, model.config, state, tokenizer, training)
 
@@ -81,7 +85,11 @@ def save_with(
     tokenizer: Tokenizer,
     training: Mapping[str, Any],
 ) -> str:
-    """As `save_checkpoint`, with weights that `write_weights` writes to the path that it is given."""
+    """As `save_checkpoint`, with weights that `write_weights` writes to the path that it is given.
+
+    Raises:
+        InputError: the files cannot be written.
+    """
     from safetensors import SafetensorError
 
     folder = Path(folder)
@@ -134,7 +142,11 @@ def file_sha256(path: Path) -> str:
 
 
 def checkpoint_info(folder: str | Path) -> CheckpointInfo:
-    """Config and manifest of a checkpoint, without torch and without reading the weights."""
+    """Config and manifest of a checkpoint, without torch and without reading the weights.
+
+    Raises:
+        InputError: there is no such folder, a file is missing or damaged, or the format is another version's.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
@@ -161,7 +173,11 @@ def checkpoint_info(folder: str | Path) -> CheckpointInfo:
 def load_checkpoint(
     folder: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Checkpoint:
-    """Read a checkpoint for evaluation; `dtype` None keeps the stored one."""
+    """Read a checkpoint for evaluation; `dtype` None keeps the stored one.
+
+    Raises:
+        InputError: there is no such checkpoint, it is damaged, or its weights do not have the sha256 of the manifest.
+    """
     info = checkpoint_info(folder)
     model = read_weights(info)
     return Checkpoint(
@@ -175,7 +191,11 @@ def load_checkpoint(
 
 
 def read_weights(info: CheckpointInfo) -> MTPModel:
-    """The model on the CPU with the stored weights, after checking them against the manifest."""
+    """The model on the CPU with the stored weights, after checking them against the manifest.
+
+    Raises:
+        InputError: the weights are damaged, do not have the sha256 of the manifest, or do not fit the config.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -136,7 +136,11 @@ class ModelConfig(BaseModel):
         return index if self.head_kind == "sequential" else 0
 
     def head_path(self, head: int) -> tuple[int, ...]:
-        """Indices into `MTPModel.heads` that turn z into head `head`'s hidden state (1 is next-token), in order."""
+        """Indices into `MTPModel.heads` that turn z into head `head`'s hidden state (1 is next-token), in order.
+
+        Raises:
+            ValueError: there is no such head.
+        """
         if not 1 <= head <= self.n_future:
             raise ValueError(f"heads are numbered 1 to {self.n_future}, got {head}")
         if self.head_kind in ("causal", "sequential"):

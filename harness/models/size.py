@@ -32,7 +32,7 @@ class ModelSize:
     decode_flops_per_token: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For training.json."""
+        """The counts as JSON, for training.json."""
         return asdict(self)
 
 

@@ -102,11 +102,11 @@ class ByteTokenizer:
         return bytes(i for i in ids if 0 <= i < 256).decode("utf-8", "surrogateescape")
 
     def n_bytes(self, ids: Sequence[int]) -> int:
-        """Ids below 256."""
+        """How many ids are below 256, each of them one byte."""
         return sum(1 for i in ids if 0 <= i < 256)
 
     def save(self, folder: Path) -> None:
-        """Only the name needs keeping."""
+        """Write the tokenizer's name, which is all that is needed."""
         write_meta(folder, {"kind": "bytes"})
 
 
@@ -157,7 +157,7 @@ class PieceTokenizer:
         return sum(len(self._bytes[i]) for i in ids if 0 <= i < len(self._bytes) and i not in self._marks)
 
     def save(self, folder: Path) -> None:
-        """The vocabulary's own file, and which of its ids are marks."""
+        """Write the vocabulary's own file, and which of its ids are marks."""
         (folder / self._kind).write_bytes(self._source)
         meta = {"kind": self._kind, "name": self.name, "bos_id": self.bos_id, "eos_id": self.eos_id}
         begins_and_ends = {"prefix_ids": list(self.prefix_ids), "eos_ids": sorted(self.eos_ids)}
@@ -170,7 +170,11 @@ def write_meta(folder: Path, meta: dict[str, Any]) -> None:
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer that was saved in `folder`."""
+    """The tokenizer that was saved in `folder`.
+
+    Raises:
+        InputError: a file is missing or damaged, or of a kind that this version does not know.
+    """
     folder = Path(folder)
     try:
         meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
@@ -214,11 +218,14 @@ def fingerprint(tokenizer: Tokenizer) -> str:
 
 
 def read_tokenizer(path: str | Path, *, vocab_size: int | None = None, eos_ids: Iterable[int] = ()) -> Tokenizer:
-    """Somebody's tokenizer: a checkpoint folder of ours, a tokenizer.json, a tokenizer.model, or a folder with one.
+    """Read a tokenizer: from a checkpoint folder of ours, a tokenizer.json, a tokenizer.model, or a folder with one.
 
     Args:
         vocab_size: rows of the model's embedding, where they are more than the vocabulary has ids.
         eos_ids: ids that end a completion besides the tokenizer's own, such as those of the model's config.
+
+    Raises:
+        InputError: there is no tokenizer, or its end-of-document piece is not known.
     """
     path = Path(path).expanduser()
     if (path / META_FILE).is_file():

@@ -126,7 +126,11 @@ def sentencepiece_bytes(piece: str) -> bytes:
 
 
 def train_bpe(texts: Iterable[str], size: int) -> bytes:
-    """A byte-level BPE of `size` ids as a tokenizer.json; ids 0 and 1 begin and end a document."""
+    """A byte-level BPE of `size` ids as a tokenizer.json; ids 0 and 1 begin and end a document.
+
+    Raises:
+        InputError: the size is below 258.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if size < 258:
@@ -153,6 +157,9 @@ def train_words(texts: Iterable[str], size: int) -> bytes:
     A word is a run of characters that are no white space, with the one white-space character after it: "a->b\\n" is one
     token, in every place alike. Other white space, and words beyond the vocabulary, are written as bytes, so that every
     text comes back as it was.
+
+    Raises:
+        InputError: the size is below 259.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
@@ -184,7 +191,11 @@ def printable(text: str) -> str:
 
 
 def find_vocabulary(path: Path) -> tuple[Path, dict[str, Any]]:
-    """The vocabulary's file at `path` (a file, or a folder holding one), and the marks that files beside it name."""
+    """The vocabulary's file at `path` (a file, or a folder holding one), and the marks that files beside it name.
+
+    Raises:
+        InputError: there is none.
+    """
     if path.is_dir():
         path = next((path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).is_file()), path)
     if not path.is_file():

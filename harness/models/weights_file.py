@@ -1,4 +1,4 @@
-"""A safetensors file that is written one tensor at a time, for weights that no process could hold whole.
+"""Write a safetensors file one tensor at a time, for weights that no process could hold whole.
 
 The bytes are those of `safetensors.torch.save_file` (test): an 8-byte length, a JSON header, then the tensors, wider types
 first and by name among them (https://github.com/huggingface/safetensors, "Format").

@@ -96,7 +96,11 @@ def baseline_run(
 
 
 def chosen_nights(name: str, past: pd.DataFrame) -> list[str]:
-    """The nights that a word may mean, oldest first, the one to take last."""
+    """The nights that a word may mean, oldest first, the one to take last.
+
+    Raises:
+        BaselineError: there are earlier nights, and none of them is good.
+    """
     nights = list(dict.fromkeys(past["night"]))
     if name == "previous":
         return nights
@@ -115,7 +119,12 @@ def since_accepted(rows: pd.DataFrame) -> list[str]:
 
 
 def of_series(name: str, evaluation: Evaluation, tonight: Sequence[Evaluation]) -> Run:
-    """Another series of the same night on the same task."""
+    """Another series of the same night on the same task.
+
+    Raises:
+        NoBaseline: the series is itself the baseline.
+        BaselineError: the baseline's series could not be evaluated on the task.
+    """
     if evaluation.series == name:
         raise NoBaseline("it is the baseline itself")
     for other in tonight:
@@ -125,7 +134,11 @@ def of_series(name: str, evaluation: Evaluation, tonight: Sequence[Evaluation]) 
 
 
 def of_night(config: NightlyConfig, evaluation: Evaluation, past: pd.DataFrame, night: str) -> Run:
-    """The run of an earlier night, if it still is what the history says of it."""
+    """The run of an earlier night, if it still is what the history says of it.
+
+    Raises:
+        BaselineError: the folder holds another run, or one that is damaged or changed.
+    """
     rows = past[past["night"] == night]
     run = usable(read_run(config.out / str(rows["run_folder"].iloc[0])))
     if run.header.config_sha256 != rows["config_sha256"].iloc[0]:

@@ -21,7 +21,7 @@ class CellResult:
 
     @cached_property
     def tested(self) -> Run:
-        """The run."""
+        """The run in which the model was tested."""
         return read_run(self.cell.run)
 
     @cached_property

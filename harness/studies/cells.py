@@ -94,7 +94,7 @@ class Cell:
             return False
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The cell as JSON, for a worker."""
         return asdict(self)
 
 
@@ -124,7 +124,7 @@ class Cost:
     step_seconds: float
 
     def seconds(self, steps: int) -> float:
-        """Of a whole cell."""
+        """Seconds of a whole cell of so many steps."""
         return self.fixed_seconds + steps * self.step_seconds
 
 

@@ -72,7 +72,7 @@ def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
 
 
 def check_parts(study: Study) -> None:
-    """See before anything is trained that the sandbox works, and that tasks and presets are there."""
+    """Check before anything is trained that the sandbox works, and that tasks and presets are there."""
     with ExecutionOptions(workers=1).open():
         pass
     for part in study.parts:
@@ -83,7 +83,11 @@ def check_parts(study: Study) -> None:
 
 @contextmanager
 def only_one(out: Path) -> Iterator[None]:
-    """Keep the folder to this process."""
+    """Keep the folder to this process.
+
+    Raises:
+        InputError: another process is working on it.
+    """
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:

@@ -26,7 +26,7 @@ class StudyConfig(Config):
     seeds: int | None = Field(
         default=None,
         ge=LEAST_SEEDS,
-        description="Instead of a budget: so many seeds of every recipe, trained in full, however long that takes.",
+        description="Instead of a budget: N seeds of every recipe, trained in full, however long that takes.",
         json_schema_extra={"default": "planned from the budget"},
     )
     part: Names = Field(
@@ -36,10 +36,10 @@ class StudyConfig(Config):
     )
     out: Path | None = Field(
         default=None,
-        description="Folder of models, runs and results; a study that was cut off there goes on.",
+        description="Folder of models, runs and results; an interrupted study there is continued.",
         json_schema_extra={"default": "studies/NAME"},
     )
-    device: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Of training and decoding.")
+    device: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Device of training and decoding.")
     jobs: int | None = Field(
         default=None,
         ge=1,

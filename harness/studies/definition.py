@@ -86,7 +86,7 @@ class Measure:
 
     Args:
         name: with its unit, as a table's heading.
-        of: the number.
+        of: computes the number from a finished cell.
         variance: of the number for a given model, from its finite number of test problems; 0 where it is no share.
         bounds: what it cannot be beyond.
         digits: after the decimal point.
@@ -165,7 +165,7 @@ class Study:
 
     @property
     def core_minutes(self) -> float:
-        """Of one core, for all parts but those for a GPU, with their usual seeds, as stated."""
+        """Minutes of one core for all parts but those for a GPU, with their usual seeds, as stated."""
         parts = [part for part in self.parts if not part.on_gpu]
         return sum(part.seeds * part.minutes_of(recipe) for part in parts for recipe in part.recipes)
 
@@ -178,7 +178,7 @@ class Results:
     cells: tuple[CellResult, ...]
 
     def parts(self) -> list[Part]:
-        """Those that have cells, in the study's order."""
+        """The parts that have cells, in the study's order."""
         there = {result.cell.part for result in self.cells}
         return [part for part in self.study.parts if part.name in there]
 

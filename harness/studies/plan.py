@@ -1,4 +1,4 @@
-"""From a budget to cells: which parts, how many seeds and steps, decided from measured costs before any result is seen.
+"""Plan cells within a budget: which parts, how many seeds and steps, decided from measured costs before any result is seen.
 
     1. parts are taken in the study's order, each with its usual number of seeds, as long as they fit
     2. a first part that does not fit gets three seeds, and then fewer steps
@@ -41,7 +41,7 @@ class PlannedPart:
 
     @property
     def cell_seconds(self) -> list[float]:
-        """Of all cells."""
+        """Seconds of every cell of the part."""
         return [seconds for seconds in self.seconds.values() for _ in range(self.n_seeds)]
 
 

@@ -157,7 +157,7 @@ def budgeted(
 def planned_sentence(
     study: Study, parts: Sequence[PlannedPart], options: Mapping[str, Any], minutes: float | None
 ) -> str:
-    """What will be done."""
+    """The plan in a sentence."""
     shares = {part.name: "" if part.share == 1 else f" with {part.share:.0%} of the steps" for part in parts}
     inside = ", ".join(f"{part.name} ({part.n_seeds} seeds{shares[part.name]})" for part in parts)
     left_out = [part.name for part in study.parts if part.name not in shares]

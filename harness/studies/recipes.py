@@ -41,7 +41,7 @@ class Question:
     relative: bool = False
 
     def claim(self, text: str, candidate: str, baseline: str) -> Claim:
-        """That the candidate's measure is above the baseline's (below, with `rises=False`)."""
+        """The claim that the candidate's measure is above the baseline's (below, with `rises=False`)."""
         return Claim(
             text, self.source, self.measure, candidate, baseline, self.matters, self.rises, self.learnt, self.relative
         )

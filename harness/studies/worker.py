@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 
 def listen(jobs: SimpleQueue[dict[str, Any]]) -> None:
-    """Pass lines on; leave with the one who sends them."""
+    """Queue each line of standard input as a job; end this process when the input ends."""
     for line in sys.stdin:
         jobs.put(json.loads(line))
     os._exit(0)

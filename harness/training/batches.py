@@ -62,7 +62,7 @@ class Batches:
         self._period: tuple[int, Array, Array] | None = None
 
     def batch(self, step: int, rows: slice = slice(None)) -> Window:
-        """Step counts from 0; `rows` picks this process's part."""
+        """The batch of a step, counted from 0; `rows` picks this process's part."""
         numbers = [step * self.batch_size + row for row in range(*rows.indices(self.batch_size))]
         return Window.stack([self._row(number) for number in numbers])
 

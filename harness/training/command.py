@@ -1,4 +1,4 @@
-"""Training as a command does it: sources resolved, progress shown, provenance stored."""
+"""Train as `mtp-eval train` does: sources resolved, progress shown, provenance stored."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
 
 
 def say_extended(config: TrainConfig, out: Path) -> None:
-    """What it means that a run goes on beyond the budget it began with."""
+    """Say what it means that a run goes on beyond the budget it began with."""
     before = stored_record(step_folders(out)[-1])["total_steps"]
     if config.total_steps > before:
         curve = "" if config.optimizer.decay == "constant" else (

@@ -16,7 +16,11 @@ from mtp_eval.harness.training.presets import preset_values
 
 
 def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "config") -> TrainConfig:
-    """A config from nested values and `--set section.key=value` overrides."""
+    """A config from nested values and `--set section.key=value` overrides.
+
+    Raises:
+        InputError: a key that does not exist, a value outside its range, or an override that is none.
+    """
     merged = _copy(values)
     if {"steps", "tokens"} <= {override.partition("=")[0].strip() for override in overrides}:
         raise InputError("--set gives both steps and tokens: a run has one budget, so give one of them")
@@ -48,7 +52,11 @@ def _follow_checkpoint(values: dict[str, Any]) -> None:
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """A config from a TOML file. A key `preset` names the preset that the file changes."""
+    """A config from a TOML file. A key `preset` names the preset that the file changes.
+
+    Raises:
+        InputError: the file cannot be read, or is no valid training config.
+    """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -61,12 +69,20 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
 
 def preset(name: str, overrides: Sequence[str] = ()) -> TrainConfig:
-    """A preset as a config."""
+    """A preset as a config.
+
+    Raises:
+        InputError: there is no such preset, or an override cannot be used.
+    """
     return make_config(preset_values(name), overrides, origin=f"preset {name}")
 
 
 def named_config(name: str, overrides: Sequence[str] = ()) -> TrainConfig:
-    """The config that a user names: a TOML file, or else a preset."""
+    """The config that a user names: a TOML file, or else a preset.
+
+    Raises:
+        InputError: there is no such file or preset, or it is no valid training config.
+    """
     return read_config(name, overrides) if name.endswith(".toml") else preset(name, overrides)
 
 

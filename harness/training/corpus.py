@@ -62,7 +62,11 @@ class Window:
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """Open tokenised data; a folder that does not fit its own index is refused."""
+    """Open tokenised data; a folder that does not fit its own index is refused.
+
+    Raises:
+        InputError: the folder does not fit its index, or has another format.
+    """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["format"] != FORMAT:
@@ -95,7 +99,11 @@ class Split:
 
     @staticmethod
     def open(folder: Path, about: dict[str, Any], dtype: str) -> Split:
-        """Map the shards that the index lists."""
+        """Map the shards that the index lists.
+
+        Raises:
+            ValueError: a shard has not the size that the index gives.
+        """
         shards = []
         for shard in about["shards"]:
             path = folder / shard["file"]
@@ -164,7 +172,7 @@ class Corpus:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when any token or document border does."""
+        """A hash that changes when any token or document border does."""
         parts = f"{self.train.sha256} {self.validation.sha256} {self.index['tokenizer']}"
         return hashlib.sha256(parts.encode()).hexdigest()
 
@@ -174,7 +182,7 @@ class Corpus:
         return all(split.begins_with(stored[name]) for name, split in splits.items())
 
     def describe(self) -> dict[str, Any]:
-        """For training.json."""
+        """Counts and hashes of both splits, for training.json."""
         splits = {
             name: {key: about[key] for key in ("tokens", "documents", "bytes", "sha256")}
             for name, about in self.index["splits"].items()

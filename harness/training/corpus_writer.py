@@ -30,7 +30,7 @@ POSITIONS_AT_ONCE = 1 << 16
 
 
 class Digest(Protocol):
-    """A hash that grows."""
+    """A hash that is fed bytes, as those of `hashlib` are."""
 
     def update(self, data: bytes, /) -> None:
         """Add bytes."""
@@ -184,6 +184,9 @@ def build_corpus(
 
     Args:
         max_train_tokens: stop reading after so many training tokens; needed for endless streams.
+
+    Raises:
+        InputError: there is no text to train on, or the folder cannot be written.
     """
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     staging: Path | None = None

@@ -95,7 +95,11 @@ def _corpus(config: TrainConfig, tokenizer: Tokenizer, folder: Path, *, share: f
 
 
 def resolve_tokenizer(config: TrainConfig) -> Tokenizer:
-    """The tokenizer that `data.tokenizer` names; one that is trained here sees no held-out document, and is cached."""
+    """The tokenizer that `data.tokenizer` names; one that is trained here sees no held-out document, and is cached.
+
+    Raises:
+        InputError: the name is no tokenizer, or a trained one cannot be stored.
+    """
     name = config.data.tokenizer
     if name == "bytes":
         return ByteTokenizer()
@@ -239,5 +243,5 @@ def _cache_key(config: TrainConfig, tokenizer: str) -> str:
 
 
 def training_provenance() -> dict[str, Any]:
-    """For training.json."""
+    """Versions, git commit and device, for training.json."""
     return {"versions": package_versions(), "git": git_state(), "device": host()}

@@ -52,7 +52,11 @@ class Processes:
 
 
 def join_processes(device: str, batch_size: int) -> Processes:
-    """Join the group that torchrun's environment variables describe, if any."""
+    """Join the group that torchrun's environment variables describe, if any.
+
+    Raises:
+        InputError: the batch size is no multiple of the number of processes.
+    """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         return Processes()

@@ -54,7 +54,7 @@ class Document:
         return int.from_bytes(_digest(self.key())[6:14], "big")
 
     def key(self) -> str:
-        """What stands for the document."""
+        """The text by which the document is held out and numbered: its own where it is a part of a file, else the file's name."""
         return self.prompt + self.text if self.is_part else self.name
 
 
@@ -106,7 +106,11 @@ def stdlib_files() -> list[tuple[str, Path]]:
 
 
 def source_files(source: str) -> list[tuple[str, Path]]:
-    """The files behind a source string with their names, in a fixed order."""
+    """The files behind a source string with their names, in a fixed order.
+
+    Raises:
+        InputError: the source names no file.
+    """
     if source == NO_DATA:
         raise InputError(
             "this preset names no training text: give it with --set 'data.sources=[\"corpus/**/*.parquet\"]' (files, "
@@ -149,7 +153,11 @@ def read_source(
 
 
 def read_file(name: str, path: Path, columns: Columns, rule: str = FILES) -> Iterator[Document]:
-    """The documents of one file: its rows where it is a table, else what the rule makes of its text."""
+    """The documents of one file: its rows where it is a table, else what the rule makes of its text.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
         if path.name.endswith(".parquet"):
             yield from _read_parquet(name, path, columns)

@@ -73,6 +73,11 @@ def train(
         data: tokenised text, or documents, of which as many are read as the budget needs.
         tokenizer: the one that `data` was or is to be tokenised with; None is bytes.
         provenance: stored in training.json: versions, git commit, command.
+
+    Raises:
+        InputError: a config, text or folder that cannot be used, or memory ran out.
+        NotFiniteError: a loss or gradient is infinite or NaN.
+        KeyboardInterrupt: Ctrl-C was pressed; the step under way has been saved.
     """
     out = Path(out)
     tokenizer = tokenizer or ByteTokenizer()

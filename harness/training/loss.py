@@ -49,7 +49,7 @@ class HeadSums:
 def future_targets(
     tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int, learnt_BS: Tensor | None = None
 ) -> Tensor:
-    """`(N, B, T)`: target i at t is token t + i where it belongs to t's own document, and is learnt, else IGNORED.
+    """The targets `(N, B, T)`: target i at t is token t + i where that is of t's own document and is learnt, else IGNORED.
 
     `tokens_BS` and `documents_BS` (the number of each token's document, -1 for padding) have S = length + n_future
     columns, and so has `learnt_BS`, which is false for the tokens of prompts; None: all are learnt.

@@ -68,7 +68,7 @@ class Mixture:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when any token, document border or weight does."""
+        """A hash that changes when any token, document border or weight does."""
         if len(self.parts) == 1:
             return self.parts[0].fingerprint
         about = [f"{w} {part.fingerprint}" for w, part in zip(self.weights, self.parts, strict=True)]
@@ -82,7 +82,7 @@ class Mixture:
         )
 
     def describe(self) -> dict[str, Any]:
-        """For training.json: counts and hashes, of all and of each part."""
+        """Counts and hashes of all corpora and of each, for training.json."""
         parts = [part.describe() for part in self.parts]
         if len(parts) == 1:
             return parts[0]

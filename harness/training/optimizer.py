@@ -12,7 +12,7 @@ from mtp_eval.harness.training.config import OptimizerConfig
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Over the parameters that require gradients."""
+    """The optimizer of the parameters that require gradients."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in learning if p.dim() >= 2], "weight_decay": config.weight_decay},

@@ -51,10 +51,10 @@ class Parallel:
         return whole.to(like.device)
 
     def begin(self, model: MTPModel, *, is_last: bool) -> None:
-        """A micro-batch begins, perhaps the step's last one."""
+        """Called when a micro-batch begins; `is_last`: it is the step's last one."""
 
     def heads_done(self, model: MTPModel) -> None:
-        """The micro-batch's heads are through; the trunk's backward pass comes next."""
+        """Called when the micro-batch's heads are done; the trunk's backward pass comes next."""
 
     def finish_gradients(self, model: MTPModel) -> None:
         """Make the gradients those of the global batch."""
@@ -85,5 +85,5 @@ class Replicated(Parallel):
     """The whole model in every process; gradients are summed once a step."""
 
     def finish_gradients(self, model: MTPModel) -> None:
-        """Sum over all processes."""
+        """Sum the gradients over all processes."""
         sum_gradients(model, self.processes)

@@ -49,13 +49,13 @@ class Runtime:
     device_name: str
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Around forward passes."""
+        """The context for forward passes, with autocast where the precision asks for it."""
         if self.precision == "bf16":
             return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
         return nullcontext()
 
     def as_dict(self) -> dict[str, Any]:
-        """For training.json."""
+        """The choices as JSON, for training.json."""
         return asdict(self)
 
 
@@ -118,7 +118,7 @@ def measured_matmul_flops(
 
 
 def peak_memory_bytes(device: str) -> int:
-    """High-water mark: of the GPU's allocator, or of this process's resident memory."""
+    """The peak so far: of the GPU's allocator, or of this process's resident memory."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -126,7 +126,11 @@ def peak_memory_bytes(device: str) -> int:
 
 
 def explain_out_of_memory(run: Callable[[], None], config: TrainConfig) -> None:
-    """Run, and turn an out-of-memory error into advice."""
+    """Run, and turn an out-of-memory error into advice.
+
+    Raises:
+        InputError: memory ran out; the message names the keys to lower.
+    """
     try:
         run()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

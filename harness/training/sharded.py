@@ -78,12 +78,12 @@ class Sharded(Parallel):
             target.to_local().copy_(part.to_local())
 
     def part(self, whole: Tensor, like: Tensor) -> Tensor:
-        """Cut out of the whole, which every process has: nothing is sent."""
+        """This process's part, cut out of the whole that every process has; nothing is sent."""
         assert isinstance(like, DTensor)
         return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
     def begin(self, model: MTPModel, *, is_last: bool) -> None:
-        """Nothing is summed before the heads are done, except each head's own gradients once a micro-batch.
+        """Hold back all sums until the heads are done, except each head's own gradients once a micro-batch.
 
         Every backward pass sums whatever its process holds for the units that may; a head's would sum the trunk's.
         """
@@ -95,7 +95,7 @@ class Sharded(Parallel):
                 part.set_requires_gradient_sync(False)
 
     def heads_done(self, model: MTPModel) -> None:
-        """The trunk's backward pass comes next; it sums what heads, norm and unembeddings have collected, too."""
+        """Let the trunk's backward pass, which comes next, also sum what heads, norm and unembeddings have collected."""
         self.root.set_requires_gradient_sync(self.sums_now)
 
     def settle(self, model: MTPModel) -> None:
@@ -104,11 +104,11 @@ class Sharded(Parallel):
             part.reshard()
 
     def write_weights(self, path: Path | None, model: MTPModel) -> None:
-        """Each weight is gathered by itself, and written before the next."""
+        """Gather and write the weights one at a time."""
         state: dict[str, DTensor] = model.state_dict()
         write_weights(path, state, lambda name: state[name].full_tensor().detach().cpu())
 
     def save_optimizer(self, folder: Path, model: MTPModel, optimizer: torch.optim.Optimizer) -> list[Path]:
-        """Each process writes its own part."""
+        """Write this process's part of the optimizer's state."""
         save_shards(folder, model, optimizer)
         return sorted((folder / SHARDS).iterdir()) if self.processes.is_main else []

@@ -145,7 +145,11 @@ def last_step(out: Path) -> int:
 
 
 def check_free(out: Path, *, resume: bool) -> None:
-    """Refuse to start a new run over another one, and to continue where there is none."""
+    """Refuse to start a new run over another one, and to continue where there is none.
+
+    Raises:
+        InputError: the folder holds a run and `resume` is False, or it holds none and `resume` is True.
+    """
     if resume and not step_folders(out):
         raise InputError(f"--resume: {out} holds no training run; leave --resume out to start one")
     if not resume and ((out / MANIFEST).exists() or step_folders(out)):
@@ -178,7 +182,11 @@ def keep_best(source: Path, out: Path) -> None:
 
 
 def read_step(folder: Path, model: MTPModel, optimizer: torch.optim.Optimizer, parallel: Parallel) -> TrainerState:
-    """Load weights and optimizer state in place, one whole tensor at a time."""
+    """Load weights and optimizer state in place, one whole tensor at a time.
+
+    Raises:
+        InputError: the step's files are damaged.
+    """
     try:
         with safe_open(folder / WEIGHTS, "pt") as file:
             parallel.fill(model, file.get_tensor)

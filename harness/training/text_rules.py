@@ -25,7 +25,7 @@ class LongDocumentError(Exception):
 
 
 def is_rule(rule: str) -> bool:
-    """Whether `data.documents` may be so."""
+    """Whether `data.documents` may have this value."""
     return rule in (FILES, BLOCKS) or (rule.startswith(SEPARATOR) and rule != SEPARATOR)
 
 

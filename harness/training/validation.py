@@ -31,7 +31,7 @@ class Validation:
     """Share of held-out answers that head 1 gets wholly right; NaN where prompts are learnt too, so that nothing is an answer."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For training.json, where NaN is null."""
+        """The scores as JSON, for training.json; NaN is null."""
         per_head = (("losses", self.losses), ("bits_per_byte", self.bits_per_byte), ("accuracies", self.accuracies))
         return {name: [number(v) for v in values] for name, values in per_head} | {
             "answers_right": number(self.answers_right)

@@ -76,7 +76,11 @@ class Watch:
         )
 
     def check_finite(self) -> None:
-        """Stop at the first step whose loss or gradient is no number; nothing bad has been saved."""
+        """Stop at the first step whose loss or gradient is no number; nothing bad has been saved.
+
+        Raises:
+            NotFiniteError: naming the step, the losses and the last good checkpoint.
+        """
         for step, sums, norm in self.pending:
             losses = [*sums.nats.tolist(), *sums.order[:1].tolist()]
             if not all(map(math.isfinite, [*losses, float(norm)])):

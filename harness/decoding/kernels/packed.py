@@ -1,4 +1,4 @@
-"""A model's weights as decoding wants them, packed once and shared by decoders that use different numbers of heads."""
+"""A model's weights rearranged for decoding, packed once and shared by decoders that use different numbers of heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads 2..k of the parallel kind, all at once, and only where it matters.
+"""Heads 2..k of the parallel kind as one batched product, run at the last accepted token only.
 
 Every head needs keys and values of every accepted token, but drafts only from the last one. So a block goes through one
 matrix that gives the keys and values of all heads, and the rest of the heads runs for one token a row, as batched matrix
@@ -103,7 +103,7 @@ class StackedHeads:
         slots: int,
         mask_B11S: Tensor,
     ) -> Tensor:
-        """`(J, B, D)`: the J heads' outputs at one token a row."""
+        """The J heads' outputs `(J, B, D)` at one token a row."""
         B, H, E = z_BD.shape[0], self.H, self.E
         q_BJHE = self._q_of[J](normed_BD).view(B, J, H, E)
         if self.qk_norms_JHE is not None:

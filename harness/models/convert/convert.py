@@ -60,7 +60,11 @@ class Weights:
 
 
 def layout_of(folder: Path) -> str:
-    """Which of the layouts a folder has."""
+    """Which of the layouts a folder has.
+
+    Raises:
+        InputError: it has none of them.
+    """
     if (folder / MANIFEST).is_file() and (folder / WEIGHTS).is_file():
         return "ours"
     if (folder / "params.json").is_file():
@@ -74,7 +78,11 @@ def layout_of(folder: Path) -> str:
 
 
 def read_any(folder: Path) -> Weights:
-    """Read a model of any layout."""
+    """Read a model of any layout.
+
+    Raises:
+        InputError: the folder holds no model that can be read.
+    """
     match layout_of(folder):
         case "ours":
             info = checkpoint_info(folder)
@@ -86,7 +94,11 @@ def read_any(folder: Path) -> Weights:
 
 
 def convert(source: Path, target: Path, *, to: str | None = None, n_future: int | None = None) -> ModelConfig:
-    """Write `source` as `target` in the layout `to` (None: hf for ours, ours for everything else)."""
+    """Write `source` as `target` in the layout `to` (None: hf for ours, ours for everything else).
+
+    Raises:
+        InputError: the source cannot be read or written in this layout, or the target is not empty.
+    """
     weights = read_any(source)
     if target.exists() and any(target.iterdir()):
         raise InputError(f"{target} is not empty: name a new folder")
@@ -105,7 +117,11 @@ def convert(source: Path, target: Path, *, to: str | None = None, n_future: int 
 
 
 def add_heads(config: ModelConfig, state: Mapping[str, Tensor], n_future: int) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Give a next-token model heads 2..n, each a copy of its last layer; its next-token path stays as it was."""
+    """Give a next-token model heads 2..n, each a copy of its last layer; its next-token path stays as it was.
+
+    Raises:
+        InputError: the model has several heads already, or fewer than 2 are asked for.
+    """
     if config.n_future != 1 or config.head_kind != "parallel":
         raise InputError(
             f"heads are added to next-token models; this one has n_future={config.n_future}, "

@@ -55,7 +55,11 @@ def eos_ids(folder: Path) -> set[int]:
 
 
 def write(folder: Path, config: ModelConfig, state: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-    """The next-token path as a LlamaForCausalLM, further heads beside it."""
+    """The next-token path as a LlamaForCausalLM, further heads beside it.
+
+    Raises:
+        InputError: head 1 is no ordinary last layer (anticausal and linear heads), so that there is no Llama to export.
+    """
     if config.head_kind in ("anticausal", "linear"):
         raise InputError(
             f"the next-token path of {config.head_kind} heads is no Llama (research paper's appendix B): it cannot be "

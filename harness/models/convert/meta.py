@@ -38,7 +38,11 @@ CONTEXT_LENGTH = 4096
 
 
 def read(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], Tokenizer]:
-    """Config, weights in our names, tokenizer."""
+    """Config, weights in our names, tokenizer.
+
+    Raises:
+        InputError: a tensor that this layout does not have.
+    """
     weights = _weights(folder)
     config = _config(folder, weights)
     state = {}

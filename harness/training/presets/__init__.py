@@ -95,7 +95,11 @@ REACHES: Mapping[str, str] = {
 
 
 def preset_values(name: str) -> Values:
-    """The plain data of a preset."""
+    """The plain data of a preset.
+
+    Raises:
+        InputError: there is no preset of this name.
+    """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS, "`mtp-eval presets` lists them")
         raise InputError(f"there is no preset {name!r} (and no file of that name ending in .toml): {hint}")
