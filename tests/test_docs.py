@@ -1,10 +1,11 @@
-"""What the pages say exists, exists: links, folders, commands and options."""
+"""What the pages say exists, exists: links, folders, commands, options and presets."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import typer
 from typer.main import get_command
 
 from mtp_eval.harness.cli import app
+from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.training.config_files import named_config
 from tests.readme_tree import PACKAGES, comment_of, with_trees
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +100,39 @@ def test_documented_commands_and_options_exist(page: Path) -> None:
 )
 def test_a_wrong_command_on_a_page_is_noticed(page: str) -> None:
     assert any(map(complaint, commands_in(page)))
+
+
+def made_configs(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Make the training config of each `train PRESET`, its --set options included; the presets' names."""
+    trained = [
+        words
+        for words in commands
+        if words[:1] == ["train"] and words[1:] and re.fullmatch(r"[a-z][\w.-]*(?<!\.toml)", words[1])
+    ]
+    for words in trained:
+        named_config(words[1], [value for option, value in pairwise(words) if option == "--set" and "=" in value])
+    return [words[1] for words in trained]
+
+
+def test_documented_trainings_are_of_presets_and_keys_that_exist() -> None:
+    help_lines = [example for command in leaves(get_command(app)) for example in (command.epilog or "").splitlines()]
+    texts = [page.read_text("utf-8") for page in PAGES] + ["```sh\n" + "\n".join(help_lines) + "\n```"]
+    assert all(made_configs(commands_in(text)) for text in (texts[0], texts[-1]))
+    for text in texts:
+        made_configs(commands_in(text))
+
+
+@pytest.mark.parametrize("wrong", ["train code-tiny --out x", "train listops-n4 --out x --set model.nosuch=1"])
+def test_a_training_that_does_not_exist_is_noticed(wrong: str) -> None:
+    with pytest.raises(InputError):
+        made_configs([shlex.split(wrong)])
+
+
+def leaves(command: Any) -> list[Any]:
+    """Every command that is no group."""
+    if not hasattr(command, "commands"):
+        return [command]
+    return [leaf for name in command.list_commands(None) for leaf in leaves(command.get_command(None, name))]
 
 
 def test_right_commands_on_a_page_are_not_complained_of() -> None:
