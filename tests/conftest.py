@@ -1,4 +1,4 @@
-"""Shared fixtures."""
+"""Fixtures that all tests share: the data folder, and ids that two processes agree on."""
 
 from __future__ import annotations
 

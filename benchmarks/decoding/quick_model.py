@@ -25,7 +25,7 @@ def quick_model(
     trunk: int = 6,
     text: bytes | None = None,
 ) -> NativeBackend:
-    """Trained on the standard library's sources, held-out files left out, or on a text."""
+    """A model trained on the standard library's sources, held-out files left out, or on a text."""
     torch.manual_seed(0)
     config = ModelConfig(
         vocab_size=264, d_model=d_model, n_layers=trunk + n_future, n_heads=4, d_ff=8 * d_model // 3, context_length=256,

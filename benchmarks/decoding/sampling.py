@@ -36,7 +36,7 @@ WAYS = {
 
 
 def random_backend(vocabulary: int, width: int, layers: int, sharpness: float) -> NativeBackend:
-    """A four-headed model with random weights."""
+    """A model with four heads and random weights."""
     config = ModelConfig(
         vocab_size=vocabulary,
         d_model=width,

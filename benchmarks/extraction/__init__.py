@@ -1,1 +1,1 @@
-"""Extraction: what the rules make of chat answers whose programs are known."""
+"""Studies of extraction: what the rules make of chat answers and samples files whose programs are known."""

@@ -201,7 +201,7 @@ def temperatures(sets: int) -> dict[str, Any]:
 
 
 def studies(quick: bool) -> Iterator[dict[str, Any]]:
-    """All of them, one after another; --quick uses a tenth of the data sets."""
+    """Every study, one after another; --quick uses a tenth of the data sets."""
     sets = 200 if quick else 2_000
     for k in (1, 10):
         yield coverage("interval", 0.3, 0.9, 164, 20, k, sets)

@@ -1,4 +1,4 @@
-"""How often the drift test is wrong, and how long it takes to be right: simulated years of nights.
+"""False alarms of the drift test, and nights until it finds a loss, over simulated years.
 
     python -m benchmarks.results.drift [--quick]
 
@@ -50,7 +50,7 @@ def delays(count: int, losses: np.ndarray, good: int, seed: int) -> Iterator[flo
 
 
 def main() -> None:
-    """Print both."""
+    """Print false alarms and delays."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="10 years and 10 series instead of 200 and 100")
     options = parser.parse_args()

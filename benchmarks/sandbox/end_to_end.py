@@ -59,7 +59,7 @@ def human_eval(rows: list[dict[str, Any]], folder: Path) -> Figures:
 
 
 def one_round(rows: list[dict[str, Any]]) -> dict[str, Figures]:
-    """Start, all, and the peer."""
+    """The figures of one round: a short file, the whole one, and human-eval's executor."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = score(folder, rows[:N_PROBLEMS], "start")

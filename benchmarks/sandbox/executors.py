@@ -103,7 +103,7 @@ def plain_subprocess() -> Callable[[list[Row]], list[bool]]:
 
 
 def floor() -> Callable[[list[Row]], list[bool]]:
-    """Nothing but fork, compile and execute, in the smallest process there is: what cannot be saved."""
+    """Nothing but fork, compile and execute, in the smallest process there is: the lower bound of any executor."""
     import collections  # noqa: F401 -- as any small preloading executor would
     import math  # noqa: F401
     import re  # noqa: F401

@@ -1,4 +1,4 @@
-"""Hostile programs, 40 and 90 forgers of the data folder and 85 of our own: what got through, what stayed, how long each took."""
+"""Hostile programs (40 and 90 forgers from the data folder, 85 of our own): what got through, what was left, how long each took."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECRETS = (
 
 
 def become(uid: int) -> None:
-    """An ordinary user, for good."""
+    """Become an ordinary user, for good."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -40,7 +40,7 @@ def become(uid: int) -> None:
 
 
 def names_outside(home: Path) -> set[str]:
-    """Files where a program that gets out would leave some."""
+    """The files in places where a program that got out would leave some."""
     folders = [home, Path.cwd(), *map(Path, WATCHED)]
     found = set()
     for folder in folders:

@@ -1,5 +1,6 @@
-"""Workers, zygotes and programs killed at random under `mtp-eval score`, then the same command again: the verdicts must be
-those of an undisturbed run, and none of them an infrastructure error.
+"""Kill workers, zygotes and programs at random under `mtp-eval score`, run it again, and compare with an undisturbed run.
+
+The verdicts must be the same, and none of them an infrastructure error.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Killer(threading.Thread):
 
 
 def run_disturbed(call: list[str], kills: int, seconds_between: float, seed: int) -> tuple[int, int]:
-    """Exit code of a command under fire, and how many of its processes were killed."""
+    """Run a command while its processes are killed; its exit code, and how many were killed."""
     started = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     killer = Killer(started.pid, kills, seconds_between, seed)
     killer.start()

@@ -106,7 +106,7 @@ def measured(name: str, tokenizer: str, work: Path) -> dict[str, Any]:
 
 
 def resident_bytes(pid: int) -> list[int]:
-    """Of a process and all its descendants."""
+    """Resident bytes of a process and of each of its descendants."""
     sizes, found = list[int](), [pid]
     for process in found:
         try:

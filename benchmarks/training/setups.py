@@ -66,7 +66,7 @@ def random_batch(config: TrainConfig, vocab_size: int, n_future: int) -> Window:
 
 
 def step_flops(model: ModelConfig, config: TrainConfig) -> float:
-    """Of one optimizer step, as size.py counts."""
+    """FLOPs of one optimizer step, as `harness.models.size` counts them."""
     return float(model_size(model).train_flops_per_token * config.tokens_per_step)
 
 
@@ -80,7 +80,7 @@ def in_a_fresh_process(module: str, *arguments: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """The machine that the figures were taken on."""
     facts: dict[str, Any] = {
         "torch": torch.__version__,
         "python": platform.python_version(),

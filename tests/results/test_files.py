@@ -1,4 +1,4 @@
-"""Names of others as names of files."""
+"""Names from outside as names of files: one safe part of a path each."""
 
 from __future__ import annotations
 

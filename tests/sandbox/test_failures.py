@@ -1,4 +1,4 @@
-"""What is told of a failed test: the assert's place, text, expected and actual value, whatever the values are."""
+"""Explanations of a failed test: the assert's place, text, expected and actual value, whatever the values are."""
 
 from __future__ import annotations
 

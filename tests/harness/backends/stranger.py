@@ -1,4 +1,4 @@
-"""A backend as somebody else would write it, from the docstring of `Backend` alone."""
+"""A backend written from the docstring of `Backend` alone, as a newcomer would."""
 
 from __future__ import annotations
 

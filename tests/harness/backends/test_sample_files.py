@@ -1,3 +1,5 @@
+"""Samples files of other harnesses: which texts and ids are read, and which files are refused."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,3 +1,5 @@
+"""The options of a run: ranges, values that exclude one another, labels of models, seeds of requests."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nights on which the score has fallen to nothing, each with something else wrong: not one of them may be green."""
+"""Nights on which the score has fallen to nothing, each with something else wrong: none of them may pass."""
 
 from __future__ import annotations
 

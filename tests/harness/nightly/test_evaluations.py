@@ -1,4 +1,4 @@
-"""Where a series' runs lie."""
+"""Folders of a series' runs: which they are, and that no two share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One text file as many documents, held-out text that order cannot move, and samples over all sources."""
+"""Rules that make documents of a text file, held-out text whatever the order, and samples over all sources."""
 
 from __future__ import annotations
 

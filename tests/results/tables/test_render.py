@@ -1,4 +1,4 @@
-"""Tables as text: names come from outside."""
+"""Tables as text in every format; names from outside are escaped."""
 
 from __future__ import annotations
 
