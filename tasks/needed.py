@@ -142,7 +142,7 @@ class Statement:
         """
         if isinstance(self.node, ast.Assert):
             return False
-        if self.binds & wanted:
+        if self.binds & wanted or (free and "*" in self.binds):
             return True
         found, changed = self._runs
         if self.changes & wanted:

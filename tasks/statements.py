@@ -192,8 +192,9 @@ def _table(node: ast.stmt) -> symtable.SymbolTable:
 
 
 def _global_names(table: symtable.SymbolTable, *, top: bool) -> Iterator[str]:
+    any_scope = top or table.get_type() == "class"  # a class may read a global name that it then binds itself
     for symbol in table.get_symbols():
-        if symbol.is_referenced() and (top or symbol.is_global()):
+        if symbol.is_referenced() and (any_scope or symbol.is_global()):
             yield symbol.get_name()
     for child in table.get_children():
         yield from _global_names(child, top=False)

@@ -7,10 +7,18 @@ Every program was written for this test, with what is right decided before it wa
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
+import sysconfig
+import types
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from mtp_eval.tasks.extract import Asked, rule_named
-from mtp_eval.tasks.needed import needed_statements
+from mtp_eval.tasks.needed import Reach, needed_statements
 from tests.tasks.test_unusual_answers import ALONE, GO_ON, RIGHT, block, result
 
 FROM_T = "def total(xs):\n    return sum(T[x] for x in xs)\n"
@@ -30,6 +38,8 @@ NEEDED = {
     "a variable of a comprehension is another": f"K = 3\nT = [K for K in range(9)]\n\n{PLUS_K}",
     "a default": "K = 0\n\ndef total(xs, start=K):\n    return sum(xs, start)\n",
     "a star import": "from math import *\n\ndef total(xs):\n    return int(fsum(xs))\n",
+    "a star import that may fail": "try:\n    from math import *\nexcept ImportError as error:\n    raise SystemError from error\n\ndef total(xs):\n    return int(fsum(xs))\n",
+    "a name that a class takes over": "K = 0\n\nclass A:\n    K = K\n\ndef total(xs):\n    return sum(xs) + A.K\n",
     "an annotation": "class L(list):\n    pass\n\ndef total(xs: L) -> int:\n    return sum(xs)\n",
     "a global set by a call": f"def init():\n    global K\n    K = 3\n\ninit()\n\n{PLUS_K}",
     "a global set by a call of a call": f"def init():\n    global K\n    K = 3\n\ndef start():\n    init()\n\nstart()\n\n{PLUS_K}",
@@ -97,6 +107,37 @@ def test_what_fills_is_dropped_with_the_table(name: str) -> None:
     program = NEEDED[name] + "\ndef other(xs):\n    return sum(xs)\n"
     kept = needed_statements(program, {"other"}, imports=False)
     assert kept == "def other(xs):\n    return sum(xs)\n"
+
+
+def run(source: str, name: str) -> dict[str, Any]:
+    module = types.ModuleType(name)
+    sys.modules[name] = module  # dataclasses and enums look for their module
+    try:
+        exec(compile(source, name, "exec"), module.__dict__)
+    finally:
+        del sys.modules[name]
+    return module.__dict__
+
+
+def value_of(table: Any) -> Any:
+    """Comparable between two modules, whose classes and functions differ."""
+    items = sorted(map(repr, table)) if isinstance(table, set) else [repr(table)]
+    return [re.sub(r" at 0x[0-9a-f]+|_(?:whole|part)\b", "", item) for item in items]
+
+
+@pytest.mark.parametrize(
+    "name", ["calendar", "fractions", "heapq", "locale", "stat", "statistics", "stringprep", "token", "tokenize"]
+)
+def test_functions_of_real_modules_find_what_they_use_as_it_is(name: str) -> None:
+    source = Path(f"{sysconfig.get_paths()['stdlib']}/{name}.py").read_text("utf-8")
+    whole, body = run(source, f"{name}_whole"), ast.parse(source).body
+    reach = Reach(body)
+    for function in [node.name for node in body if isinstance(node, ast.FunctionDef)]:
+        part = run(needed_statements(source, {function}), f"{name}_part")
+        for used in (reach({function})[0] & whole.keys()) - {"__name__"}:
+            assert used in part, (function, used)
+            if isinstance(whole[used], list | dict | set | tuple | str | int):
+                assert value_of(part[used]) == value_of(whole[used]), (function, used)
 
 
 def test_many_functions_that_call_one_another_take_no_minutes() -> None:
