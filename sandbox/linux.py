@@ -66,8 +66,7 @@ class Quick:
     """Calls for a zygote and the children it has just forked: every object that these touch is a memory page to copy.
 
     Each returns the C result, negative on failure. `fork` leaves out Python's own after-fork work, which is for threads
-    and locks that a zygote does not have. The functions of os.register_at_fork do not run either: `random` goes on
-    from the zygote's state in every child.
+    and locks that a zygote does not have. The functions of os.register_at_fork do not run either.
     """
 
     def __init__(self) -> None:

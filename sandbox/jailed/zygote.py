@@ -20,6 +20,7 @@ from typing import Any
 from mtp_eval.sandbox import linux
 from mtp_eval.sandbox.jailed import landlock, namespaces, seccomp
 from mtp_eval.sandbox.jailed.forks import serve
+from mtp_eval.sandbox.jailed.seeded import seed_imports
 from mtp_eval.sandbox.jailed.threads import ThreadCounter
 from mtp_eval.sandbox.jailed.warmup import warm_up
 from mtp_eval.sandbox.wire.codec import register_collections
@@ -68,6 +69,7 @@ def _close(config: dict[str, Any], commands: socket, *, private: bool) -> tuple[
     for name in (*PRELOADED, *config["preload"]):
         importlib.import_module(name)
     register_collections()
+    seed_imports()
     _forget_the_host()
     warm_up()
     _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well

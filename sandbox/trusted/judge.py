@@ -11,7 +11,9 @@ text or reference puts them into the program's own interpreter run there only, a
 from __future__ import annotations
 
 import os
+import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -26,7 +28,7 @@ from mtp_eval.sandbox.trusted.jail import Jail
 from mtp_eval.sandbox.trusted.remote import Calls, Link, OutOfOrder, opening
 from mtp_eval.sandbox.trusted.session import End, ProgramEnded, Session
 from mtp_eval.sandbox.trusted.standard_input import judge_output
-from mtp_eval.sandbox.wire.frames import TooLarge
+from mtp_eval.sandbox.wire.frames import RANDOM_SEED, TooLarge
 
 
 def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
@@ -130,6 +132,7 @@ def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
     """
     namespace: dict[str, Any] = {"__name__": "__main__", **link.load(tests.wanted)}
     failure = Failure()
+    _seed()
     try:
         exec(tests.prelude, namespace)
         exec(tests.tests, namespace)
@@ -139,6 +142,13 @@ def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
         session.mark(*verdict_of(error))
         failure = failure_of(error, tests)
     return failure
+
+
+def _seed() -> None:
+    """Let tests that draw numbers draw the same in every run."""
+    random.seed(RANDOM_SEED)
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        numpy.seed(RANDOM_SEED)
 
 
 def _load_and_run_inside(session: Session, tests: Compiled, wanted: tuple[str, ...] | None) -> Failure:

@@ -20,6 +20,8 @@ MAX_RUN_BYTES = 64 << 10 if sys.platform == "linux" else RUN.size
 """Whole messages: Linux takes some 200 KiB on a local socket, others next to nothing."""
 USAGE = struct.Struct("=cidQ")
 """X, wait status, CPU seconds, peak bytes."""
+RANDOM_SEED = 0
+"""Of `random`, where tests begin and where a program imports it: the same draws in every run."""
 
 
 class NotEncodable(Exception):  # noqa: N818
