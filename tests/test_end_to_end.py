@@ -1,4 +1,7 @@
-"""The main job through the real command line: a small checkpoint, the real sandbox, interruptions and bad input."""
+"""The main job through the real command line: a small checkpoint, the real sandbox, interruptions and bad input.
+
+The run that the others are compared with is `mtp-eval` itself; the others are forked (see tests/forked.py).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,7 @@ from mtp_eval.harness.models.checkpoint import save_checkpoint
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
+from tests import forked
 
 pytestmark = pytest.mark.slow
 
@@ -52,23 +58,12 @@ def small_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(checkpoint: Path, config: Path, out: Path, *more: str) -> list[str]:
-    return [
-        str(BIN),
-        "run",
-        "--model",
-        str(checkpoint),
-        *TASKS,
-        *OPTIONS,
-        "--config",
-        str(config),
-        "--out",
-        str(out),
-        *more,
-    ]
+    """What stands after `mtp-eval`."""
+    return ["run", "--model", str(checkpoint), *TASKS, *OPTIONS, "--config", str(config), "--out", str(out), *more]
 
 
 def run_to_end(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, timeout=180, check=False)
+    done = forked.run(*arguments, environment=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -84,21 +79,21 @@ def completions(folder: Path) -> dict[tuple[object, ...], object]:
 @pytest.fixture(scope="module")
 def uninterrupted(checkpoint: Path, small_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    run_to_end(command(checkpoint, small_shards, out))
+    arguments = [str(BIN), *command(checkpoint, small_shards, out)]
+    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return out
 
 
-def start_and_wait_for(arguments: list[str], out: Path, n_lines: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    journal = out / "records.jsonl"
-    deadline = time.monotonic() + 240
-    while not journal.exists() or journal.read_bytes().count(b"\n") < n_lines:
-        assert process.poll() is None, f"ended before it could be interrupted: {process.communicate()[1]}"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return process
+@contextmanager
+def started(arguments: list[str], out: Path, n_lines: int) -> Iterator[forked.Forked]:
+    """The command, once it has written so many lines of its journal."""
+    with forked.command(*arguments, environment=ENVIRONMENT, new_session=True) as process:
+        journal = out / "records.jsonl"
+        while not journal.exists() or journal.read_bytes().count(b"\n") < n_lines:
+            assert process.poll() is None, f"ended before it could be interrupted: {process.errors}"
+            time.sleep(0.005)
+        yield process
 
 
 def test_a_run_leaves_what_the_design_promises(uninterrupted: Path) -> None:
@@ -130,9 +125,8 @@ def test_killed_in_the_middle_and_continued_gives_the_same_run(
     out = tmp_path / "killed"
     arguments = command(checkpoint, small_shards, out)
     for n_lines in (5, 70, 130):
-        process = start_and_wait_for(arguments, out, n_lines)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=180)
+        with started(arguments, out, n_lines) as process:
+            process.kill()
     with (out / "records.jsonl").open("ab") as journal:
         journal.write(b'{"model": "tiny", "task": "listo')  # a line torn by the kill
     run_to_end(arguments)
@@ -146,10 +140,10 @@ def test_ctrl_c_journals_what_was_generated_and_the_same_command_continues(
 ) -> None:
     out = tmp_path / "interrupted"
     arguments = command(checkpoint, small_shards, out)
-    process = start_and_wait_for(arguments, out, 20)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    _, stderr = process.communicate(timeout=180)
-    assert process.returncode == 130, stderr
+    with started(arguments, out, 20) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        code, stderr = process.wait(), process.errors
+    assert code == 130, stderr
     assert "the same command continues" in stderr
     assert "Traceback" not in stderr
     assert 20 <= len(records(out)) < N_RECORDS
@@ -166,10 +160,8 @@ def test_repeating_a_finished_run_prints_the_same_table_and_adds_nothing(
     assert (uninterrupted / "records.jsonl").read_bytes() == before
 
 
-def failure(arguments: list[str], code: int, **environment: str) -> str:
-    done = subprocess.run(
-        arguments, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=120, check=False
-    )
+def failure(arguments: list[str], code: int) -> str:
+    done = forked.run(*arguments, environment=ENVIRONMENT)
     assert done.returncode == code, (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -233,8 +225,11 @@ def test_isolation_that_cannot_be_had_is_exit_code_4(checkpoint: Path, small_sha
         "open('/proc/sys/user/max_user_namespaces', 'w').write('0')\n"
         "os.execv(sys.argv[1], sys.argv[1:])\n"
     )
-    probe = subprocess.run([sys.executable, "-c", code, "/bin/true"], capture_output=True, check=False, timeout=180)
+    probe = subprocess.run([sys.executable, "-c", code, "/bin/true"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("this host does not let a test forbid user namespaces")
-    arguments = [sys.executable, "-c", code, *command(checkpoint, small_shards, tmp_path / "out")]
-    assert "namespace" in failure(arguments, 4)
+    arguments = [sys.executable, "-c", code, str(BIN), *command(checkpoint, small_shards, tmp_path / "out")]
+    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "namespace" in done.stderr

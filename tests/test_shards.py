@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +14,12 @@ from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app
 from mtp_eval.results.run import read_run
+from tests import forked
 from tests.command_line import exit_code_of
 from tests.test_end_to_end import make_checkpoint
 
 pytestmark = pytest.mark.slow
 
-BIN = Path(sys.executable).with_name("mtp-eval")
 OPTIONS = ("--task", "listops,humaneval", "--limit", "9", "--n-samples", "4", "--k", "1,4", "--temperature", "1.0")
 SMALL = (
     "--max-new-tokens",
@@ -154,14 +151,13 @@ def test_a_shard_that_was_interrupted_says_so_and_is_resumed(made: Path, tmp_pat
 
 def test_a_killed_shard_goes_on_where_it_was(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    command = [str(BIN), "run", "--model", str(made / "tiny"), *OPTIONS, *SMALL, "--shard", "1/3", "--out", str(out)]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command: list[str | Path] = ["run", "--model", made / "tiny", *OPTIONS, *SMALL, "--shard", "1/3", "--out", out]
     journal = out / "records.jsonl"
-    while running.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    with forked.command(*command) as running:
+        while running.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
+            time.sleep(0.01)
+        running.kill()
+    assert mtp_eval(*command).code == 0
     _, two, three = parts(made)
     assert mtp_eval("merge", out, two, three, "--out", tmp_path / "merged").code == 0
     assert (tmp_path / "merged/metrics.json").read_bytes() == (made / "whole/metrics.json").read_bytes()

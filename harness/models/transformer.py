@@ -17,6 +17,15 @@ from mtp_eval.harness.models.layers import Block, RMSNorm
 from mtp_eval.harness.models.rotary import rotary_table
 
 
+def embedding(vocab_size: int, d_model: int) -> nn.Embedding:
+    """`nn.Embedding`, but without first values on the device "meta": torch imports its compiler for them, which takes 1.5 s."""
+    weight_VD = torch.empty(vocab_size, d_model)
+    if not weight_VD.is_meta:
+        nn.init.normal_(weight_VD)
+    made: nn.Embedding = nn.Embedding.from_pretrained(weight_VD, freeze=False)  # type: ignore[no-untyped-call]
+    return made
+
+
 class MTPModel(nn.Module):
     """Trunk, heads, one norm, and one unembedding (or one per head for replicated unembeddings).
 
@@ -29,7 +38,7 @@ class MTPModel(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_tokens = embedding(config.vocab_size, config.d_model)
         self.trunk = nn.ModuleList(Block(config, layer) for layer in range(config.n_trunk_layers))
         self.heads = make_heads(config)
         self.norm = RMSNorm(config.d_model, config.norm_eps)

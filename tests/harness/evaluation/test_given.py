@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from mtp_eval.harness.evaluation.score import score
 from mtp_eval.results.compare.folders import compare_folders
 from mtp_eval.results.run import Run, read_run
 from mtp_eval.tasks.registry import load_task
+from tests import forked
 
 RIGHT = "from typing import List\n\n\ndef has_close_elements(numbers, threshold):\n    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[i + 1:])\n"  # noqa: E501
 CHAT = f"Sure:\n```python\n{RIGHT}```\nIt compares all pairs."
@@ -115,10 +114,8 @@ def test_a_scored_file_is_scored_again(tmp_path: Path) -> None:
 def test_samples_come_from_standard_input(tmp_path: Path, benchmark_data: Path) -> None:
     problem = load_task("mbpp").problems()[0]
     line = json.dumps({"task_id": problem.problem_id, "completion": problem.reference})
-    command = [sys.executable, "-m", "mtp_eval.harness", "score", "-", "--task", "mbpp", "--allow-missing", "--k", "1"]
-    done = subprocess.run(
-        [*command, "--out", "x"], cwd=tmp_path, input=line, capture_output=True, text=True, check=False
-    )
+    options = ("--task", "mbpp", "--allow-missing", "--k", "1", "--out", "x")
+    done = forked.run("score", "-", *options, cwd=tmp_path, input=line)
     assert done.returncode == 0, done.stderr
     assert "| stdin | mbpp | mbpp@given | 1 of 500 | 1 |" in done.stdout
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,15 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "ckpt").iterdir()} == {0o640}
+
+
+@pytest.mark.slow
+def test_loading_does_not_import_the_compiler(folder: Path) -> None:
+    """It takes 1.5 s, which every command on a checkpoint would begin with."""
+    code = "import sys; from mtp_eval.harness.models.checkpoint import load_checkpoint; load_checkpoint(sys.argv[1])"
+    code += "; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,15 +12,22 @@ from xml.etree import ElementTree
 import pytest
 from filelock import FileLock
 
+from tests import forked
 from tests.harness.nightly.test_bad_nights import CONFIG, write_samples
 
-NIGHTLY = [sys.executable, "-m", "mtp_eval.harness", "nightly", "nightly.toml", "--night"]
+MTP_EVAL = (sys.executable, "-m", "mtp_eval.harness")
+NIGHT = ("nightly", "nightly.toml", "--night")
 
 
-def night(name: str, file_kib: str = "unlimited") -> subprocess.CompletedProcess[str]:
+def night(name: str) -> subprocess.CompletedProcess[str]:
+    """One night."""
+    return forked.run(*NIGHT, name)
+
+
+def limited_night(name: str, file_kib: int) -> subprocess.CompletedProcess[str]:
     """One night in a process that may write files of so many KiB: then the system answers as a full disk does."""
-    limited = ["/bin/sh", "-c", f'ulimit -f {file_kib}; exec "$@"', "sh"]
-    return subprocess.run([*limited, *NIGHTLY, name], capture_output=True, text=True, encoding="utf-8", check=False)
+    limited = ["/bin/sh", "-c", f'ulimit -f {file_kib}; exec "$@"', "sh", *MTP_EVAL, *NIGHT, name]
+    return subprocess.run(limited, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("nights")
     (place / "nightly.toml").write_text(CONFIG)
     write_samples(place / "n1.jsonl", right=True)
-    assert subprocess.run([*NIGHTLY, "a"], cwd=place, capture_output=True, check=False).returncode == 0
+    assert subprocess.run([*MTP_EVAL, *NIGHT, "a"], cwd=place, capture_output=True, check=False).returncode == 0
     assert "✅" in (place / "nightly/summary.md").read_text("utf-8")
     return place
 
@@ -44,9 +50,9 @@ def a_good_night(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("blocks", ["0", "2", "8"])
-def test_a_disk_that_is_full_leaves_nothing_green(a_good_night: Path, blocks: str) -> None:
-    done = night("b", blocks)
+@pytest.mark.parametrize("blocks", [0, 2, 8])
+def test_a_disk_that_is_full_leaves_nothing_green(a_good_night: Path, blocks: int) -> None:
+    done = limited_night("b", blocks)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "make room" in done.stderr
@@ -69,15 +75,11 @@ def test_a_second_night_at_the_same_time_touches_nothing(a_good_night: Path) -> 
 
 @pytest.mark.slow
 def test_of_two_nights_at_once_one_is_refused_and_the_other_ends_as_alone(a_good_night: Path) -> None:
-    first = subprocess.Popen([*NIGHTLY, "b"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60.0
-        while "✅" in (a_good_night / "summary.md").read_text("utf-8") and time.monotonic() < deadline:
+    with forked.command(*NIGHT, "b") as first:
+        while "✅" in (a_good_night / "summary.md").read_text("utf-8") and first.poll() is None:
             time.sleep(0.02)
         second = night("c")
-        code = first.wait(timeout=120)
-    finally:
-        first.kill()
+        code = first.wait()
     assert code == 3
     if second.returncode == 2:  # else the first had ended before the second began
         assert "another nightly" in second.stderr
@@ -91,6 +93,6 @@ def test_of_two_nights_at_once_one_is_refused_and_the_other_ends_as_alone(a_good
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_behind_standard_output_changes_no_verdict(a_good_night: Path) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*NIGHTLY, "b"], stdout=full, stderr=subprocess.PIPE, env=os.environ, check=False)
+        done = subprocess.run([*MTP_EVAL, *NIGHT, "b"], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 3, done.stderr.decode()
     assert "regression" in (a_good_night / "summary.md").read_text("utf-8")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,9 +20,9 @@ from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, token
 from mtp_eval.harness.studies.planned import narrowed, planned_cells
 from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.results.run import read_run
+from tests.forked import Forked
 from tests.harness.studies.tiny_study import STUDY, tiny
 
-ROOT = Path(__file__).resolve().parents[3]
 CELLS = sorted(f"tiny-n{n}-seed{seed}" for n in (1, 2) for seed in range(3))
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
 
@@ -83,16 +81,12 @@ def test_models_are_tested_again_with_other_options(whole: Path) -> None:
 @slow
 def test_a_study_of_which_everything_is_killed_continues_to_the_same_tables(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.harness.studies.tiny_study", str(out)]
     done = out / "runs" / CELLS[0] / "metrics.json"
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 400
-    while not done.exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    with Forked(tiny, out) as process:
+        while not done.exists():
+            assert process.poll() is None, process.errors
+            time.sleep(0.01)
+        process.kill()
     weights = (out / "models" / CELLS[0] / "model.safetensors").stat().st_mtime_ns
     tiny(out)
     assert (out / "models" / CELLS[0] / "model.safetensors").stat().st_mtime_ns == weights, "trained twice"
@@ -116,25 +110,18 @@ def states(group: int) -> dict[int, str]:
 @slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_what_stops_the_study_as_a_whole_stops_its_workers(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.harness.studies.tiny_study", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 400
-    while len(states(process.pid)) < 3:  # itself and two workers
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGSTOP)
-    while set(states(process.pid).values()) != {"T"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGCONT)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=400) != 0
-    while states(process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    with Forked(tiny, tmp_path / "out", new_session=True) as process:
+        while len(states(process.pid)) < 3:  # itself and two workers
+            assert process.poll() is None, process.errors
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGSTOP)
+        while set(states(process.pid).values()) != {"T"}:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGCONT)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait() != 0
+        while states(process.pid):
+            time.sleep(0.01)
 
 
 @slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,3 @@ STUDY = Study(
 
 def tiny(out: Path, **options: Any) -> Finished:
     return conduct(STUDY, StudyConfig(jobs=2, **options or {"seeds": 3}), out)
-
-
-if __name__ == "__main__":
-    print(tiny(Path(sys.argv[1])))

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -22,55 +22,24 @@ from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.weights_file import write_weights
 from mtp_eval.harness.training.command import train_checkpoint
 from mtp_eval.harness.training.loop import train
-from tests.harness.training.tiny_runs import distributed, documents, tiny, tiny_model
-
-ROOT = str(Path(__file__).parents[3])
-TRAIN = """
-import sys, torch
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests.harness.training.tiny_runs import distributed
-from mtp_eval.harness.training.command import train_checkpoint
-mode, text, out, steps, resume = sys.argv[2:]
-train_checkpoint(distributed(mode, text, steps=int(steps)), Path(out), mode, resume=resume == "resume")
-if torch.distributed.is_initialized():
-    torch.distributed.destroy_process_group()
-"""
-COUNT = """
-import json, sys, torch
-sys.path.insert(0, sys.argv[1])
-from tests.harness.training.tiny_runs import one_step_of_many_chunks
-counts = one_step_of_many_chunks()
-if torch.distributed.get_rank() == 0:
-    print(json.dumps(counts))
-torch.distributed.destroy_process_group()
-"""
+from tests.forked import Forked
+from tests.harness.training.tiny_runs import count_collectives, distributed, documents, tiny, tiny_model, train_in_group
 
 
-def in_processes(n_processes: int, program: str, *arguments: str) -> str:
-    """Run a program as torchrun would, in so many processes; returns what they print."""
+def in_processes(n_processes: int, function: Callable[..., None], *arguments: object) -> str:
+    """Run a function as torchrun would a program, in so many processes; returns what they print."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    common["WORLD_SIZE"] = str(n_processes)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, ROOT, *arguments],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(n_processes)
-    ]
-    try:
-        said = [process.communicate()[0] for process in processes]
-        assert [process.returncode for process in processes] == [0] * n_processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    return "".join(said)
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(n_processes)}
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(Forked(function, *arguments, environment={**common, "RANK": rank, "LOCAL_RANK": rank}))
+            for rank in map(str, range(n_processes))
+        ]
+        codes = [process.wait() for process in processes]
+        assert codes == [0] * n_processes, "".join(process.errors for process in processes)
+        return "".join(process.output for process in processes)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +70,7 @@ def furthest(out: Path, weights: dict[str, Tensor]) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 def test_two_processes_match_one(mode: str, text: str, one: dict[str, Tensor], tmp_path: Path) -> None:
-    in_processes(2, TRAIN, mode, text, str(tmp_path), "6", "new")
+    in_processes(2, train_in_group, mode, text, tmp_path, 6, False)
     assert furthest(tmp_path, one) < 1e-6
 
 
@@ -109,19 +78,19 @@ def test_two_processes_match_one(mode: str, text: str, one: dict[str, Tensor], t
 def test_a_sharded_checkpoint_is_resumed_by_any_number_of_processes(
     text: str, one: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    in_processes(4, TRAIN, "fsdp", text, str(tmp_path / "four"), "3", "new")
+    in_processes(4, train_in_group, "fsdp", text, tmp_path / "four", 3, False)
     (step,) = (tmp_path / "four/steps").iterdir()
     assert len([path for path in (step / "optimizer").iterdir() if path.suffix == ".distcp"]) == 4
     for n_processes in (2, 1):
         shutil.copytree(tmp_path / "four", tmp_path / str(n_processes))
-        in_processes(n_processes, TRAIN, "fsdp", text, str(tmp_path / str(n_processes)), "6", "resume")
+        in_processes(n_processes, train_in_group, "fsdp", text, tmp_path / str(n_processes), 6, True)
         assert furthest(tmp_path / str(n_processes), one) < 1e-6, n_processes
 
 
 @pytest.mark.slow
 def test_what_goes_between_processes_does_not_grow_with_the_chunks() -> None:
     """Eight chunks a head, four heads on eight layers, two micro-batches: gradients are summed once."""
-    counts = json.loads(in_processes(2, COUNT))
+    counts = json.loads(in_processes(2, count_collectives))
     assert counts["chunks"] == 8
     assert counts["all_gathers"] / counts["micro_batches"] <= 40, counts
     assert counts["reduce_scatters"] <= 20, counts

@@ -6,8 +6,6 @@ import csv
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -18,30 +16,18 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.training.loop import Report, train
 from mtp_eval.harness.training.state import step_folders
-from tests.harness.training.tiny_runs import corpus_of, documents, same, tiny, to_be_killed, weights
-
-PROGRAM = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from tests.harness.training.tiny_runs import documents, to_be_killed
-from mtp_eval.harness.training.loop import train
-train(to_be_killed(), documents(), Path({out!r}))
-"""
+from tests.forked import Forked
+from tests.harness.training.tiny_runs import corpus_of, documents, same, tiny, to_be_killed, train_to_be_killed, weights
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    program = PROGRAM.format(root=str(Path(__file__).parents[3]), out=str(cut))
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
-        assert process.poll() is None, "it finished before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with Forked(train_to_be_killed, cut) as process:
+        while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
+            assert process.poll() is None, "it finished before it could be killed"
+            time.sleep(0.002)
+        process.kill()
     assert step_folders(cut)[-1].name < "step-00000040"
     train(to_be_killed(), documents(), whole)
     train(to_be_killed(), documents(), cut, resume=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.training.assemble import new_stepper
+from mtp_eval.harness.training.command import train_checkpoint
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import make_config
 from mtp_eval.harness.training.corpus import Corpus, Window
@@ -23,6 +25,7 @@ from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import run_config
+from mtp_eval.harness.training.loop import train
 from mtp_eval.harness.training.runtime import resolve_runtime
 
 
@@ -70,6 +73,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def to_be_killed() -> TrainConfig:
     return tiny(steps=40, checkpoint_every=7, threads=1)
+
+
+def train_to_be_killed(out: Path) -> None:
+    train(to_be_killed(), documents(), out)
 
 
 def tiny_model() -> ModelConfig:
@@ -127,3 +134,16 @@ def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6) -> 
         data__cache=f"{text}.{cache}",
         loss__order_window=3,
     )
+
+
+def train_in_group(mode: str, text: str, out: Path, steps: int, resume: bool) -> None:
+    train_checkpoint(distributed(mode, text, steps=steps), out, mode, resume=resume)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def count_collectives() -> None:
+    counts = one_step_of_many_chunks()
+    if torch.distributed.get_rank() == 0:
+        print(json.dumps(counts))
+    torch.distributed.destroy_process_group()
