@@ -1,4 +1,4 @@
-"""What a run's folder holds when the run is done: metrics.json, table.md, table.csv, all computed from its journal.
+"""Files of a finished run: metrics.json, table.md, table.csv, all computed from its journal.
 
 metrics.json   a pure function of header and records: the same bytes whether or not the run was ever interrupted
 table.md, table.csv  the same figures for people and for spreadsheets

@@ -39,7 +39,7 @@ GIVEN = "given"
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """What a run says about one of its tasks; `votes` is whether its answers are texts of which the most frequent wins."""
+    """Facts that a run states about one of its tasks; `votes` is whether its answers are texts of which the most frequent wins."""
 
     name: str
     protocol: str | None = None
@@ -59,7 +59,7 @@ class TaskFacts:
 
     @property
     def loaded_as(self) -> str:
-        """What loads the task as it was judged."""
+        """The name that loads the task as it was judged."""
         return self.judged_as or self.protocol or self.name
 
 
@@ -104,7 +104,7 @@ class RunHeader:
         return _mapping(_mapping(self.data.get("models")).get(label))
 
     def task(self, name: str) -> TaskFacts:
-        """What is known of a task."""
+        """The facts of a task."""
         facts = _mapping(_mapping(self.data.get("tasks")).get(name))
         return TaskFacts(
             name=name,
@@ -156,7 +156,7 @@ class RunHeader:
 
     @property
     def shard(self) -> RunShard | None:
-        """Which part of a run this is, where several processes made it; None is a whole run."""
+        """The part of a run that this is, where several processes made it; None is a whole run."""
         entry = _mapping(self.data.get("shard"))
         return RunShard.of_header(entry) if entry else None
 

@@ -191,7 +191,7 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def faults_sentence(faults: list[Fault]) -> str:
-    """What a table says about the lines that it does not count."""
+    """The sentence under a table about the lines that it does not count."""
     if not faults:
         return ""
     named = ", ".join(map(str, faults[:NAMED]))

@@ -1,4 +1,4 @@
-"""What a run asked of servers, from its usage.json: tokens, cost, and the servers' own count of drafts."""
+"""Usage of servers in a run, from its usage.json: tokens, cost, and the servers' own count of drafts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def usage_sentences(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def dollars(session: Mapping[str, Any]) -> float | None:
-    """What a session cost by the prices it was given; None where one is missing."""
+    """The cost of a session by the prices it was given; None where one is missing."""
     prices = session.get("price_in"), session.get("price_out")
     if prices[0] is None or prices[1] is None:
         return None

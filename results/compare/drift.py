@@ -46,7 +46,7 @@ class Drift:
 
     @property
     def loss(self) -> float:
-        """How much lower the new level is, as a share."""
+        """The drop to the new level, as a share."""
         return self.before - self.after
 
 
@@ -61,7 +61,7 @@ def find_drift(scores: Sequence[float], sds: Sequence[float], threshold: float =
 
 
 def each_night(scores: Sequence[float], sds: Sequence[float], threshold: float = THRESHOLD) -> Iterator[Drift | None]:
-    """What `find_drift` says after each night, in one pass."""
+    """Yield what `find_drift` says after each night, in one pass."""
     x, s = np.asarray(scores, np.float64), np.asarray(sds, np.float64)
     start = 0
     for stop in range(1, x.size + 1):

@@ -1,4 +1,4 @@
-"""What `compare` and `nightly` share: from run folders to comparisons, and from those to an exit code."""
+"""Comparisons of run folders, and the exit code that follows: shared by `compare` and `nightly`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells of two runs belong together, and whether they may be compared at all.
+"""Pairs of cells of two runs that belong together, and the refusal of runs that may not be compared.
 
 Runs are compared only when protocol, data and problems are the same; anything else is refused by name. A difference in
 sampling (temperature, top-p), limits or isolation is allowed and stated.
@@ -85,7 +85,7 @@ def refuse_unlike(
 def stated_differences(
     baseline_header: RunHeader, candidate_header: RunHeader, baseline: Cell, candidate: Cell
 ) -> list[str]:
-    """What else differs between the two runs and may explain a difference."""
+    """Other differences between the two runs, which may explain a difference of scores."""
     notes = []
     tasks = [header.task(baseline.task) for header in (baseline_header, candidate_header)]
     if tasks[0].protocol != tasks[1].protocol:

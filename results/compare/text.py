@@ -1,4 +1,4 @@
-"""What is printed of a comparison: the sentence for a paper, the table, the problems that changed, and JSON."""
+"""Text of a comparison: the sentence for a paper, the table, the problems that changed, and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtp_eval.results.tables.standard import percent, provenance, unfinished
 
 
 def sentence(c: Comparison, alpha: float = 0.05) -> str:
-    """What may be said: "n4 beats n1 on mbpp by 3.8 points [1.2, 6.4] at pass@1, paired over 500 problems (p = 0.004)"."""
+    """The sentence for a paper: "n4 beats n1 on mbpp by 3.8 points [1.2, 6.4] at pass@1, paired over 500 problems (p = 0.004)"."""
     if np.isnan(c.p_value):
         return (
             f"{c.candidate_model} and {c.baseline_model} cannot be compared on {c.where} at pass@{c.k}: {c.notes[-1]}."
@@ -38,7 +38,7 @@ def sentence(c: Comparison, alpha: float = 0.05) -> str:
 
 
 def margin_sentence(c: Comparison, alpha: float = 0.05) -> str:
-    """What a test of non-inferiority says, or empty where none was asked for."""
+    """The sentence on a test of non-inferiority; empty where none was asked for."""
     if not c.margin or np.isnan(c.p_margin):
         return ""
     shown = "is not worse than" if c.is_noninferior(alpha) else "is not shown to be no worse than"

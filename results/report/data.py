@@ -51,7 +51,7 @@ NUMBERS = ("model", "problem", "sample", "verdict", "error", "at")
 
 @dataclass(frozen=True, slots=True)
 class ProblemTexts:
-    """What a benchmark's files say of a problem: what the model was asked, what judges it, and a solution."""
+    """Texts of a problem from the benchmark's files: what the model was asked, what judges it, and a solution."""
 
     prompt: str
     tests: str = ""
@@ -64,7 +64,7 @@ Problems = Mapping[ProblemKey, ProblemTexts]
 
 @dataclass(frozen=True)
 class Packed:
-    """What the page embeds: `index` and each of `chunks` are base64 of gzip of JSON."""
+    """The data that the page embeds: `index` and each of `chunks` are base64 of gzip of JSON."""
 
     index: str
     chunks: tuple[str, ...]

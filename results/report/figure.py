@@ -1,4 +1,4 @@
-"""What all plots share: files, palette, panels, legend.
+"""Parts that all plots share: files, palette, panels, legend.
 
 Figures are matplotlib objects without global state, saved as PNG and SVG with the same bytes for the same data. Lines are
 told apart three times over, by colour (Okabe and Ito's palette, made for the colour-blind), marker and dash pattern, so

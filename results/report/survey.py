@@ -65,7 +65,7 @@ class ProblemFacts:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the first pass found."""
+    """Findings of the first pass."""
 
     problems: list[ProblemFacts]
     models: list[str]

@@ -97,7 +97,7 @@ def against_baseline(
 
 
 def training_folders(runs: Sequence[Run]) -> dict[str, Path]:
-    """Where the models' training curves would lie: their checkpoint folders."""
+    """The folders in which the models' training curves would be: their checkpoint folders."""
     folders = {}
     for header, label in ((run.header, label) for run in runs for label in run.header.models):
         path = Path(str(header.model(label).get("spec", "")))

@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def name(self) -> tuple[str, str, str, float | None]:
-        """What tells this cell from the others of its run."""
+        """The name that tells this cell from the others of its run."""
         return (self.model, self.task, self.group, self.temperature)
 
     @property
@@ -93,12 +93,12 @@ class Cell:
 
     @property
     def n_broken(self) -> int:
-        """How many samples say nothing because the sandbox broke on them."""
+        """The number of samples that say nothing because the sandbox broke on them."""
         return int(self.broken.sum())
 
     @property
     def n_refused(self) -> int:
-        """For how many samples there is no completion, since a server refused the prompt; they count as not solved."""
+        """The number of samples without a completion, since a server refused the prompt; they count as not solved."""
         return self.verdicts.get(Verdict.NO_COMPLETION, 0)
 
     @property

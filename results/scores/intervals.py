@@ -95,7 +95,7 @@ def nested_interval(scores_SP: FloatArray, level: float = 0.95) -> Interval:
 
 
 def seed_variance(scores_SP: FloatArray) -> float:
-    """What the training seed adds to the variance of the mean over S seeds and P problems.
+    """The variance that the training seed adds to the mean over S seeds and P problems.
 
     In the two-way layout with random seeds and problems: (mean square of seeds - residual mean square) / (S P), not below 0.
     The residual (other samples, and which problems a seed happens to suit) is in the spread of the problems already.

@@ -72,7 +72,7 @@ class ScoredRun:
         return tuple(cell for cell in self.cells if cell.model == model)
 
     def missing(self) -> dict[tuple[str, str], int]:
-        """By (model, task), how many completions the run asked for and does not have; at least so many."""
+        """The number of completions that the run asked for and does not have, by (model, task); at least so many."""
         there: Counter[tuple[str, str]] = Counter()
         for cell in self.cells:
             there[cell.model, cell.task] += cell.n_completions

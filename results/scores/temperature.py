@@ -94,7 +94,7 @@ def read_temperatures(cells: Sequence[Cell], k: int, fixed: float | None = None,
 
 
 def cross_validated(values_TP: FloatArray, halvings: int = HALVINGS, seed: int = 0) -> tuple[FloatArray, list[float]]:
-    """Per problem, its score at the temperature that other problems chose; and how often each was chosen.
+    """The score of each problem at the temperature that other problems chose, and how often each was chosen.
 
     Raises:
         OptionError: there are fewer than 2 problems.

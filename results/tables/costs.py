@@ -71,7 +71,7 @@ def _speed_entry(cell: Cell | None, base: Cell | None) -> Entry:
 
 
 def heads_used(cell: Cell) -> int:
-    """How many heads were used, head 1 included: one more than drafted."""
+    """The number of heads used, head 1 included: one more than drafted."""
     return len(cell.n_drafted) + 1
 
 

@@ -27,7 +27,7 @@ def export(format: str, runs: Sequence[ScoredRun], ks: Sequence[int]) -> str:
 
 
 def evaluate_results(runs: Sequence[ScoredRun], ks: Sequence[int]) -> dict[str, dict[str, dict[str, float]]]:
-    """By model and task what `evaluate.load("code_eval").compute` returns first: {"pass@1": 0.31}."""
+    """Scores by model and task, in the form of code_eval's first return value: {"pass@1": 0.31}."""
     made: dict[str, dict[str, dict[str, float]]] = {}
     for _, cell in cells_of(runs):
         made.setdefault(cell.model, {})[_task_name(cell)] = {f"pass@{k}": cell.score(k).mean for k in ks}

@@ -131,7 +131,7 @@ def _speed_up(cell: Cell) -> Entry:
 
 
 def unfinished(runs: Sequence[ScoredRun]) -> list[str]:
-    """What is missing of the runs, and which of their lines are not counted."""
+    """Sentences on what is missing of the runs, and on lines that are not counted."""
     notes = []
     for run in runs:
         shard = run.header.shard
@@ -150,7 +150,7 @@ def unfinished(runs: Sequence[ScoredRun]) -> list[str]:
 
 
 def warnings(runs: Sequence[ScoredRun]) -> list[str]:
-    """What a reader must know before believing the numbers, loudest first."""
+    """Warnings that a reader must know before believing the numbers, loudest first."""
     notes = unfinished(runs)
     for _, cell in cells_of(runs):
         if cell.n_broken:
@@ -217,7 +217,7 @@ def _facts(header: RunHeader, cell: Cell) -> dict[str, Any]:
 
 
 def problems_entry(task: TaskFacts, cell: Cell) -> Entry:
-    """How many problems, and of how many where it is a part of the benchmark."""
+    """The number of problems, and of how many where it is a part of the benchmark."""
     n, whole = len(cell.problem_ids), task.n_in_benchmark or 0
     if task.n_problems >= whole:
         return text_entry(n)
