@@ -1,4 +1,4 @@
-"""What the sandbox is given: source that is executed, and the tests that judge it."""
+"""`Program`: the source that is executed, and the tests that judge it."""
 
 from __future__ import annotations
 

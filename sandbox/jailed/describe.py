@@ -1,4 +1,4 @@
-"""What the jail says about values and exceptions that it does not send as they are."""
+"""Descriptions of values and exceptions that the jail does not send as they are."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _at_offset(moment: Any) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """Which kind of proxy stands for a value on the other side."""
+    """The kind of proxy that stands for a value on the other side."""
     if hasattr(type(value), "__next__"):
         return "iterator"
     return "callable" if callable(value) else "object"

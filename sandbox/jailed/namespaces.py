@@ -82,14 +82,14 @@ def enter(*, keeps_root: bool) -> bool:
 
 
 class Host:
-    """What the host gives, looked at before anything is entered, to explain a failure later."""
+    """The namespaces that the host gives, looked at before anything is entered, to explain a failure later."""
 
     def __init__(self) -> None:
         self.pid, self.has_proc = os.getpid(), os.path.exists("/proc/self/status")
         self.in_chroot = self.has_proc and _in_chroot()
 
     def missing(self) -> dict[str, str]:
-        """Which namespaces cannot be made here and why, each tried in a child of its own."""
+        """The namespaces that cannot be made here, with the reason; each is tried in a child of its own."""
         if not self.has_proc:
             return {"/proc": "it is not mounted here"}
         if self.in_chroot:
@@ -170,7 +170,7 @@ def build_root(stdlib: str, library: str, packages: Mapping[str, str], tmp_bytes
 
 
 def moved(path: str) -> str:
-    """Where a path of the host is inside: below a folder of its own if the programs' scratch folder would hide it."""
+    """The place inside the jail of a path of the host: below a folder of its own if the programs' scratch folder would hide it."""
     return f"{_MOVED}{path}" if path.startswith(f"{SCRATCH}/") else path
 
 

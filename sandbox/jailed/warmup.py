@@ -1,4 +1,4 @@
-"""What a zygote does before the first program: run a sample, then settle its heap, so that forks touch few pages."""
+"""Warm-up of a zygote before the first program: run a sample, then settle its heap, so that forks touch few pages."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Failure:
 
 
 def verdict_of(error: BaseException) -> tuple[Verdict, str]:
-    """What an exception that came out of trusted tests says about the program."""
+    """The verdict on a program whose trusted tests ended with an exception."""
     from_program = getattr(error, FROM_PROGRAM, None)
     if isinstance(from_program, str):
         return Verdict.ERROR, from_program
@@ -38,7 +38,7 @@ def verdict_of(error: BaseException) -> tuple[Verdict, str]:
 
 
 def failure_of(error: BaseException, tests: Compiled) -> Failure:
-    """Where in the tests an exception arose, and what the assert there compared."""
+    """The place in the tests at which an exception arose, and what the assert there compared."""
     trace = _last_in_tests(error.__traceback__)
     if trace is None:
         return Failure()

@@ -39,7 +39,7 @@ main()
 
 @dataclass(frozen=True, slots=True)
 class JailConfig:
-    """What a jail allows; the same for all programs of a pool.
+    """The limits of a jail; the same for all programs of a pool.
 
     Args:
         isolation: "full" (every layer or refuse) or "process" (what works without namespaces).
@@ -62,7 +62,7 @@ class JailConfig:
 
 @dataclass(slots=True)
 class Usage:
-    """How a program's process ended and what it used. `status` is what wait(2) gave."""
+    """The end of a program's process and the resources it used. `status` is what wait(2) gave."""
 
     status: int
     cpu_seconds: float

@@ -1,4 +1,4 @@
-"""What an expression of trusted tests holds: something of the tests' own, an answer of the program's, or a function."""
+"""Kinds of values that expressions of trusted tests hold: something of the tests' own, an answer of the program's, or a function."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_DEPTH = 30
 
 
 class Kind(Enum):
-    """What a name or an expression of the tests holds."""
+    """The kind of value that a name or an expression of the tests holds."""
 
     OWN = 0
     """A plain value of the tests' own."""
@@ -62,7 +62,7 @@ class Expressions(ABC):
 
     @abstractmethod
     def result_of(self, function: ast.FunctionDef, scope: Scope) -> Kind:
-        """What a function of the tests' own gives back, its arguments being in the scope."""
+        """The kind of value that a function of the tests' own returns, its arguments being in the scope."""
 
     def bind(self, target: ast.expr, kind: Kind, scope: Scope) -> None:
         """Note what an assignment's target holds from now on."""
@@ -86,7 +86,7 @@ class Expressions(ABC):
             raise Inside("goes through an answer")
 
     def kind(self, node: ast.expr, scope: Scope) -> Kind:
-        """What an expression gives."""
+        """The kind of value that an expression has."""
         read = getattr(self, f"_{type(node).__name__.lower()}", None)
         if read is None:
             raise Inside(type(node).__name__.lower())

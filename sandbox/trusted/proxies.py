@@ -20,7 +20,7 @@ _N_SINGLE, _LARGEST_BATCH = 64, 1024
 
 
 class Requests(Protocol):
-    """What a proxy asks of the link to its program."""
+    """The requests that a proxy makes of the link to its program."""
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """A request whose answer is one value."""
@@ -123,7 +123,7 @@ _BASES: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, s
 
 
 def encode_argument(value: Any, depth: int) -> Any:
-    """How an argument that is no plain value goes to the program: a proxy as its handle, a subclass as its builtin.
+    """The encoding of an argument that is no plain value: a proxy as its handle, a subclass as its builtin.
 
     Raises:
         Unsendable: it is a function or an object of the tests' own.

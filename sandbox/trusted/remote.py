@@ -48,7 +48,7 @@ class Link:
         """Whether everything that came was a value of exactly the type that it is here."""
 
     def load(self, wanted: tuple[str, ...]) -> dict[str, Any]:
-        """What the program, once executed, holds under the wanted names, as values or proxies.
+        """Execute the program; returns what it holds under the wanted names, as values or proxies.
 
         Raises:
             ProgramEnded: it does not compile, raised, exited or ran into a limit.
@@ -174,7 +174,7 @@ class Link:
         raise self._guarded(exception_from, _text(answer[2]), answer[3], _text(answer[4]))
 
     def verdict(self, answer: list[Any]) -> tuple[Verdict, str]:
-        """What an answer other than a value means when nothing handles it."""
+        """The verdict for an answer other than a value, when nothing handles it."""
         if answer[0] == "exit":
             return Verdict.EXITED_EARLY, f"SystemExit: {_text(answer[2])}"
         if answer[0] != "raise" or len(answer) < 6:

@@ -29,7 +29,7 @@ MESSAGE_SECONDS = 100e-6
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a program's run ended."""
+    """The end of a program's run."""
 
     verdict: Verdict
     error: str = ""
@@ -216,7 +216,7 @@ class Session:
 
 
 def verdict_of_signal(usage: Usage, timeout_seconds: float) -> tuple[Verdict, str]:
-    """What it means that a program died from a signal which the zygote did not send as part of ending it."""
+    """The verdict on a program that died from a signal which the zygote did not send as part of ending it."""
     import signal
 
     if usage.signal in (signal.SIGKILL, signal.SIGXCPU) and usage.cpu_seconds >= 0.9 * timeout_seconds:

@@ -33,7 +33,7 @@ def containers(values: Iterable[Any]) -> list[Any]:
 
 
 def content(container: Any, encode_item: Callable[[Any], Any]) -> list[Any]:
-    """What a container holds, flat, each item encoded by `encode_item`; an array is to be encoded whole."""
+    """The content of a container, flat, each item encoded by `encode_item`; an array is to be encoded whole."""
     if type(container) in DICTS:
         return [encode_item(item) for pair in dict.items(container) for item in pair]
     return [encode_item(item) for item in container]

@@ -1,4 +1,4 @@
-"""What goes over the sandbox's sockets: frames of JSON between tests and program, commands between worker and zygote.
+"""Messages on the sandbox's sockets: frames of JSON between tests and program, commands between worker and zygote.
 
 Both sides import this file. A frame is four bytes of length and a JSON list that begins with a word; no spaces, ASCII.
 """
