@@ -89,7 +89,7 @@ class AppsTask(Task):
 
 
 def output_rule_of(description: str) -> OutputRule:
-    """How outputs are compared: by the tolerance that the problem's text states ("10^{-6} relative or absolute precision")."""
+    """The rule that compares outputs, with the tolerance that the problem states ("10^{-6} relative or absolute precision")."""
     found = TOLERANCE.search(description)
     return OutputRule(tolerance=10.0 ** -int(found[1] or found[2]) if found else 0.0)
 
@@ -118,7 +118,7 @@ def entry_point_of(row: Mapping[str, Any]) -> str | None:
 
 
 def n_arguments(row: Mapping[str, Any]) -> int:
-    """How many arguments the tests pass: the parameters without a default, or what the tests have lines for."""
+    """The number of arguments that the tests pass: the parameters without a default, or what the tests have lines for."""
     function = starter_function(row)
     assert function is not None
     names = [argument.arg for argument in function.args.args if argument.arg != "self"]

@@ -1,4 +1,4 @@
-"""How a problem is put to a chat model, byte for byte: EvalPlus's question (codegen.py, provider/), and those of lm-evaluation-harness.
+"""Prompts for chat models, byte for byte: EvalPlus's question (codegen.py, provider/), and those of lm-evaluation-harness.
 
 A model whose template is at hand (`hf:`) is asked the question and goes on with an answer that has been begun for it, inside a
 block of code; a server that takes messages only is asked the same, without the beginning, and begins by itself.

@@ -1,4 +1,4 @@
-"""Which part of an answer is the program: one block of code, or the lines that parse.
+"""Choose the program in an answer: one block of code, or the lines that parse.
 
 Chosen is the last code that defines the entry point; else what continues the prompt; else the last block, the longest lines.
 What it needs of other code comes before it, and the prompt's beginning where it goes on from there.
@@ -19,7 +19,7 @@ from mtp_eval.tasks.statements import defined_names, written_apart, written_name
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a rule may know of a problem.
+    """The facts of a problem that an extraction rule may know.
 
     Args:
         prefix: the part of the prompt that the program begins with.
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What a rule made of a completion.
+    """The result of an extraction rule on a completion.
 
     Args:
         source: the whole program (or the answer's text).

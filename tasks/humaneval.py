@@ -26,7 +26,7 @@ FILE = "HumanEval.jsonl.gz"
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How HumanEval is asked.
+    """A protocol of HumanEval: how its problems are asked.
 
     Args:
         stop: strings at which a completion ends.

@@ -29,7 +29,7 @@ EXAMPLE_IDS = (2, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How MBPP is asked: everything that moves the score apart from the model."""
+    """A protocol of MBPP: everything that moves the score apart from the model."""
 
     shots: int
     stop: tuple[str, ...]

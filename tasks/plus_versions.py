@@ -92,7 +92,7 @@ def why_not_old(loaded: Loaded) -> str:
 
 
 def elsewhere(name: str, version: str | None, number: str) -> str:
-    """Which version has a problem that this one has not.
+    """The version that has a problem which this one has not.
 
     Args:
         number: the problem's, as digits.

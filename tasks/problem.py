@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote for one request, raw: nothing is stripped but the stop string.
+    """The text that a model wrote for one request, raw: nothing is stripped but the stop string.
 
     Args:
         n_tokens: tokens emitted, the stop token included.
@@ -198,7 +198,7 @@ class Task(ABC):
         return self.rule.apply(self.asked(problem, whole=whole), completion).source
 
     def asked(self, problem: Problem, *, whole: bool = False) -> Asked:
-        """What an extraction rule may know of a problem; for a whole program no prefix and no stop strings."""
+        """The facts of a problem that an extraction rule may know; for a whole program no prefix and no stop strings."""
         if whole:
             return Asked("", problem.entry_point)
         return Asked(self.prefix(problem), problem.entry_point, problem.stop)

@@ -23,7 +23,7 @@ GIVEN = ("self", "name", "protocol", "data_dir")
 
 
 def task_infos() -> Sequence[TaskInfo]:
-    """What `mtp-eval tasks` prints."""
+    """All tasks of the catalogue, as `mtp-eval tasks` prints them."""
     return TASKS
 
 

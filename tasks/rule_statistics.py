@@ -1,4 +1,4 @@
-"""What each extraction rule does to a set of completions: how many it changes, empties, breaks and leaves parsing."""
+"""Statistics of extraction rules on a set of completions: how many each changes, empties, breaks and leaves parsing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtp_eval.tasks.extract import Asked, compiles, earliest_stop, rules
 
 @dataclass(frozen=True, slots=True)
 class RuleStatistics:
-    """What a rule does to a set of raw completions.
+    """The effect of a rule on a set of raw completions.
 
     Args:
         rule: its name.

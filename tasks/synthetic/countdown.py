@@ -31,7 +31,7 @@ Meaning = tuple[tuple[int, ...], int]
 
 
 def result_of(a: int, operation: str, b: int) -> int | None:
-    """What an operation gives; None where it is not allowed."""
+    """The result of an operation; None where it is not allowed."""
     if operation == "/":
         return a // b if b and a % b == 0 else None
     value = {"+": a + b, "-": a - b, "*": a * b}[operation]

@@ -38,7 +38,7 @@ Graph = tuple[tuple[int, ...], int]
 
 
 class HopsTask(Task):
-    """What chain and route share: the graphs, the test problems, and training text without them.
+    """The base of chain and route: the graphs, the test problems, and training text without them.
 
     Args:
         name: as registered.

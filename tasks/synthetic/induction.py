@@ -44,7 +44,7 @@ TRAINING_NAMES = tuple(name for name in ALL_NAMES if not is_test_name(name))
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """What a protocol's stories are made of.
+    """The stories of a protocol: their templates, names and lengths.
 
     Args:
         templates: of the sentences after the opening.

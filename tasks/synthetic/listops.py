@@ -111,7 +111,7 @@ def draw_steps(rng: random.Random, m: int, operations: Sequence[Operation]) -> S
 
 
 def step_text(step: Step) -> str:
-    """How the docstring names a step: "add 3", "reverse"."""
+    """The name of a step in the docstring: "add 3", "reverse"."""
     op, k = step
     return f"{op.name} {k}" if op.arguments else op.name
 
@@ -134,7 +134,7 @@ def draw_inputs(rng: random.Random, family: Family) -> list[Value]:
 
 
 def behaviour_of(steps: Steps, family: Family) -> tuple[str, ...]:
-    """What a composition does to fixed inputs: the same for compositions that are one program in two wordings."""
+    """The outputs of a composition on fixed inputs: the same for compositions that are one program in two wordings."""
     rng = random.Random("probes")
     return tuple(repr(apply_steps(steps, family.draw(rng, empty=False))) for _ in range(N_PROBES))
 

@@ -30,7 +30,7 @@ TEST_SEED = 20240419
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a protocol fixes: the ring F_p[X]/(X^d), pause tokens, and how many operations training and test have."""
+    """The settings of a protocol: the ring F_p[X]/(X^d), pause tokens, and how many operations training and test have."""
 
     p: int
     d: int

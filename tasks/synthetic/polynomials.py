@@ -65,7 +65,7 @@ class Expression:
     value: Polynomial = ()
 
     def evaluate(self, ring: Ring) -> Polynomial:
-        """What the expression equals."""
+        """The value of the expression."""
         if not self.operation:
             return self.value
         values = [operand.evaluate(ring) for operand in self.operands]

@@ -32,7 +32,7 @@ Meaning = tuple[frozenset[str], str]
 
 
 def meaning_of(prompt: str) -> Meaning:
-    """What a prompt says, whatever the order of its edges."""
+    """The meaning of a prompt, whatever the order of its edges."""
     edges, _, question = prompt.partition("|")
     return frozenset(edges.split(" ")), question
 
