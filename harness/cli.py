@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def usage(error: Any) -> str:
-    """What was wrong with the command line, and where its help is."""
+    """A sentence on what was wrong with the command line, and where its help is."""
     command = error.ctx.command_path if error.ctx else "mtp-eval"
     message = error.format_message().replace("Value error, ", "").replace(": Input should", ": it should")
     said = message if message.endswith("?") else f"{message.rstrip('.')};"

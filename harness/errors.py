@@ -27,7 +27,7 @@ FAILING_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, er
 
 
 def disk_sentence(error: OSError) -> str | None:
-    """What to tell a user whose disk is full, read-only or failing; None for any other error."""
+    """The sentence for a user whose disk is full, read-only or failing; None for any other error."""
     if error.errno == errno.ENOENT and (error.strerror or "").startswith("No usable temporary directory"):
         return f"{error.strerror} (they are full or cannot be written); make room in one of them, or name another with TMPDIR"
     if error.errno not in FAILING_DISK:

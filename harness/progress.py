@@ -12,10 +12,10 @@ PLAIN_LINE_SECONDS = 30.0
 
 
 class Progress(Protocol):
-    """What a long step reports to."""
+    """The interface that a long step reports its progress to."""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """`steps` more are done; `note` is shown beside the bar."""
+        """Note that `steps` more are done; `note` is shown beside the bar."""
         ...
 
 

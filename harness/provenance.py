@@ -1,4 +1,4 @@
-"""Where a run's numbers came from: versions, code, device, and the identity of everything that decides them."""
+"""Provenance of a run's numbers: versions, code, device, and the identity of everything that decides them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from mtp_eval.tasks.problem import Completion, Request
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a run wants its models opened; a backend heeds what applies to it.
+    """Options with which a run opens its models; a backend uses those that apply to it.
 
     Args:
         device: "auto" takes a GPU where there is one; "all" spreads an hf: model over all of them.
@@ -43,7 +43,7 @@ class BackendOptions:
     trust_remote_code: bool = False
 
     def system_facts(self) -> Mapping[str, str]:
-        """For a backend's facts: which system prompt it was given, if any."""
+        """The system prompt, if there is one, as an entry of a backend's facts."""
         return {"system_sha256": sha256(self.system.encode()).hexdigest()} if self.system else {}
 
 
@@ -175,14 +175,14 @@ class Backend(ABC):
                 yield number, completion
 
     def usage(self) -> Usage | None:
-        """What a server was asked for so far; None where nobody counts (the default)."""
+        """The usage of a server so far; None where nothing is counted (the default)."""
         return None
 
     def close(self) -> None:  # noqa: B027 -- a default, not something forgotten
         """Let go of what runs elsewhere; by default there is nothing."""
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
-        """How likely the continuation of each (context, continuation) pair is, in order.
+        """The log-likelihood of each (context, continuation) pair's continuation, in order.
 
         Raises:
             InputError: this backend has no likelihoods (the default), or a continuation that does not fit.
@@ -197,7 +197,7 @@ class Backend(ABC):
         return settings
 
     def decoding_facts(self) -> Mapping[str, Any]:
-        """What was measured for the choices so far, JSON-serialisable: {"plans": [...]}; by default nothing."""
+        """Measurements for the choices so far, JSON-serialisable: {"plans": [...]}; by default nothing."""
         return {}
 
     def verify(

@@ -59,7 +59,7 @@ def _without_user(url: str) -> str:
 
 
 def identity_of(source: str) -> str:
-    """What of URL#MODEL is a run's identity; a source that cannot be parsed is left as it is."""
+    """The part of URL#MODEL that is a run's identity; a source that cannot be parsed is left as it is."""
     try:
         return Endpoint.of(source).identity
     except InputError:

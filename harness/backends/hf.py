@@ -154,7 +154,7 @@ class HuggingFaceBackend(Backend):
         return next((mark for mark in marks if mark is not None), 0)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
-        """How likely each (context, continuation) pair's continuation is, in order."""
+        """The log-likelihood of each (context, continuation) pair's continuation, in order."""
         encoding = Encoding(self._encode, self.prefix_ids, self._begin)
         room = max(1, _LOGITS_AT_ONCE // self.model.config.get_text_config().vocab_size)
         return score(self._target_logits, encoding, pairs, context_length=self.context, tokens_at_once=room)

@@ -32,7 +32,7 @@ class Loaded:
 
     @property
     def device(self) -> torch.device:
-        """Where its inputs go."""
+        """The device that its inputs go to."""
         device: torch.device = self.model.get_input_embeddings().weight.device
         return device
 

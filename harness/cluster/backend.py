@@ -50,7 +50,7 @@ class RayBackend(RemoteBackend):
         self._facts = super().facts()
 
     def facts(self) -> Mapping[str, Any]:
-        """Those of the first copy; the others have the same weights."""
+        """The facts of the first copy; the others have the same weights."""
         return self._facts or {}
 
     def generate_each(self, calls: Iterable[Call]) -> Iterator[tuple[int, Completion]]:
@@ -121,7 +121,7 @@ class RayBackend(RemoteBackend):
         return worker
 
     def ask(self, question: Callable[[Backend], Answer]) -> Answer:
-        """What one copy answers; not while calls are under way."""
+        """The answer of one copy to a question; not while calls are under way."""
         while True:
             worker = self._workers[0] if self._workers else self._more()
             if worker is None:

@@ -1,4 +1,4 @@
-"""What runs on the nodes: a pool of jails, or a model. Work is handed in under a number and collected with it.
+"""Hosts that run on the nodes: a pool of jails, or a model. Work is handed in under a number and collected with it.
 
 Plain classes; `Cluster.start` makes actors of them. Their methods are called from several threads.
 """
@@ -93,7 +93,7 @@ class ModelHost:
         return self._loaded
 
     def ask(self, question: Callable[[Backend], Any]) -> Any:
-        """What the model answers."""
+        """The model's answer to a question."""
         return question(self._backend)
 
     def complete(self, number: int, call: Call) -> None:

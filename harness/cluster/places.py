@@ -1,4 +1,4 @@
-"""Where on a Ray cluster copies of models can be: on each GPU, or on each node where there are none."""
+"""Places for copies of models on a Ray cluster: each GPU, or each node where there are none."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Cluster:
         return Worker(self.ray.remote(host).options(**options).remote(), node)
 
     def answer(self, reference: Any, node: Node, seconds: float | None = None) -> Any:
-        """What a call returned; what it raised is raised here, with the node's name.
+        """The return value of a call; what the call raised is raised here, with the node's name.
 
         Raises:
             NodeLost: the actor or its node is gone, or did not answer in time.
@@ -128,7 +128,7 @@ class Harvest:
         self._asked[worker.actor.collect.remote(ASK_SECONDS)] = worker
 
     def results(self, seconds: float) -> Iterator[tuple[Worker, list[tuple[int, Any]] | NodeLost]]:
-        """What the workers have finished, by the number that the work was given under; waits for the first only.
+        """Yield what the workers have finished, by the number that the work was given under; waits for the first only.
 
         A worker that is lost comes with the reason, once, and is not asked again.
         """

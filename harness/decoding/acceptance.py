@@ -1,4 +1,4 @@
-"""Which drafts are kept, and which token follows them.
+"""Acceptance of drafts: which are kept, and which token follows them.
 
 Two rules, both of which give completions with head 1's distribution exactly:
 

@@ -56,7 +56,7 @@ class Distribution:
 
     @classmethod
     def of_all(cls, log_weights_NV: Tensor) -> Distribution:
-        """Every token is looked at."""
+        """A distribution in which every token is looked at."""
         N, V = log_weights_NV.shape
         return cls([Group(torch.arange(N, device=log_weights_NV.device), None, log_weights_NV)], N, V)
 

@@ -1,4 +1,4 @@
-"""How many heads to use: measured for this model, device and batch, on the first prompts of the work itself.
+"""The number of heads to decode with, measured for this model, device and batch on the first prompts of the work itself.
 
 In two stages, so that little work can pay for the first:
 

@@ -25,7 +25,7 @@ TargetLogits = Callable[[list[list[int]], list[tuple[int, int]]], Iterator[Tenso
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a model's tokenizer encodes.
+    """The encoding of a model's tokenizer.
 
     Args:
         encode: text to ids, without what the tokenizer adds.

@@ -1,4 +1,4 @@
-"""What decoding reports beside completions: likelihoods, a comparison with plain decoding, a measured speed-up."""
+"""Measurements that decoding reports beside completions: likelihoods, a comparison with plain decoding, a measured speed-up."""
 
 from __future__ import annotations
 

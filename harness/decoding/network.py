@@ -1,4 +1,4 @@
-"""What the decoder asks of a model: run prompts, verify a block of tokens, draft the next ones.
+"""The interface between decoder and model: run prompts, verify a block of tokens, draft the next ones.
 
 Shapes: B batch rows, T tokens, N = B·T, D model width, V vocabulary, J drafts (J = draft_heads - 1), L cached layers,
 K key-value heads, S cache slots, E head size.

@@ -27,7 +27,7 @@ _CANDIDATES = 2048  # best-scoring tokens among which the other completion's tok
 
 
 class PlainDecoder(Protocol):
-    """What the comparison needs of `NativeBackend`."""
+    """The part of `NativeBackend` that the comparison needs."""
 
     model: MTPModel
     tokenizer: Tokenizer

@@ -27,7 +27,7 @@ _BLOCK = 64  # scores, in the search for the largest
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How a token is chosen. Filters apply in the usual order: temperature, then top-k, then top-p.
+    """The choice of a token from logits. Filters apply in the usual order: temperature, then top-k, then top-p.
 
     Args:
         temperature: 0 takes the most likely token.
@@ -50,7 +50,7 @@ class Sampler:
         return self.temperature == 0
 
     def distribution(self, logits_NV: Tensor) -> Distribution:
-        """What is sampled from, `filtered`, kept as the few candidates that have weight where that can be told cheaply."""
+        """The distribution that is sampled from, `filtered`, kept as the few candidates that have weight where that can be told cheaply."""
         wide = torch.promote_types(logits_NV.dtype, torch.float32)
         scores_NV = logits_NV.to(wide) / self.temperature
         if self.top_p == 1 and not 0 < self.top_k < scores_NV.shape[-1]:

@@ -1,4 +1,4 @@
-"""How to decode: what a run asks of a backend, whatever is behind it."""
+"""Decoding settings: what a run asks of a backend, whatever is behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACCEPTANCES = ("coupled", "rejection")
 
 @dataclass(frozen=True, slots=True)
 class DecodingSettings:
-    """How to decode; stored in run.json. A value outside its range raises InputError.
+    """Decoding settings, stored in run.json. A value outside its range raises InputError.
 
     Args:
         temperature: 0 is greedy.

@@ -1,4 +1,4 @@
-"""How much faster drafting is than plain decoding of the same model: both decode the same requests, in turns."""
+"""Speed-up of drafting over plain decoding of the same model: both decode the same requests, in turns."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Stop:
     strings: tuple[str, ...] = ()
 
     def first_end(self, tokens: Sequence[int], n_new: int) -> tuple[int, str] | None:
-        """How many of the tokens are the completion, and why, once it has ended; `n_new` of them are new."""
+        """The number of tokens in the completion and the reason of its end, once it has ended; the last `n_new` tokens are new."""
         for n in range(len(tokens) - n_new + 1, len(tokens) + 1):
             if tokens[n - 1] in self.eos_ids:
                 return n, "eos"

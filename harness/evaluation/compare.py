@@ -23,7 +23,7 @@ RunName = Annotated[str, BeforeValidator(as_text)]
 
 
 class PowerOptions(Config):
-    """What `--power` assumes about runs that are planned."""
+    """Assumptions of `--power` about runs that are planned."""
 
     GROUP: ClassVar[str] = "Before a run"
 

@@ -42,7 +42,7 @@ ShardText = Annotated[str, AfterValidator(_shard_text)]
 
 
 class SamplingOptions(Config):
-    """How the next token is chosen."""
+    """Options of sampling: how the next token is chosen."""
 
     GROUP: ClassVar[str] = "Sampling"
 
@@ -63,7 +63,7 @@ class SamplingOptions(Config):
 
 
 class DecodingOptions(Config):
-    """How completions are decoded; none of it changes a greedy completion."""
+    """Options of decoding; none of them changes a greedy completion."""
 
     GROUP: ClassVar[str] = "Decoding"
 
@@ -93,7 +93,7 @@ class DecodingOptions(Config):
 
 
 class ChatOptions(Config):
-    """How models that chat, and servers, are asked."""
+    """Options for chat models and for servers."""
 
     GROUP: ClassVar[str] = "Chat and servers"
 
@@ -114,7 +114,7 @@ class ChatOptions(Config):
 
 
 class FileOptions(Config):
-    """Where benchmarks are read and runs are written."""
+    """Options for files: where benchmarks are read and runs are written."""
 
     GROUP: ClassVar[str] = "Files"
 
@@ -130,7 +130,7 @@ class FileOptions(Config):
 
     @property
     def run_shard(self) -> RunShard | None:
-        """`shard` as numbers."""
+        """The option `shard` as numbers; None for the whole run."""
         return None if self.shard is None else RunShard.parse(self.shard)
 
 

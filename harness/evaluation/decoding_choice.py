@@ -65,7 +65,7 @@ def _settings(choice: Mapping[str, Any]) -> DecodingSettings:
 
 
 def settings_of(config: RunConfig, temperature: float) -> DecodingSettings:
-    """What the config asks for at one of its temperatures."""
+    """The decoding settings that the config asks for at one of its temperatures."""
     return DecodingSettings(
         temperature=temperature,
         top_p=config.top_p,

@@ -99,6 +99,6 @@ def open_store(folder: Path, header: Mapping[str, Any]) -> RunStore:
 
 
 def remarks(run: Run) -> str:
-    """What goes beside a run's table: its notes, where the time of its last session went, where its files are."""
+    """The remarks beside a run's table: its notes, where the time of its last session went, where its files are."""
     last = [str(Timing.of(session)) for session in run.timing[-1:]]
     return "\n".join([*(f"note: {note}" for note in run.notes), *last, f"run folder: {run.folder}"])

@@ -1,4 +1,4 @@
-"""What every extraction rule makes of a finished run: how much it cuts, empties and breaks, and the score under it.
+"""Extraction rules on a finished run: how much each cuts, empties and breaks, and the score under it.
 
 Works on the raw completions in the run's journal; nothing is generated again and the run is not changed.
 """
@@ -85,7 +85,7 @@ def of_model(
 
 
 def n_passed(task: Task, pairs: list[tuple[Problem, str]], pool: Executor | None) -> int | None:
-    """How many completions are right under the task's rule; None where programs would have to be executed for it."""
+    """The number of right completions under the task's rule; None where programs would have to be executed for it."""
     judged = (task.judge(problem, text) for problem, text in pairs)
     if pool is not None:
         return sum(outcome.passed for outcome in judge_all(judged, pool))

@@ -63,7 +63,7 @@ def outcome_of(judgement: Judgement) -> Outcome:
 
 
 def judged_text(judged: Program | Judgement | NoCompletion) -> str:
-    """What was judged: the program's source, or the answer that was found."""
+    """The text that was judged: the program's source, or the answer that was found."""
     match judged:
         case NoCompletion():
             return ""
@@ -227,7 +227,7 @@ def refuse_unjudged(run: Run, most: float) -> None:
 
 
 def journal_error(error: OSError, store: RunStore) -> MtpEvalError:
-    """What a user is told when the journal cannot be written."""
+    """The error for a journal that cannot be written."""
     cause = "there is no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
     return MtpEvalError(
         f"the journal in {store.folder} cannot be written: {cause}. Every record written before is safe; "

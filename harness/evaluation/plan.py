@@ -1,4 +1,4 @@
-"""What is evaluated: tasks with their problems, models with their facts, and the options that decide the numbers."""
+"""The plan of a run: tasks with their problems, models with their facts, and the options that decide the numbers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LoadedTask:
 
 
 def kind_of(task: Task) -> str:
-    """How readers of a run folder count the task's records: samples of "exact_match" vote."""
+    """The kind of a task for readers of a run folder: samples of "exact_match" vote."""
     if task.needs == "likelihood":
         return "likelihood"
     return "exact_match" if task.votes else "execution"

@@ -16,7 +16,7 @@ from mtp_eval.tasks.problem import Judgement, Problem, Task
 def find_problems(
     runs: Sequence[ScoredRun], prompts: Mapping[tuple[str, str], str], data_dir: Path | None = None
 ) -> tuple[dict[tuple[str, str], ProblemTexts], list[str]]:
-    """What the benchmark says of each problem, where the task can be loaded and its prompt has the recorded hash.
+    """Find each problem's texts in its benchmark, where the task can be loaded and the prompt has the recorded hash.
 
     Args:
         prompts: the hash of the prompt by task and problem.
@@ -46,7 +46,7 @@ def find_problems(
 
 
 def tests_of(task: Task, problem: Problem) -> str:
-    """What judges a problem's programs, as text; empty where an answer is compared."""
+    """The tests of a problem's programs, as text; empty where an answer is compared."""
     judged = task.judge_reference(problem)
     match judged:
         case Program():

@@ -19,7 +19,7 @@ from mtp_eval.tasks.problem import Problem, Task
 
 @dataclass(frozen=True, slots=True)
 class ReferenceCheck:
-    """What the reference solutions of a task did here.
+    """Results of a task's reference solutions on this machine.
 
     Args:
         failures: one line for each problem whose reference is not right.

@@ -73,7 +73,7 @@ def run(config: RunConfig | None = None, **options: Any) -> Run:
 def own_shard(
     config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str]
 ) -> tuple[RunShard, Mapping[str, Mapping[str, int]]] | None:
-    """Which part of the run this process makes, and its completions by model and task; None is all of it."""
+    """The part of the run that this process makes, and its completions by model and task; None is all of it."""
     shard = config.run_shard
     if shard is None:
         return None
@@ -101,7 +101,7 @@ def open_backends(config: RunConfig) -> dict[str, Backend]:
 
 
 def opener(config: RunConfig) -> Callable[[str], Backend]:
-    """What opens a model spec: here, or on the run's cluster.
+    """The function that opens a model spec: here, or on the run's cluster.
 
     Raises:
         InputError: there is no such cluster.
@@ -137,7 +137,7 @@ def check_chats(tasks: Sequence[LoadedTask], backends: Mapping[str, Backend], *,
 
 
 def backend_options(config: RunConfig) -> BackendOptions:
-    """How the run's models are opened.
+    """The options with which the run's models are opened.
 
     Raises:
         InputError: the file of the system prompt cannot be read.
@@ -159,7 +159,7 @@ def backend_options(config: RunConfig) -> BackendOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelCandidates(Candidates):
-    """What models write for the problems of a run, shard by shard."""
+    """Completions that models write for the problems of a run, shard by shard."""
 
     config: RunConfig
     tasks: Sequence[LoadedTask]
@@ -224,7 +224,7 @@ def generate(
 
 
 def call_of(shard: Shard, backend: Backend, settings: DecodingSettings) -> Call:
-    """What the model is asked for a shard: all of it, unless no completion depends on the others."""
+    """The call for a shard: all of its requests, unless no completion depends on the others."""
     requests = shard.requests
     if backend.is_independent:
         requests = tuple(r for r in requests if (r.problem_id, r.sample) in shard.missing)

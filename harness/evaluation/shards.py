@@ -1,4 +1,4 @@
-"""What a run consists of: tasks, requests, and the shards in which they are generated and resumed.
+"""The parts of a run: tasks, requests, and the shards in which they are generated and resumed.
 
 Everything here is a pure function of the config, so that a resumed run repeats the same batches.
 """
@@ -122,7 +122,7 @@ def missing_shards(
 def completions_of_shard(
     config: RunConfig, tasks: Sequence[LoadedTask], labels: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """How many completions a part of a run has, by model and task."""
+    """The number of completions in a part of a run, by model and task."""
     counts = {label: {task.name: 0 for task in tasks} for label in labels}
     for shard in missing_shards(config, tasks, labels):
         counts[shard.model][shard.task.name] += len(shard.requests)

@@ -29,7 +29,7 @@ def _latex_key(text: str) -> str:
 
 
 class PaperOptions(Config):
-    """How a table looks on a page."""
+    """Options for tables in papers."""
 
     GROUP: ClassVar[str] = "For papers"
 

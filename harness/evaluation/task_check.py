@@ -74,7 +74,7 @@ def references(task: Task, problems: Sequence[Problem], pool: Executor) -> Findi
 
 
 def references_within_reach(task: Task, problems: Sequence[Problem], pool: Executor) -> Finding:
-    """How many references survive the protocol's own stop strings and extraction rule: a ceiling on the score."""
+    """Check how many references survive the protocol's own stop strings and extraction rule: a ceiling on the score."""
     known = [problem for problem in problems if problem.reference]
     cut = [rule_named("stops").apply(Asked(stop=problem.stop), problem.reference).source for problem in known]
     outcomes = judge_all((task.judge(problem, text) for problem, text in zip(known, cut, strict=True)), pool)

@@ -1,4 +1,4 @@
-"""Where the time of one session of work on a run went."""
+"""Timing of one session of work on a run: wall and CPU seconds by what they were spent on."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What a checkpoint's folder says without its weights."""
+    """Facts of a checkpoint, known without reading its weights."""
 
     path: Path
     config: ModelConfig
@@ -70,7 +70,7 @@ def save_state(
     tokenizer: Tokenizer,
     training: Mapping[str, Any],
 ) -> str:
-    """As `save_checkpoint`, from gathered weights."""
+    """Write a checkpoint from gathered weights, as `save_checkpoint` does."""
     from safetensors.torch import save_file
 
     if config.tie_embeddings:
@@ -85,7 +85,7 @@ def save_with(
     tokenizer: Tokenizer,
     training: Mapping[str, Any],
 ) -> str:
-    """As `save_checkpoint`, with weights that `write_weights` writes to the path that it is given.
+    """Write a checkpoint as `save_checkpoint` does, with weights that `write_weights` writes to the path that it is given.
 
     Raises:
         InputError: the files cannot be written.

@@ -10,7 +10,7 @@ HeadKind = Literal["parallel", "causal", "anticausal", "linear", "replicated", "
 
 
 class RopeScaling(BaseModel):
-    """How a rotary embedding was stretched to a longer context than it was trained for.
+    """Scaling of a rotary embedding to a longer context than it was trained for.
 
     linear: positions are divided by `factor`. llama3: frequencies whose wave is longer than the original context over
     `low_freq_factor` are divided by `factor`, those shorter than it over `high_freq_factor` stay, those between are mixed
@@ -132,7 +132,7 @@ class ModelConfig(BaseModel):
         return self.sliding_window if layer >= self.full_attention_layers else None
 
     def token_offset(self, index: int) -> int:
-        """How far ahead of a position lies the token that member `index` of `MTPModel.heads` reads there; 0: it reads none."""
+        """The distance from a position to the later token that member `index` of `MTPModel.heads` reads there; 0: it reads none."""
         return index if self.head_kind == "sequential" else 0
 
     def head_path(self, head: int) -> tuple[int, ...]:

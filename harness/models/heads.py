@@ -1,4 +1,4 @@
-"""What a head can be besides a transformer layer: one matrix, or a sequential module.
+"""Heads other than a transformer layer: one matrix, or a sequential module.
 
 Shapes: B batch rows, T tokens, D model width.
 """

@@ -36,7 +36,7 @@ Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Tokenizer(Protocol):
-    """What the rest of the harness may ask of a tokenizer."""
+    """The interface of every tokenizer."""
 
     name: str
     """Short label for records, such as "bytes" or "bpe-8192"."""

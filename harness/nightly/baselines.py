@@ -1,4 +1,4 @@
-"""Which run an evaluation of tonight is compared with, by the names that a config gives baselines.
+"""Baselines of a night: the runs that an evaluation is compared with, by the names that a config gives them.
 
     last-good   the last night that was evaluated, compared and had no loss
     previous    the last night that was evaluated

@@ -24,7 +24,7 @@ TONIGHT = "tonight"
 
 @dataclass(frozen=True)
 class Fault:
-    """What should have been done and could not be: its name and a sentence.
+    """A fault of a night: something that should have been done and could not be; its name and a sentence.
 
     A night is no good level for `of`; for none of its evaluations where `of_all`, as when a series has gone.
     """
@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass
 class Night:
-    """What came of a night. Each list pairs an evaluation with what was found about it."""
+    """The results of a night. Each list pairs an evaluation with what was found about it."""
 
     name: str
     number: int
@@ -50,7 +50,7 @@ class Night:
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """All of them, corrected together."""
+        """All comparisons of the night, corrected together."""
         return [comparison for _, comparison in self.compared]
 
     def regressions(self, config: NightlyConfig) -> list[tuple[Evaluation, Comparison]]:

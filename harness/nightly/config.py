@@ -107,5 +107,5 @@ def _changed(path: str) -> float:
 
 
 def overrides(values: Mapping[str, Any]) -> Sequence[str]:
-    """As the --set options of `mtp-eval train`."""
+    """The values as --set options of `mtp-eval train`."""
     return [f"{key}={value}" for key, value in values.items()]

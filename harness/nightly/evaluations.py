@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def folder_of(night: Path, series: str, task: str) -> Path:
-    """Where a series' run on a task lies in a night's folder; no two share one."""
+    """The folder of a series' run on a task, inside a night's folder; no two share one."""
     return night / _folder_name(series) / _folder_name(task)
 
 

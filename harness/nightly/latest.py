@@ -1,4 +1,4 @@
-"""The files that stand in a night's `out` folder itself, those of the last call: replaced by what went wrong, whatever it is.
+"""The latest outputs, which stand in a night's `out` folder itself; a call that fails replaces them by its reason.
 
 Imports nothing large, so that they can be replaced when an import is what fails.
 """
@@ -59,7 +59,7 @@ def leave_failure(out: Path, why: str) -> None:
 
 
 def out_of(path: Path) -> Path:
-    """Where the outputs of a config lie that may be wrong otherwise."""
+    """The `out` folder of a config that may be wrong otherwise."""
     try:
         return Path(str(tomllib.loads(path.read_text("utf-8")).get("out", "nightly")))
     except (OSError, ValueError):

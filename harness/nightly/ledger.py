@@ -1,4 +1,4 @@
-"""What is known of earlier nights: the history, and the folder of each night from which a damaged history is made again.
+"""Records of earlier nights: the history, and the folder of each night from which a damaged history is made again.
 
     out/history.parquet      a row per night, series, task, group, temperature and k (results.history)
     out/NIGHT/night.json     one night: its number, its specs, whether it was finished, and its rows

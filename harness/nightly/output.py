@@ -1,4 +1,4 @@
-"""What a night leaves behind: summary.md, junit.xml, report.html, trends, comparison.json; in its folder and, latest, above.
+"""Outputs of a night: summary.md, junit.xml, report.html, trends, comparison.json; in its folder and, latest, above.
 
 The files in the `out` folder itself are always those of the last call, so that a CI can name them: from the first moment on
 they say that the night is not finished, and whatever ends it replaces them by what went wrong.

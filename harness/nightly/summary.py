@@ -13,7 +13,7 @@ from mtp_eval.results.tables.standard import results_table
 
 
 def headline(config: NightlyConfig, night: Night, accept: bool) -> str:
-    """What came of the night in one line."""
+    """The result of the night in one line."""
     n_worse, n_broken = len(night.regressions(config)) + len(night.drifts), len(night.problems)
     if n_worse and not accept:
         return f"❌ {n_worse} significant regression{'s' if n_worse > 1 else ''}"

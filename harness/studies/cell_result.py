@@ -26,7 +26,7 @@ class CellResult:
 
     @cached_property
     def verification(self) -> list[dict[str, Any]]:
-        """What `--verify-decoding` found, an entry a task; empty where nothing was verified."""
+        """The results of `--verify-decoding`, an entry a task; empty where nothing was verified."""
         found: list[dict[str, Any]] = RunStore.read(Path(self.cell.run)).sidecar("verification").read(default=[])
         return found
 
@@ -38,5 +38,5 @@ class CellResult:
 
     @property
     def model_folder(self) -> Path:
-        """Where the training's curves are."""
+        """The model's folder, in which the training's curves are."""
         return Path(self.cell.model)

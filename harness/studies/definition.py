@@ -1,4 +1,4 @@
-"""What a study is: recipes to train, tasks to test them on, measures, and claims with the test that was fixed beforehand.
+"""The definition of a study: recipes to train, tasks to test them on, measures, and claims with the test that was fixed beforehand.
 
 Study -> parts -> recipes x seeds = cells (an ordinary `train` folder and an ordinary `run` folder each)
                -> claims: measure(candidate) - measure(baseline), paired over seeds
@@ -76,7 +76,7 @@ class Part:
     on_gpu: bool = False
 
     def minutes_of(self, recipe: Recipe) -> float:
-        """What one cell of a recipe costs, as stated."""
+        """Minutes that one cell of a recipe takes, as stated."""
         return self.again_minutes if recipe.trained_as else self.minutes * recipe.longer
 
 
@@ -110,7 +110,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """What should be true of two recipes, stated before anything is trained.
+    """A claim about two recipes, stated before anything is trained.
 
     Args:
         text: the claim in our words.

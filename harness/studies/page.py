@@ -1,4 +1,4 @@
-"""What a study leaves to read: a table over seeds, the verdicts, and a page with the plot."""
+"""The report of a study: a table over seeds, the verdicts, and a page with the plot."""
 
 from __future__ import annotations
 

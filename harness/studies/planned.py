@@ -61,7 +61,7 @@ def options_of(study: Study, config: StudyConfig) -> dict[str, Any]:
 
 
 def definition_of(study: Study) -> dict[str, Any]:
-    """What is fixed beforehand, for study.json."""
+    """The definition of a study that is fixed beforehand, for study.json."""
     return {
         "parts": [
             {"name": part.name, "task": part.task, "run": dict(part.run), "recipes": [asdict(r) for r in part.recipes]}

@@ -31,7 +31,7 @@ def longer(recipe: Recipe, times: float) -> Recipe:
 
 @dataclass(frozen=True)
 class Question:
-    """What several claims have in common; see `Claim`."""
+    """The fields that several claims have in common; see `Claim`."""
 
     source: str
     measure: Measure

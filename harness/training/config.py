@@ -1,4 +1,4 @@
-"""What a training run is made of: one frozen object, stored with the checkpoint; `config_files` reads it.
+"""The config of a training run: one frozen object, stored with the checkpoint; `config_files` reads it.
 
 A typo in a key is an error. Units are in the names or in the descriptions; "tokens" are positions of head 1.
 """
@@ -52,7 +52,7 @@ class ModelShape(_Section):
 
 
 class DataConfig(_Section):
-    """Where the text comes from and how it becomes tokens."""
+    """The training text: where it comes from and how it becomes tokens."""
 
     sources: tuple[str, ...] = Field(
         min_length=1, description='"stdlib", "task:NAME", "datasets:NAME[:SPLIT]", a file, a folder or a glob'

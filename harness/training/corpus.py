@@ -121,7 +121,7 @@ class Split:
         return np.cumsum([0, *(len(shard) for shard in self.shards)])
 
     def document_start(self, position: int) -> int:
-        """Where the first document that begins at or after `position` begins, going round at the end."""
+        """The beginning of the first document at or after `position`, going round at the end."""
         number = int(np.searchsorted(self.ends, position))
         return 0 if position == 0 or number >= len(self.ends) - 1 else int(self.ends[number])
 
@@ -191,6 +191,6 @@ class Corpus:
 
 
 def cache_folder(configured: str | None) -> Path:
-    """Where tokenised data is kept between runs."""
+    """The folder in which tokenised data is kept between runs."""
     chosen = configured or os.environ.get("MTP_EVAL_CACHE")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "mtp-eval"

@@ -42,7 +42,7 @@ TASK_DOCUMENTS = 20_000
 
 
 def resolve_data_once(config: TrainConfig, out: Path, processes: Processes) -> tuple[Mixture, Tokenizer]:
-    """As `resolve_data`, where each machine's first process does the work and the others read what it left."""
+    """Resolve the data as `resolve_data` does, where each machine's first process does the work and the others read what it left."""
     first = processes.local_rank == 0
     if not first:
         processes.barrier()

@@ -1,4 +1,4 @@
-"""Where training text comes from: the standard library, files, folders, globs, JSONL, Parquet, `datasets` names.
+"""Sources of training text: the standard library, files, folders, globs, JSONL, Parquet, `datasets` names.
 
 A source string becomes a stream of documents. Whether one is kept for validation is decided by a sha1 of its own: of a
 file's name, or of the text where a file holds many documents, so that neither their order nor what is added moves a
@@ -60,7 +60,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a table are a document: the first of `text` that a row has, and `prompt` where it has that."""
+    """The columns of a table that make a document: the first of `text` that a row has, and `prompt` where it has that."""
 
     text: tuple[str, ...] = TEXT_FIELDS
     prompt: str | None = None

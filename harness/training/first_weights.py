@@ -1,4 +1,4 @@
-"""Where a run's weights begin: fresh from a seed, or a checkpoint, with heads added where it has too few."""
+"""First weights of a run: fresh from a seed, or a checkpoint's, with heads added where it has too few."""
 
 from __future__ import annotations
 

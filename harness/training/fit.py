@@ -12,7 +12,7 @@ from mtp_eval.tasks.problem import Problem, Task
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How many problems of a task fit into a context.
+    """The number of a task's problems that fit into a context.
 
     Args:
         n_problems: all of them.
@@ -43,7 +43,7 @@ def needed_context(problem: Problem, tokenizer: Tokenizer) -> int:
 
 
 def fit(problems: Sequence[Problem], tokenizer: Tokenizer, context_length: int) -> Fit:
-    """Which of the problems fit."""
+    """Find which problems fit into a context."""
     needed = {problem.problem_id: needed_context(problem, tokenizer) for problem in problems}
     misfits = tuple(problem_id for problem_id, tokens in needed.items() if tokens > context_length)
     return Fit(len(needed), misfits, max(needed.values(), default=0))

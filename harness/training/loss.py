@@ -213,7 +213,7 @@ class _Heads:
 def naive_backward(
     model: MTPModel, tokens_BS: Tensor, targets_NBT: Tensor, weights: Sequence[float], scale: float
 ) -> HeadSums:
-    """The same gradients from one graph that holds every head's logits: the oracle, and the memory comparison."""
+    """Add the same gradients from one graph that holds every head's logits: the oracle, and the memory comparison."""
     nats = [
         F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum")
         for logits_BTV, targets_BT in zip(model(tokens_BS, targets_NBT.shape[2]), targets_NBT, strict=True)

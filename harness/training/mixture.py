@@ -56,7 +56,7 @@ class Mixture:
         return [window for of_part in windows for window in of_part]
 
     def say_held_out(self) -> str:
-        """How much text is held out, which is known before the first step; where there is none, what to do."""
+        """A sentence on how much text is held out, known before the first step; where there is none, what to do."""
         held = sum(len(part.validation.ends) for part in self.parts)
         of = held + sum(len(part.train.ends) for part in self.parts)
         without = [part.index["source"] for part in self.parts if not len(part.validation.ends)]

@@ -20,7 +20,7 @@ PartOf = Callable[[Tensor, Tensor], Tensor]
 
 
 def moments_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What the optimizer holds, as it is: whole tensors or this process's shards."""
+    """The optimizer's state as this process holds it: whole tensors or its shards."""
     return {
         f"{name}:{key}": value
         for name, parameter in model.named_parameters()

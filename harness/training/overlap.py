@@ -62,7 +62,7 @@ def grams(text: str, n: int) -> Iterator[Gram]:
 
 
 def summarise(hits: Iterable[Hit]) -> dict[str, tuple[int, int, float]]:
-    """By task (what stands before the problem's first "/"): problems hit, documents hit, largest share."""
+    """Totals by task (what stands before the problem's first "/"): problems hit, documents hit, largest share."""
     by_task: dict[str, list[Hit]] = defaultdict(list)
     for hit in hits:
         by_task[hit.problem.partition("/")[0]].append(hit)

@@ -43,7 +43,7 @@ class OverlapConfig(Config):
 
 @dataclass
 class Overlap:
-    """What a check has found so far.
+    """Findings of an overlap check so far.
 
     Args:
         n_problems: of each task.
@@ -57,7 +57,7 @@ class Overlap:
     hits: list[Hit] = field(default_factory=list)
 
     def text(self, show: int = 10) -> str:
-        """How many documents overlap, the figures of each task, and the worst pairs."""
+        """The report of the check: how many documents overlap, the figures of each task, and the worst pairs."""
         lines = [
             f"{self.n_read:,} documents read, {self.n_read - self.n_kept:,} share {self.ngram} tokens in a row with a problem"
         ]

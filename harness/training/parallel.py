@@ -1,4 +1,4 @@
-"""How one model is spread over the processes of a run: the seam behind `parallel = "ddp"` and `"fsdp"`.
+"""Ways to spread one model over the processes of a run: the seam behind `parallel = "ddp"` and `"fsdp"`.
 
 `Parallel` is the case of one process; `Replicated` keeps the whole model in each and sums gradients; `Sharded`
 (sharded.py) keeps a part of every weight in each. The trainer calls the same methods for all three, in this order:

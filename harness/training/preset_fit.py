@@ -1,4 +1,4 @@
-"""How the problems of a task fit into the presets that are trained on it."""
+"""Fit of a task's problems into the presets that are trained on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "auto" means on this machine: device, precision, compilation, chunk size; and what the machine could do at best.
+"""Choices for "auto" on this machine: device, precision, compilation, chunk size; and the machine's peak rate.
 
 The choices follow from the hardware and the model's shape alone, never from a timing, so that the same command gives
 the same weights again. They are resolved once, stored with the checkpoint, and kept by --resume.

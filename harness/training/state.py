@@ -1,4 +1,4 @@
-"""What a run keeps on disk: periodic checkpoints to resume from, and the finished checkpoint at the top of its folder.
+"""Files that a training run keeps on disk: periodic checkpoints to resume from, and the finished checkpoint at the top of its folder.
 
     out/                       the checkpoint for users: config.json, model.safetensors, tokenizer, training.json
     out/metrics.csv            a line per log_every steps and per validation
@@ -234,7 +234,7 @@ def check_same_run(folder: Path, training: TrainConfig, corpus: Mixture) -> dict
 
 
 def extensions(stored: Mapping[str, Any], total_steps: int) -> list[dict[str, int]]:
-    """How the run's budget grew: the step that each extension began at, and the budgets before and after it."""
+    """The extensions of a run's budget: the step that each extension began at, and the budgets before and after it."""
     before: list[dict[str, int]] = list(stored.get("extended", []))
     if total_steps > stored["total_steps"]:
         before.append({"at_step": stored["step"], "from_steps": stored["total_steps"], "to_steps": total_steps})

@@ -1,4 +1,4 @@
-"""What a document of a text file is: the whole file, a block between blank lines, or what stands between separators.
+"""Rules that say what a document of a text file is: the whole file, a block between blank lines, or what stands between separators.
 
     files             the file as it is
     blocks            a run of lines that are not blank; blank lines belong to none

@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class OrderTargets:
-    """Which tokens come, and their shares of the target, by distance: `(B, T, W)`; a position without any has shares of 0."""
+    """Targets by distance `(B, T, W)`: the tokens that come, and their shares; a position without any has shares of 0."""
 
     tokens: Tensor
     shares: Tensor
 
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """`(C, W)` of each, in the order of the positions."""
+        """Yield tokens and shares `(C, W)` in the order of the positions."""
         flat = self.tokens.flatten(0, 1), self.shares.flatten(0, 1)
         yield from zip(*(torch.split(part, size) for part in flat), strict=True)
 
@@ -68,7 +68,7 @@ def order_nats(norm: nn.Module, matrix: nn.Module, hidden_CD: Tensor, tokens_CW:
 
 @dataclass(frozen=True, slots=True)
 class OrderLoss:
-    """What `loss.sequential_backward` adds to head 1's loss: targets of a batch, and the weight of their sum."""
+    """The loss that `loss.sequential_backward` adds to head 1's: targets of a batch, and the weight of their sum."""
 
     targets: OrderTargets
     weight: float

@@ -19,7 +19,7 @@ from mtp_eval.harness.training.step import Stepper
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Per head, on held-out text: nats per target, bits per byte, share of targets that were the most likely token.
+    """Scores per head on held-out text: nats per target, bits per byte, share of targets that were the most likely token.
 
     NaN for a head without targets: no held-out document is as long as it looks ahead.
     """

@@ -24,7 +24,7 @@ from mtp_eval.harness.training.validation import Validation, ratios
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `on_progress` gets after every step: losses are of the last logged steps, per head, in nats.
+    """The report that `on_progress` gets after every step: losses are of the last logged steps, per head, in nats.
 
     The loss of a head that had no weight is NaN.
     """

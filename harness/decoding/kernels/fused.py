@@ -255,7 +255,7 @@ class FusedLayer:
 
 
 def qk_norm_weights(attention: Attention, config: ModelConfig) -> Tensor:
-    """`(H + K, E)`: the weights of the norms over each query and key head (Qwen3), queries first."""
+    """The weights `(H + K, E)` of the norms over each query and key head (Qwen3), queries first."""
     norms = attention.q_norm.get_parameter("weight"), attention.k_norm.get_parameter("weight")
     q_E, k_E = (paired(weight.detach(), config.head_size) for weight in norms)
     return torch.cat([q_E.expand(config.n_heads, -1), k_E.expand(config.kv_heads, -1)]).contiguous()

@@ -17,7 +17,7 @@ _BEYOND = 512  # positions past the context that the last block's drafts, or ste
 
 
 class PackedModel:
-    """What `Network` runs: every layer fused, heads 2.. of the parallel kind stacked, sequential modules apart."""
+    """The packed weights that `Network` runs: every layer fused, heads 2.. of the parallel kind stacked, sequential modules apart."""
 
     def __init__(self, model: MTPModel):
         self.model = model

@@ -1,4 +1,4 @@
-"""What a Hugging Face config.json says, as our config, and back.
+"""Convert a Hugging Face config.json to our config, and back.
 
 | model_type | beyond a plain Llama |
 |---|---|

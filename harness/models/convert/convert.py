@@ -60,7 +60,7 @@ class Weights:
 
 
 def layout_of(folder: Path) -> str:
-    """Which of the layouts a folder has.
+    """The layout of a folder: ours, hf or meta.
 
     Raises:
         InputError: it has none of them.
