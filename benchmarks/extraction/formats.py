@@ -4,7 +4,8 @@
 
 Every distinct program of the folder's two files (HumanEval's and MBPP's) is written in each form by `benchmarks.extraction.written`,
 and `mtp-eval score` judges each file; last, the run folders themselves, by their own rule and by another one. Compared are
-the verdicts of all completions and the cells of metrics.json with the first form's.
+the verdicts of all completions and the cells of metrics.json with the first form's. Where a problem's tests draw their inputs, a
+wrong program may raise at one time and fail at another: such differences are listed apart, and verdicts are not counted there.
 """
 
 from __future__ import annotations
@@ -92,14 +93,29 @@ def in_form(known: Known, form: Form, folder: Path) -> Scored:
     return scored(str(path), known.task, form.options, folder / "run")
 
 
-def compared(first: Scored, other: Scored) -> dict[str, Any]:
+def drawing(task: str) -> set[str]:
+    """The problems whose tests draw their inputs."""
+    from mtp_eval.tasks.registry import load_task
+
+    loaded = load_task(task)
+    tests = {one.problem_id: str(loaded.judge(one, "")) for one in loaded.problems()}
+    return {name for name, of in tests.items() if "import random" in of or "from random" in of}
+
+
+def compared(first: Scored, other: Scored, draw: set[str]) -> dict[str, Any]:
     """Where another run differs; an extraction rule is part of no cell."""
     names = first.verdicts.keys() | other.verdicts.keys()
-    differ = sorted(name for name in names if first.verdicts.get(name) != other.verdicts.get(name))
+    pairs = {name: (first.verdicts.get(name), other.verdicts.get(name)) for name in sorted(names)}
+    differ = [[*name, *pair] for name, pair in pairs.items() if pair[0] != pair[1]]
+    by_draw = [one for one in differ if one[0] in draw and "passed" not in one]
+    cells, others = first.cells, other.cells
+    if by_draw:
+        cells, others = ([{**cell, "verdicts": None} for cell in of] for of in (cells, others))
     return {
         "completions": len(other.verdicts),
-        "differ": [[*name, first.verdicts.get(name), other.verdicts.get(name)] for name in differ],
-        "same_metrics": first.cells == other.cells,
+        "differ": [one for one in differ if one not in by_draw],
+        "differ_by_draw": by_draw,
+        "same_metrics": cells == others,
         "seconds": other.seconds,
     }
 
@@ -110,20 +126,21 @@ def of_task(known: Known, work: Path) -> dict[str, Any]:
     print(
         f"{known.task}: {len(first.verdicts)} programs of {len(known.programs)} problems, {dict(Counter(first.verdicts.values()))}"
     )
-    figures = {}
+    figures, draw = {}, drawing(known.task)
     for name, form in FORMS.items():
         if name != FIRST:
-            figures[name] = report(name, compared(first, in_form(known, form, work / name)))
+            figures[name] = report(name, compared(first, in_form(known, form, work / name), draw))
     for name, options in {"own run": (), "own run, by a rule": ("--extract", "raw")}.items():
         again = scored(str(work / FIRST / "run"), None, options, work / name)
-        figures[name] = report(name, compared(first, again))
+        figures[name] = report(name, compared(first, again, draw))
     return figures
 
 
 def report(name: str, found: dict[str, Any]) -> dict[str, Any]:
     same = "the same metrics" if found["same_metrics"] else "OTHER METRICS"
     print(
-        f"  {name:<32} {len(found['differ'])} of {found['completions']} verdicts differ, {same} {found['differ'][:3] or ''}",
+        f"  {name:<32} {len(found['differ'])} of {found['completions']} verdicts differ, {same} "
+        f"{found['differ'][:3] or ''} {found['differ_by_draw'] or ''}",
         flush=True,
     )
     return found
