@@ -131,7 +131,7 @@ def numbers_of(runs: Sequence[str], entry_point: str) -> list[int]:
 
 
 def _lines_cut(n: int) -> tuple[str, ...]:
-    return (f"{n} lines that are no part of the program",) if n > 0 else ()
+    return (f"{n} line{'s that are' if n > 1 else ' that is'} no part of the program",) if n > 0 else ()
 
 
 def with_what_it_needs(code: str, earlier: Sequence[str], later: Sequence[str]) -> str:

@@ -101,9 +101,14 @@ def definitions(asked: Asked, completion: str) -> Extraction:
     if asked.entry_point is None or asked.entry_point not in defined_names(found.source):
         return Extraction(found.source, (*cut, *found.cut))
     needed = needed_statements(found.source, {asked.entry_point})
-    n_cut = found.source.count("\n") - needed.count("\n")
-    said = (f"{n_cut} lines that {asked.entry_point} does not need",) if n_cut > 1 else ()
+    n_cut = len(written_lines(found.source)) - len(written_lines(needed))
+    said = (f"{n_cut} line{'s' if n_cut > 1 else ''} that {asked.entry_point} does not need",) if n_cut > 0 else ()
     return Extraction(needed, (*cut, *found.cut, *said))
+
+
+def written_lines(source: str) -> list[str]:
+    """The lines that are not blank."""
+    return [line.rstrip() for line in source.split("\n") if line.strip()]
 
 
 def chosen_of_any_lines(asked: Asked, text: str) -> Extraction:

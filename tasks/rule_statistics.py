@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtp_eval.tasks.chat_answer import has_fence
-from mtp_eval.tasks.extract import Asked, compiles, earliest_stop, rules
+from mtp_eval.tasks.extract import Asked, compiles, earliest_stop, rules, written_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class RuleStatistics:
     Args:
         rule: its name.
         n: completions.
-        n_changed: whose source differs from the raw one.
+        n_changed: whose source differs from the raw one, by more than blank lines.
         n_emptied: of which nothing is left, though the model wrote something.
         n_broken: that compiled raw and do not any more.
         n_compile: whose source compiles.
@@ -49,7 +49,10 @@ def statistics(pairs: Sequence[tuple[Asked, str]]) -> list[RuleStatistics]:
             RuleStatistics(
                 rule=rule.name,
                 n=len(pairs),
-                n_changed=sum(source != before for source, before in zip(sources, whole, strict=True)),
+                n_changed=sum(
+                    written_lines(source) != written_lines(before)
+                    for source, before in zip(sources, whole, strict=True)
+                ),
                 n_emptied=sum(
                     bool(text.strip()) and source.strip() == asked.prefix.strip()
                     for source, (asked, text) in zip(sources, pairs, strict=True)

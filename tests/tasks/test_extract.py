@@ -116,3 +116,13 @@ def test_statistics_count_what_each_rule_and_stop_did():
     assert by_rule["fence"].n_compile == 4
     assert by_rule["raw"].n_fenced == 1
     assert all(row.n == 4 for row in by_rule.values())
+
+
+def test_blank_lines_are_no_change():
+    asked = Asked("import math\n\n\ndef f(x):\n", "f")
+    by_rule = {
+        each.rule: each for each in statistics([(asked, "    return x"), (asked, "    return x\n\n\nprint(1)\n")])
+    }
+    assert [by_rule[name].n_changed for name in ("raw", "fence", "definitions")] == [0, 0, 1]
+    assert rule_named("definitions").apply(asked, "    return x").cut == ()
+    assert rule_named("definitions").apply(asked, "    return x\n\n\nprint(1)").cut == ("1 line that f does not need",)

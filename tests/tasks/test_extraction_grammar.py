@@ -220,7 +220,7 @@ def test_each_cut_is_said_in_words():
         .apply(ALONE, f"<think>x</think>{block(WRONG)}and{block(RIGHT + 'print(1)' + chr(10) * 2)}")
         .cut
     )
-    assert cut == ("16 characters of thoughts", "text around one block of 2", "2 lines that total does not need")
+    assert cut == ("16 characters of thoughts", "text around one block of 2", "1 line that total does not need")
     assert rule_named("stops").apply(ALONE, f"{RIGHT}[DONE]\nx").cut == (
         "8 characters from the stop string '[DONE]' on",
     )
