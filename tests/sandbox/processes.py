@@ -29,6 +29,20 @@ def workers(pid: int) -> list[int]:
     return [child for child in descendants(pid) if "multiprocess.spawn" in command(child)]
 
 
+def busy(pid: int) -> list[int]:
+    """Programs that spin: processes below one that have no child and have had more CPU than making a jail takes."""
+    return [child for child in descendants(pid) if not descendants(child) and cpu_seconds(child) > 0.5]
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time that a process has had; none for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def kill_all(pids: list[int]) -> None:
     """Kill those that have not ended since they were listed."""
     for pid in pids:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Hashable
 from pathlib import Path
 
 import multiprocess
@@ -12,7 +13,7 @@ import multiprocess.spawn
 import pytest
 
 from mtp_eval.sandbox.errors import PoolClosed
-from mtp_eval.sandbox.outcome import Verdict
+from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.pool import MAX_WAITING_PER_WORKER, Pool
 from mtp_eval.sandbox.trusted.session import children_of
 from mtp_eval.tasks.problem import Program
@@ -54,14 +55,23 @@ def test_submit_waits_while_the_queue_is_full() -> None:
         assert len(list(pool.drain())) == MAX_WAITING_PER_WORKER + 20 - n_finished
 
 
+def begun(pool: Pool) -> list[tuple[Hashable, Outcome]]:
+    """The first outcomes of 40 programs that sleep: every worker has one in its jail, and the long ones are far from their end."""
+    for n in range(40):
+        pool.submit(numbered(n, f"import time; time.sleep({2.0 if n in (10, 11) else 0.05})"), n)
+    outcomes = []
+    while len(outcomes) < 10:
+        outcomes += pool.ready()
+        time.sleep(0.01)
+    return outcomes
+
+
 @pytest.mark.slow
 def test_a_killed_zygote_costs_no_verdict() -> None:
     with Pool(workers=2, timeout_seconds=5.0) as pool:
-        for n in range(40):
-            pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
-        time.sleep(0.3)
+        outcomes = dict(begun(pool))
         kill_all(jailed(os.getpid()))
-        outcomes = dict(pool.drain())
+        outcomes |= dict(pool.drain())
     assert len(outcomes) == 40
     assert all(outcome.passed for outcome in outcomes.values())
     assert any(outcome.n_retries for outcome in outcomes.values())
@@ -70,12 +80,10 @@ def test_a_killed_zygote_costs_no_verdict() -> None:
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_verdict() -> None:
     with Pool(workers=2, timeout_seconds=5.0) as pool:
-        for n in range(40):
-            pool.submit(numbered(n, "import time; time.sleep(0.05)"), n)
-        time.sleep(0.3)
+        outcomes = dict(begun(pool))
         zygotes = jailed(os.getpid())
         kill_all(workers(os.getpid()))
-        outcomes = dict(pool.drain())
+        outcomes |= dict(pool.drain())
         wait_until_gone(zygotes)
     assert len(outcomes) == 40
     assert all(outcome.passed for outcome in outcomes.values())

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from mtp_eval.sandbox.outcome import Verdict
 from mtp_eval.sandbox.pool import Pool
-from tests.sandbox.processes import descendants, wait_until, wait_until_gone
+from tests.sandbox.processes import busy, descendants, wait_until, wait_until_gone
 from tests.sandbox.test_pool import numbered
 
 SCRIPT = """
@@ -55,10 +54,8 @@ def test_a_dead_or_interrupted_parent_leaves_nothing(tmp_path: Path, how: signal
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert process.stdout.readline() == "running\n"
-        wait_until(lambda: len(descendants(process.pid)) >= 5)
-        time.sleep(
-            0.5
-        )  # a worker that is told to end while it makes a jail of isolation "process" leaves its folders to the next
+        # A worker that is told to end while it makes a jail of isolation "process" leaves its folders to the next.
+        wait_until(lambda: len(busy(process.pid)) >= 2)
         family = descendants(process.pid)
         os.killpg(process.pid, how) if how is signal.SIGINT else os.kill(process.pid, how)
         output, errors = process.communicate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +38,7 @@ def echo(body: dict[str, Any], number: int = 0) -> Reply:
 def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None = None) -> Iterator[tuple[str, Asked]]:
     """Gives the server's URL and what it is asked; `metrics` makes the text of its /metrics."""
     asked: Asked = []
-    lock = threading.Lock()
+    lock, closed = threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -51,7 +50,7 @@ def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None 
                 asked.append({**body, "path": self.path, "authorization": self.headers.get("Authorization")})
             reply = answer(body, number)
             if reply == "hang":
-                time.sleep(30)
+                closed.wait()
             if isinstance(reply, str):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
@@ -81,11 +80,12 @@ def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None 
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads, httpd.block_on_close = True, False
-    thread = threading.Thread(target=httpd.serve_forever)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.05,))  # seconds until it sees that it is to end
     thread.start()
     try:
         yield f"http://127.0.0.1:{httpd.server_port}/v1", asked
     finally:
+        closed.set()
         httpd.shutdown()
         thread.join()
         httpd.server_close()

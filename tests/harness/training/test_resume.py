@@ -25,7 +25,7 @@ def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> No
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     with Forked(train_to_be_killed, cut) as process:
         while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
-            assert process.poll() is None, "it finished before it could be killed"
+            assert process.poll() is None, process.errors
             time.sleep(0.002)
         process.kill()
     assert step_folders(cut)[-1].name < "step-00000040"

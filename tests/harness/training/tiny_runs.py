@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from mtp_eval.harness.training.corpus_writer import build_corpus
 from mtp_eval.harness.training.distributed import join_processes
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import run_config
-from mtp_eval.harness.training.loop import train
+from mtp_eval.harness.training.loop import Report, train
 from mtp_eval.harness.training.runtime import resolve_runtime
 
 
@@ -76,7 +77,13 @@ def to_be_killed() -> TrainConfig:
 
 
 def train_to_be_killed(out: Path) -> None:
-    train(to_be_killed(), documents(), out)
+    """Train, but never to the end: whoever kills it has all the time it needs for that."""
+
+    def wait(report: Report) -> None:
+        while report.step == 39:
+            time.sleep(1.0)
+
+    train(to_be_killed(), documents(), out, on_progress=wait)
 
 
 def tiny_model() -> ModelConfig:
