@@ -6,6 +6,9 @@ JOBS   ?= 4
 PYTEST  = $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 PKGS    = harness results sandbox tasks
 
+# Tests start hundreds of processes: each module is compiled once, also where the caller's environment would have it compiled by each.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo test test-fast check fix bench dist docs clean
 
 help:            ## this list

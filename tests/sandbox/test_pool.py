@@ -59,7 +59,7 @@ def begun(pool: Pool) -> list[tuple[Hashable, Outcome]]:
     """The first outcomes of 40 programs that sleep: every worker has one in its jail, and the long ones are far from their end."""
     for n in range(40):
         pool.submit(numbered(n, f"import time; time.sleep({2.0 if n in (10, 11) else 0.05})"), n)
-    outcomes = []
+    outcomes: list[tuple[Hashable, Outcome]] = []
     while len(outcomes) < 10:
         outcomes += pool.ready()
         time.sleep(0.01)

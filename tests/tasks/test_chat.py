@@ -17,6 +17,7 @@ assert remove_Occ("hello","l") == "heo"
 ```'''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_answers_that_were_begun_and_answers_that_were_not_give_the_reference(
     name: str, benchmark_data: object

@@ -59,6 +59,7 @@ def test_the_one_known_today_begins_with_compensated_sums():
     assert [issue.fails_here(version) for version in ((3, 11), (3, 12), (3, 13))] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_every_listed_problem_is_one(benchmark_data):
     assert set(KNOWN_ISSUES) <= {info.name for info in TASKS}
     for name in KNOWN_ISSUES:

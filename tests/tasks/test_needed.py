@@ -140,6 +140,7 @@ def test_functions_of_real_modules_find_what_they_use_as_it_is(name: str) -> Non
                 assert value_of(part[used]) == value_of(whole[used]), (function, used)
 
 
+@pytest.mark.slow
 def test_many_functions_that_call_one_another_take_no_minutes() -> None:
     n = 1500
     chain = "".join(f"def f{i}(x):\n    return f{i + 1}(x)\n" for i in range(n)) + f"def f{n}(x):\n    return x\n"

@@ -58,6 +58,7 @@ def old_rows(latest: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted([*latest, *map(added, WITHDRAWN)], key=lambda row: int(row["task_id"].removeprefix("Mbpp/")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MbppPlus-v0.1.0.jsonl.gz", "MbppPlus-v0.1.0.jsonl", "MbppPlus.jsonl.gz"])
 def test_the_old_version_is_read_under_each_name(
     name: str, latest: list[dict[str, Any]], shared_data: Path, tmp_path: Path
@@ -79,6 +80,7 @@ def test_an_old_file_is_never_taken_for_the_latest(
         load_task("mbpp-plus", data_dir=folder)
 
 
+@pytest.mark.slow
 def test_what_is_no_old_file_is_refused(
     latest: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_whole_surrogate_pairs_and_lone_ones_where_they_may_be() -> None:
     assert parse_json('"\\ud800"', "here") == "\ud800"
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.recursive(st.dictionaries(st.text(), st.text()), lambda inner: st.lists(inner) | inner), max_size=5),
     st.sampled_from([None, 1, 4]),

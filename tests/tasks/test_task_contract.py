@@ -200,6 +200,7 @@ def test_a_strangers_task_passes_the_self_test():
     assert {"cheat: return None", "cheat: always equal"} <= set(findings)
 
 
+@pytest.mark.slow
 def test_a_strangers_task_is_run_by_its_entry_point(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MTP_EVAL_DATA", raising=False)
     plugin = metadata.EntryPoint("roman", "tests.tasks.roman_task:RomanTask", registry.PLUGIN_GROUP)

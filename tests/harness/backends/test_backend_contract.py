@@ -65,12 +65,12 @@ def stranger(trained: Trained, folder: Path, stack: ExitStack) -> Backend:
     return ShoutingBackend(3)
 
 
-OPENERS = [native, hf, openai, samples, stranger]
+OPENERS = [native, pytest.param(hf, marks=pytest.mark.slow), openai, samples, stranger]
 SETTINGS = [DecodingSettings(), DecodingSettings(temperature=0.8, top_p=0.95, batch_size=3)]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
-@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+@pytest.fixture(params=OPENERS, ids=["native", "hf", "openai", "samples", "stranger"])
 def backend(request: pytest.FixtureRequest, trained: Trained, tmp_path: Path) -> Iterator[Backend]:
     with ExitStack() as stack:
         yield request.param(trained, tmp_path, stack)

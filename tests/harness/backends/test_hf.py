@@ -17,8 +17,9 @@ from mtp_eval.harness.models.convert import huggingface
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Request
+from tests.extras import needs
 
-pytest.importorskip("transformers")
+needs("transformers", "hf")
 
 
 @pytest.mark.slow

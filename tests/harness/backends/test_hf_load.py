@@ -19,8 +19,9 @@ from mtp_eval.harness.models.convert import huggingface
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.tasks.problem import Request
+from tests.extras import needs
 
-transformers = pytest.importorskip("transformers")
+needs("transformers", "hf")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 SHAPE = ModelConfig(vocab_size=264, d_model=32, n_layers=3, n_heads=4, d_ff=48, context_length=128)
@@ -36,6 +37,8 @@ def base_model(folder: Path) -> Path:
 def test_a_lora_folder_is_its_base_with_the_adapter_added(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     folder = base_model(tmp_path / "base")
+    import transformers
+
     plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     adapted = peft.get_peft_model(plain, peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"]))
     torch.manual_seed(1)
@@ -156,6 +159,8 @@ def deepseek(folder: Path) -> Path:
     base_model(folder)
     (folder / "model.safetensors").unlink()
     torch.manual_seed(0)
+    import transformers
+
     config = transformers.DeepseekV3Config(
         vocab_size=264, hidden_size=16, intermediate_size=24, moe_intermediate_size=8, num_hidden_layers=62,
         num_attention_heads=2, num_key_value_heads=2, n_routed_experts=2, n_shared_experts=1, num_experts_per_tok=1,

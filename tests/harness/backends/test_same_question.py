@@ -23,9 +23,10 @@ from mtp_eval.harness.models.convert.convert import convert
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import Tokenizer, load_tokenizer, prompt_ids, trained_bpe
 from mtp_eval.tasks.problem import Request
+from tests.extras import needs
 from tests.harness.backends.server import Reply, completions_server
 
-pytest.importorskip("transformers")
+needs("transformers", "hf")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 TEXTS = ["def f(x):\n    return x + 1\n", "for i in range(10):\n    print(i)\n"] * 20

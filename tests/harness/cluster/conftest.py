@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="NEEDS RAY: pip install 'mtp-eval[ray]' (the test extra has it)")
+from tests.extras import needs
+
+needs("ray", "ray")
 
 OBJECT_STORE_BYTES = 80 << 20
 
@@ -32,6 +34,7 @@ def add_node(cluster: Any) -> Any:
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[Any]:
     """The cluster, to which nodes can be added; two nodes of one CPU each are there."""
+    import ray
     from ray.cluster_utils import Cluster
 
     os.environ |= SETTINGS

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from mtp_eval.harness.cli import app
 from mtp_eval.tasks.registry import load_task
 
 
+@pytest.mark.slow
 def test_each_rules_score_is_that_of_its_programs(tmp_path: Path, monkeypatch):
     """Per problem: a reference with prose behind it, which only cutting saves, and a fenced answer with its signature."""
     monkeypatch.chdir(tmp_path)

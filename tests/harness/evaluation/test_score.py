@@ -104,6 +104,7 @@ def test_problems_without_samples_are_refused_unless_allowed(tmp_path: Path) -> 
         score(ScoreConfig(samples=samples, task="humaneval", out=tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_k_without_enough_samples_are_shown_only_where_asked_for(tmp_path: Path) -> None:
     problems = write_jsonl(tmp_path / "problems.jsonl", [EXAMPLE_PROBLEM])
     samples = write_jsonl(tmp_path / "s.jsonl", [{"task_id": "test/0", "completion": "    return 1\n"}] * 12)

@@ -19,6 +19,7 @@ def asked_for(out: Path, url: str, **options: Any) -> Run:
     return run(model=(f"openai:{url}#m",), task=("stargraph",), limit=12, out=out, workers=1, concurrency=1, **options)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_asks_for_what_is_missing_only(tmp_path: Path) -> None:
     def failing(body: dict[str, Any], number: int) -> Reply:
         return echo(body) if number < 5 else (401, {}, "{}")

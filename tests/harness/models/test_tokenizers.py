@@ -193,6 +193,7 @@ def test_a_word_is_one_token_in_every_place() -> None:
     assert words.encode(EDGES[0] + EDGES[1]) == words.encode(EDGES[0]) + words.encode(EDGES[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=60, alphabet=st.characters(codec="utf-8")))
 def test_words_beyond_the_vocabulary_come_back_as_they_were(text: str) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from mtp_eval.harness.models.config import ModelConfig
@@ -50,6 +51,7 @@ def split_of(texts: list[list[int]]) -> Split:
     return Split((tokens,), ends, len(tokens), len(tokens), "", targets_from=starts + PROMPT)
 
 
+@pytest.mark.slow
 def test_it_is_the_exact_match_of_greedy_decoding_for_any_number_of_heads() -> None:
     rng = np.random.default_rng(0)
     for n_future in (1, 2):
@@ -70,6 +72,7 @@ def test_documents_that_do_not_fit_are_left_out_and_the_rest_is_thinned_evenly()
     assert math.isnan(answers_right(stepper(1), []))
 
 
+@pytest.mark.slow
 def test_a_training_with_prompts_writes_the_curve_and_one_without_leaves_it_empty(tmp_path: Path) -> None:
     asked = (Document(d.name, d.text[-12:], d.text[:-12]) for d in documents())
     train(tiny(data__mask_prompts=True), list(islice(asked, 800)), tmp_path / "answers")

@@ -92,6 +92,7 @@ def test_a_loss_with_prompts_is_the_mean_over_the_targets_of_the_whole_batch(tmp
     assert float(norm) == pytest.approx(float(total), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_answers_does_not_learn_the_prompts(tmp_path: Path) -> None:
     """Prompts are noise, answers are constant: the held-out loss counts answers only, and falls to almost nothing."""
     rng = np.random.default_rng(0)
@@ -138,6 +139,7 @@ def test_rows_come_from_every_source_in_the_proportion_of_its_weight(
     assert asked == [list(range(1800)), list(range(200))]  # each source goes through its windows one by one
 
 
+@pytest.mark.slow
 def test_sources_are_mixed_by_weight_from_the_config(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(name * 3000)

@@ -46,6 +46,7 @@ def test_what_is_read_is_not_written_over(corpus: Path) -> None:
     assert (corpus / "rows.jsonl").read_text() == lines
 
 
+@pytest.mark.slow
 def test_a_check_that_ends_early_leaves_the_former_file(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "clean.jsonl"
     out.write_text("earlier\n")

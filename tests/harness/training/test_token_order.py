@@ -99,6 +99,7 @@ def test_sizes_count_the_extra_unembedding_in_training_only() -> None:
     assert counted.n_parameters_next_token == model_size(plain.config).n_parameters_next_token
 
 
+@pytest.mark.slow
 def test_a_training_learns_the_order_and_leaves_an_ordinary_model(tmp_path: Path) -> None:
     config = tiny(loss__order_window=4, model__n_future=1, log_every=1)
     train(config, lines(), tmp_path / "top")

@@ -26,6 +26,7 @@ def test_a_loss_at_once_is_told_with_both_levels() -> None:
     assert drift.loss == pytest.approx(0.05, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wander", [0.0, 0.5])
 def test_nights_without_a_loss_are_silent(wander: float) -> None:
     """20 years of nights; in 200 years the benchmark found none."""

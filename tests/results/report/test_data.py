@@ -117,6 +117,7 @@ def test_facts_of_problems_are_those_counted_by_hand(records: list[Record]) -> N
         assert fact.prompt_sha256 == own[0].prompt_sha256
 
 
+@pytest.mark.slow
 def test_records_by_columns_and_by_lines_make_the_same_page(
     tmp_path: Path, records: list[Record], new_header: NewHeader, new_record: NewRecord
 ) -> None:

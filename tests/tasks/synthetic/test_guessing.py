@@ -112,6 +112,7 @@ def rates(answers: Iterable[tuple[str, bool]]) -> dict[str, float]:
     return {group: sum(found) / len(found) for group, found in hits.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SHORTCUTS))
 def test_no_shortcut_is_better_than_the_stated_guessing(name):
     """The stated rates are expectations or counts on these problems: a thousand of them are off by 0.05 once in a thousand."""

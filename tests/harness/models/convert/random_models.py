@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from mtp_eval.harness.backends.native import NativeBackend
@@ -14,8 +13,9 @@ from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.models.checkpoint import Checkpoint
 from mtp_eval.harness.models.tokenizers import trained_bpe
 from mtp_eval.tasks.problem import Request
+from tests.extras import needs
 
-transformers = pytest.importorskip("transformers")
+needs("transformers", "hf")
 
 TOKENS = torch.randint(0, 256, (2, 40), generator=torch.Generator().manual_seed(0))
 SHAPE = {
@@ -34,6 +34,8 @@ SHAPE = {
 def made(kind: str, changes: dict[str, Any], folder: Path) -> Any:
     """A random model of transformers, saved with a tokenizer; vectors are moved away from 0 and 1, so that none can be lost."""
     torch.manual_seed(0)
+    import transformers
+
     model = getattr(transformers, f"{kind}ForCausalLM")(getattr(transformers, f"{kind}Config")(**SHAPE | changes))
     with torch.no_grad():
         for parameter in model.parameters():

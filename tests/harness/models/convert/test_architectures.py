@@ -14,9 +14,10 @@ from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.checkpoint import Checkpoint, load_checkpoint
 from mtp_eval.harness.models.convert.convert import convert
+from tests.extras import needs
 from tests.harness.models.convert.random_models import PROMPTS, SHAPE, TOKENS, greedy, made, texts
 
-transformers = pytest.importorskip("transformers")
+needs("transformers", "hf")
 
 LLAMA3 = {
     "rope_type": "llama3",
@@ -56,6 +57,8 @@ def test_logits_greedy_tokens_and_the_way_back(case: str, tmp_path: Path) -> Non
     assert texts(ours, PROMPTS, DecodingSettings(decode="autoregressive")) == written
 
     convert(tmp_path / "ours", tmp_path / "back")
+    import transformers
+
     back = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "back").eval()
     with torch.no_grad():
         torch.testing.assert_close(back(TOKENS).logits, expected, atol=1e-6, rtol=0)

@@ -68,6 +68,7 @@ def test_exported_models_give_the_same_logits_in_transformers(kind: HeadKind, ti
         assert torch.equal(back.model.state_dict()[name], tensor), name
 
 
+@pytest.mark.slow
 def test_exported_pieces_begin_with_the_mark_and_read_back_the_same(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     text = "def f(x):\n    return x  # ok\n"
