@@ -66,6 +66,7 @@ def test_verdicts_are_those_of_plain_python(
     assert not different, "\n".join(different)
 
 
+@pytest.mark.slow
 def test_judged_from_outside_no_wrong_program_passes(pool: Pool, cpython: Mapping[str, bool]) -> None:
     """Whatever the tests are: some right programs cannot pass so, which is why references decide, but no wrong one does."""
     outcomes = pool.run(program(case, False) for case in CASES)
