@@ -141,7 +141,11 @@ class HuggingFaceBackend(Backend):
         )
 
     def check_chat(self) -> None:
-        """Refuse a model without a chat template."""
+        """Refuse a model without a chat template.
+
+        Raises:
+            InputError: the tokenizer has no chat template.
+        """
         if not self.tokenizer.chat_template:
             raise InputError(
                 f"{self.name} brings no chat template: ask it by a protocol that is no chat, such as the first that `mtp-eval tasks` lists"

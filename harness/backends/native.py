@@ -102,7 +102,11 @@ class NativeBackend(Backend):
         return {"plans": [plan.as_dict() for plan in self.plans.values()], "sampled": dict(COUNTS)}
 
     def check(self, settings: DecodingSettings) -> None:
-        """Refuse more heads than the model has."""
+        """Refuse more heads than the model has.
+
+        Raises:
+            InputError: more heads than the model has, or drafting with one head.
+        """
         n, asked = self.config.n_future, settings.draft_heads
         if settings.decode == "self-speculative" and asked is None and n == 1:
             raise InputError(f"{self.name} predicts one token and cannot draft: use --decode auto or autoregressive")

@@ -90,11 +90,15 @@ class OpenAIBackend(Backend):
         return cls(source, options)
 
     def facts(self) -> Mapping[str, Any]:
-        """The server and the model's name there, without port and credentials; nobody knows its weights' hash."""
+        """The server and the model's name there, without port and credentials; the hash of its weights is not known."""
         return {"spec": f"openai:{self.endpoint.identity}", "sha256": None, **self.options.system_facts()}
 
     def check(self, settings: DecodingSettings) -> None:
-        """Refuse what the protocol does not have."""
+        """Refuse what the protocol does not have.
+
+        Raises:
+            InputError: top-k, or self-speculative decoding.
+        """
         if settings.top_k:
             raise InputError("--top-k is not part of the OpenAI protocol: leave it out for openai: models")
         if settings.decode == "self-speculative":

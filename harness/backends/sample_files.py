@@ -1,4 +1,4 @@
-"""Completions that somebody else's harness generated: reading their files with their exact semantics.
+"""Read samples files: completions that another harness generated, with that harness's exact semantics.
 
 The forms are listed in `harness.backends.sample_forms`; a folder `<task>/<n>.py` (evalplus) is read too, and "-" is standard input.
 Several texts of one problem are several samples, numbered in the file's order.
@@ -155,7 +155,11 @@ class Finder:
         return found
 
     def at(self, row: Row) -> str:
-        """The problem at the row's place; what the file shows of it must be in its prompt."""
+        """The problem at the row's place; what the file shows of it must be in its prompt.
+
+        Raises:
+            InputError: the benchmark has no such place, or another problem is there.
+        """
         place = row.position
         if place is None or not 0 <= place < len(self.problems):
             raise InputError(

@@ -19,7 +19,7 @@ METRICS_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Usage:
-    """Counts of one session; those of drafts are the server's own over that time, whoever asked.
+    """Counts of one session; those of drafts are the server's own over that time, for all its clients.
 
     Args:
         n_answers: answers that came, malformed ones included.

@@ -48,7 +48,11 @@ class VLLMBackend(Backend):
         return {"spec": spec, "sha256": None, "vllm": self._vllm.__version__, **self._options.system_facts()}
 
     def check(self, settings: DecodingSettings) -> None:
-        """Refuse drafting without a number of heads, which vLLM has to be told."""
+        """Refuse drafting without a number of heads, which vLLM has to be told.
+
+        Raises:
+            InputError: self-speculative decoding without --draft-heads of 2 or more.
+        """
         if settings.decode == "self-speculative" and (settings.draft_heads or 0) < 2:
             raise InputError("--decode self-speculative on a vllm: model needs --draft-heads N, of 2 and more")
 

@@ -1,4 +1,4 @@
-"""Completions that exist already: those of somebody's samples file, or of a run of one's own, to be judged by another rule."""
+"""Completions that exist already: those of a samples file, or of a finished run that is judged by another rule."""
 
 from __future__ import annotations
 

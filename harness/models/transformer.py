@@ -53,7 +53,7 @@ class MTPModel(nn.Module):
         self.tie()
 
     def tie(self) -> None:
-        """Make embedding and unembedding one weight, if the config says so: whoever gives them new storage calls this."""
+        """Make embedding and unembedding one weight, if the config says so; to be called after they get new storage."""
         if self.config.tie_embeddings:
             self.lm_head.weight = self.embed_tokens.weight
 

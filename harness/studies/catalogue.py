@@ -36,8 +36,8 @@ def listing() -> str:
         whole = f"{study.core_minutes:.0f} core minutes"
         lines.append(f"{name:<14} {study.minutes:>4g} min {whole:>18}  {study.asks}")
     lines.append(
-        "\nbudget: what is taken where --budget gives none, on all cores; all parts: with the usual seeds, on one core (about). "
+        "\nbudget: used where --budget gives none, on all cores; all parts: with the usual seeds, on one core (about). "
         "A smaller budget leaves out parts from the end, then seeds, then steps. "
-        f"Not counted, and done with --device cuda or where --part names them only: {', '.join(for_gpu)}."
+        f"Not counted: parts that are done only with --device cuda or where --part names them ({', '.join(for_gpu)})."
     )
     return "\n".join(lines)

@@ -32,7 +32,7 @@ PROBE_SEED = 10_007
 
 @dataclass(frozen=True)
 class Cell:
-    """One training and its test, as a worker is told of it.
+    """One training and its test, in the form that a worker gets.
 
     Args:
         part, recipe: names of the study's.

@@ -29,7 +29,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> FloatArray:
     """The unbiased estimate of the chance that at least one of k samples is right (Chen et al. 2021, equation 1).
 
     1 - C(n-c, k) / C(n, k), for a problem with n samples of which c are right. It is the average over all subsets of k
-    samples of "one of them is right". NaN where n < k: k samples cannot be drawn from fewer, and no guess is made.
+    samples of "one of them is right". NaN where n < k: k samples cannot be drawn from fewer, and no guess is made. ValueError where k < 1.
 
     >>> pass_at_k([10, 10, 1], [3, 0, 1], 5)
     array([0.91666667, 0.        ,        nan])

@@ -34,7 +34,7 @@ with shared objects of its own makes every fork dearer."""
 
 
 def main() -> None:
-    """Read the configuration, enter the jail, then serve commands for ever."""
+    """Read the configuration, enter the jail, then serve commands until their socket closes."""
     if sys.platform == "linux":
         linux.keep_page_tables_in_forks()
     os.umask(0o022)

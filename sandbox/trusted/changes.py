@@ -26,7 +26,7 @@ class Changes:
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def tell(self) -> None:
-        """Say that something changed; the caller holds the lock, so that what it changed is seen by whoever hears of it."""
+        """Say that something changed; the caller holds the lock, so that the thread which is told sees the change."""
         if self._news.empty():
             self._news.put(None)
 

@@ -65,7 +65,11 @@ class Expressions(ABC):
         """The kind of value that a function of the tests' own returns, its arguments being in the scope."""
 
     def bind(self, target: ast.expr, kind: Kind, scope: Scope) -> None:
-        """Note what an assignment's target holds from now on."""
+        """Note what an assignment's target holds from now on.
+
+        Raises:
+            Inside: the target is none that can be followed from outside.
+        """
         if isinstance(target, ast.Name):
             scope[target.id] = kind
             self._answered[target.id] = self.n_calls
@@ -81,12 +85,20 @@ class Expressions(ABC):
             raise Inside("assigns to something other than a name")
 
     def iterated(self, node: ast.expr, scope: Scope) -> None:
-        """Read the expression that a loop iterates over."""
+        """Read the expression that a loop iterates over.
+
+        Raises:
+            Inside: it is an answer or a function.
+        """
         if self.kind(node, scope) in (Kind.ANSWER, Kind.FUNCTION):
             raise Inside("goes through an answer")
 
     def kind(self, node: ast.expr, scope: Scope) -> Kind:
-        """The kind of value that an expression has."""
+        """The kind of value that an expression has.
+
+        Raises:
+            Inside: the expression is none that can be followed from outside.
+        """
         read = getattr(self, f"_{type(node).__name__.lower()}", None)
         if read is None:
             raise Inside(type(node).__name__.lower())
@@ -98,7 +110,11 @@ class Expressions(ABC):
         return self.most([self.kind(node, scope) for node in nodes if node is not None])
 
     def most(self, kinds: Sequence[Kind]) -> Kind:
-        """The kind of a value that is made of values of these kinds."""
+        """The kind of a value that is made of values of these kinds.
+
+        Raises:
+            Inside: a function is among them.
+        """
         if Kind.FUNCTION in kinds:
             raise Inside("a function used as a value")
         if Kind.ANSWER in kinds:
