@@ -1,4 +1,4 @@
-"""What a GPU gives: decoding against the memory bound, cost of drafts, speed-up where drafts are kept, MFU. Under 8 minutes on an H100.
+"""Figures of one GPU: decoding against the memory bound, cost of drafts, speed-up where drafts are kept, MFU. Under 8 minutes on an H100.
 
     python -m benchmarks.gpu_check --json gpu.json [--parts decode speculate train] [--quick]
 

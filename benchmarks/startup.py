@@ -1,4 +1,4 @@
-"""What starting `mtp-eval` costs: CPU and wall seconds of commands that do no work, beside a bare Python."""
+"""Start-up cost of `mtp-eval`: CPU and wall seconds of commands that do no work, beside a bare Python."""
 
 from __future__ import annotations
 

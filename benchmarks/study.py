@@ -1,4 +1,4 @@
-"""What every study has: the options --quick and --json, and the file that --json names."""
+"""Parts that every study has: the options --quick and --json, and the file that --json names."""
 
 from __future__ import annotations
 

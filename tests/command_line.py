@@ -1,4 +1,4 @@
-"""What the tests of several commands ask of typer's runner."""
+"""Helper of tests that call commands through typer's runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `decode=auto` costs and gains, its measuring included: the same work with `auto`, plainly, and with every fixed number of heads.
+"""Cost and gain of `decode=auto`, its measuring included: the same work with `auto`, plainly, and with every fixed number of heads.
 
     python -m benchmarks.decoding.auto --model CKPT [--model CKPT ...] [--batch 1 8] [--completions 8 32] [--new-tokens 64 128]
 

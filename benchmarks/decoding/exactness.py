@@ -1,4 +1,4 @@
-"""How often drafting changes a token: divergences from plain decoding over 10,000 tokens, by dtype, each with its logit gap.
+"""Divergences of drafting from plain decoding over 10,000 tokens, by dtype, each with its logit gap.
 
     python -m benchmarks.decoding.exactness --model CKPT [--dtype float32 bfloat16] [--tokens 10000]
     python -m benchmarks.decoding.exactness --grid

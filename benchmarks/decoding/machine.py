@@ -1,4 +1,4 @@
-"""What this machine could do at best: bytes per second from memory, and multiply-adds per second."""
+"""Limits of this machine: bytes per second from memory, and multiply-adds per second."""
 
 from __future__ import annotations
 

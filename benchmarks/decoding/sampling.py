@@ -1,4 +1,4 @@
-"""What sampling adds to a forward with a real vocabulary: CPU milliseconds by rule, heads and batch, beside greedy decoding.
+"""Cost of sampling beside a forward with a real vocabulary: CPU milliseconds by rule, heads and batch, beside greedy decoding.
 
     python -m benchmarks.decoding.sampling [--quick] [--vocabulary 32768] [--width 256] [--layers 12] [--sharpness 5]
 

@@ -1,4 +1,4 @@
-"""What one completion costs the process that writes the journal, and what merging costs: the limits of one driver.
+"""Cost of a completion for the process that writes the journal, and of merging: the limits of one driver.
 
 An executor that answers at once stands for any number of machines. CPU seconds of this process count.
 """

@@ -1,4 +1,4 @@
-"""What the trained pairs are: a task, the two presets that are trained on it, and how the figures are grouped."""
+"""The trained pairs: a task, the two presets that are trained on it, and how the figures are grouped."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a training step costs: memory and time by n, beside transformers' Llama and the machine's matrix product."""
+"""Cost of a training step: memory and time by n, beside transformers' Llama and the machine's matrix product."""

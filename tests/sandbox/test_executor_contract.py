@@ -1,4 +1,4 @@
-"""What every executor keeps to, whoever wrote it: the pool with both isolations, and one written from the docstring."""
+"""The contract of every executor: the pool with both isolations, and one written from the docstring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task keeps to, ours and a stranger's; a task of the catalogue is tried as soon as it is listed there."""
+"""The contract of every task, ours and a newcomer's; a task of the catalogue is tried as soon as it is listed there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every backend keeps to, ours and a stranger's; a new one is added to `OPENERS`."""
+"""The contract of every backend, ours and a newcomer's; a new one is added to `OPENERS`."""
 
 from __future__ import annotations
 

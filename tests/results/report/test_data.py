@@ -1,4 +1,4 @@
-"""What a page holds of its records, unpacked and counted again by plain Python."""
+"""Data of the report's page: the records that it holds, unpacked and counted again by plain Python."""
 
 from __future__ import annotations
 
