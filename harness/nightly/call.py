@@ -9,8 +9,15 @@ import contextlib
 from pathlib import Path
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.nightly.latest import AnotherNight, leave_failure, notify, only_one, out_of, write_failure
-from mtp_eval.harness.outputs import try_folder
+from mtp_eval.harness.nightly.latest import (
+    AnotherNight,
+    leave_failure,
+    notify,
+    only_one,
+    out_of,
+    try_outputs,
+    write_failure,
+)
 from mtp_eval.results.errors import RegressionFound, ResultsError
 from mtp_eval.sandbox.errors import IsolationUnavailable
 from mtp_eval.tasks.errors import TaskError
@@ -44,7 +51,7 @@ def nightly_call(path: Path, name: str | None = None, accept: bool = False, noti
 
         config = read_nightly(path)
         command, out = command or config.notify, config.out
-        try_folder(out, "out")
+        try_outputs(out)
         if name is not None and (not name.strip(".") or Path(name).name != name):
             raise InputError(f"--night {name}: expected a name that a folder can have, without a slash")
         with only_one(out):
@@ -78,7 +85,7 @@ def dry_run(path: Path) -> None:
     from mtp_eval.harness.nightly.night import check_night
 
     config = read_nightly(path)
-    try_folder(config.out, "out")
+    try_outputs(config.out)
     check_night(config)
     for step in config.train:
         print(f"train {step.preset} into {step.out}")

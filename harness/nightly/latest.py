@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import say
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.junit import Case, junit_xml
@@ -47,6 +48,18 @@ def only_one(out: Path) -> Iterator[None]:
         lock.release()
 
 
+def try_outputs(out: Path) -> None:
+    """See before work starts that the outputs can be written.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try_folder(out, "out")
+    for name in FILES:
+        if (out / name).is_dir():
+            raise InputError(f"{out / name} is a folder, where a night writes a file: move it away")
+
+
 def leave_failure(out: Path, why: str) -> None:
     """Say in the outputs what went wrong, where there is a folder for them.
 
@@ -69,17 +82,28 @@ def out_of(path: Path) -> Path:
 def write_failure(out: Path, why: str) -> None:
     """Replace what earlier nights left by a summary and a JUnit file that say what went wrong.
 
-    Where the disk is full, the old ones are removed: nothing may be left that says that all is well.
+    Where one cannot be written (a full disk), the old one is removed: nothing may be left that says that all is well.
+
+    Raises:
+        OSError: some could not be written or removed.
     """
-    for name in FILES[:-2]:
-        (out / name).unlink(missing_ok=True)
-    try:
-        write_atomically(out / "junit.xml", junit_xml([Case("nightly", "the night", "error", why)]))
-        write_atomically(out / "summary.md", f"## ❌ the night could not be finished\n\n{why}\n")
-    except OSError:
-        for name in FILES[-2:]:
-            (out / name).unlink(missing_ok=True)
-        raise
+    said = {
+        "junit.xml": junit_xml([Case("nightly", "the night", "error", why)]),
+        "summary.md": f"## ❌ the night could not be finished\n\n{why}\n",
+    }
+    failed: OSError | None = None
+    for name in FILES:
+        try:
+            if name in said:
+                write_atomically(out / name, said[name])
+            else:
+                (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            failed = error
+            with contextlib.suppress(OSError):
+                (out / name).unlink(missing_ok=True)
+    if failed is not None:
+        raise failed
 
 
 def notify(command: str | None, text: str, status: int) -> None:

@@ -64,6 +64,19 @@ def test_a_disk_that_is_full_leaves_nothing_green(a_good_night: Path, blocks: in
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["summary.md", "junit.xml", "report.html"])
+def test_a_folder_in_the_place_of_an_output_is_named_before_any_work(a_good_night: Path, name: str) -> None:
+    (a_good_night / name).unlink(missing_ok=True)
+    (a_good_night / name).mkdir()
+    done = night("b")
+    assert done.returncode == 2
+    assert f"nightly/{name} is a folder" in done.stderr
+    for path in (a_good_night / "summary.md", a_good_night / "junit.xml"):
+        assert not path.is_file() or "is a folder" in path.read_text("utf-8")
+    assert not (a_good_night / "b").exists()
+
+
+@pytest.mark.slow
 def test_a_second_night_at_the_same_time_touches_nothing(a_good_night: Path) -> None:
     before = {path: path.read_bytes() for path in a_good_night.iterdir() if path.is_file()}
     with FileLock(a_good_night / ".lock"):
