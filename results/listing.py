@@ -91,4 +91,4 @@ def runs_table(runs: Sequence[PastRun], root: Path) -> Table:
             header.config_sha256[:8],
         )
         rows.append(tuple(text_entry(fact) for fact in facts))
-    return Table(tuple(columns), tuple(rows), f"{len(rows):,} runs below {root}.")
+    return Table(tuple(columns), tuple(rows), f"{len(rows):,} run{'s' * (len(rows) != 1)} below {root}")

@@ -130,7 +130,11 @@ def _markdown(table: Table) -> str:
 
 
 def _csv(table: Table) -> str:
-    """Exact values, one column per number: a bracketed score becomes three columns; provenance is a column."""
+    """Exact values, one column per number: a bracketed score becomes three columns.
+
+    Provenance is a column, and what must be known before a number is believed stands there first: a file goes on without notes.
+    """
+    about = " ".join([*filter(is_loud, table.notes), table.provenance])
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     spread = [name for name, width in table.groups for _ in range(width)] or [""] * len(table.columns)
@@ -146,9 +150,9 @@ def _csv(table: Table) -> str:
                 values = entry.values or (None,) * len(column.parts)
                 cells += ["" if value is None else repr(float(value)) for value in values]
             else:
-                shown = f"{entry.values[0]:g}" if entry.values and entry.values[0] is not None else entry.text
+                shown = f"{entry.values[0]:.15g}" if entry.values and entry.values[0] is not None else entry.text
                 cells.append("" if shown == NOTHING else no_formula(shown))
-        writer.writerow([*cells, no_formula(table.provenance)])
+        writer.writerow([*cells, no_formula(about)])
     return out.getvalue()
 
 

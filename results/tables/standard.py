@@ -217,11 +217,11 @@ def _facts(header: RunHeader, cell: Cell) -> dict[str, Any]:
 
 
 def problems_entry(task: TaskFacts, cell: Cell) -> Entry:
-    """The number of problems, and of how many where it is a part of the benchmark."""
-    n, whole = len(cell.problem_ids), task.n_in_benchmark or 0
-    if task.n_problems >= whole:
-        return text_entry(n)
-    return Entry(f"{n} (part)" if cell.group else f"{n} of {whole}", values=(n,))
+    """The number of problems, and of how many where it is a part of the benchmark, or of those that the run is about."""
+    n, whole = len(cell.problem_ids), max(task.n_in_benchmark or 0, task.n_problems)
+    if cell.group:
+        return text_entry(n) if task.n_problems >= whole else Entry(f"{n} (part)", values=(n,))
+    return text_entry(n) if n >= whole else Entry(f"{n} of {whole}", values=(n,))
 
 
 def _optional_columns(flat: Sequence[tuple[RunHeader, Cell]]) -> set[str]:

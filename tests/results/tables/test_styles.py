@@ -201,6 +201,9 @@ def test_every_layout_says_what_is_missing_and_what_its_marks_mean(
     assert "INCOMPLETE: m on t lacks 1 completions" in invoke(*table)
     latex = invoke(*table, "--format", "latex")
     assert "INCOMPLETE: m on t lacks 1 completions" in latex
+    rows = pd.read_csv(io.StringIO(invoke(*table, "--format", "csv")))
+    assert list(rows["provenance"].str.startswith("INCOMPLETE: m on t lacks 1 completions")) == [True] * len(rows)
+    assert "INCOMPLETE: m on t lacks 1 completions" in invoke(*table, "--format", "html")
     assert r"\caption{}" not in latex
     own = invoke(*table, "--format", "latex", "--caption", "Mine.")
     assert r"\caption{Mine.}" in own
