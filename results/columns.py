@@ -5,22 +5,23 @@
 
 A row per record in the journal's order, typed, compressed with zstd, each text in a column of its own, so that a reader of
 verdicts never touches completions. Keys are those of the journal (`results.record`); `tags` is a map; half characters
-in texts stand as escapes, which is the only thing that the journal has and this file has not. The file says which journal it
-was made from (bytes, time and checksum); where that has changed since, readers take the journal. Written when a run
-finishes, only from a journal without a fault, and replaced as a whole.
+in texts stand as escapes, which is the only thing that the journal has and this file has not. `columns.json` beside it has its own
+bytes and checksum, and those of the journal that it was made from: where either has changed since, readers take the journal
+(Parquet's own checksums cover neither the order nor the names of what they cover, and one bit there gives other scores).
+Written when a run finishes, only from a journal without a fault, and replaced as a whole.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
+from mtp_eval.results.errors import RunError
 from mtp_eval.results.files import sync_folder
 from mtp_eval.results.journal import JOURNAL_FILE
 from mtp_eval.results.record import FIELDS, KINDS, JournalField, Record
@@ -30,7 +31,7 @@ COLUMNS_FILE = "records.parquet"
 ROWS_PER_GROUP = 1 << 17
 ROWS_AT_ONCE = 1 << 13
 """Rows with their texts that are in memory as Python objects."""
-ORIGIN = b"mtp_eval.journal"
+SIDECAR = "columns"
 REPEATED = ("model", "task", "problem_id", "verdict", "stop_reason", "prompt_sha256")
 """Columns with few values."""
 TEXTS = ("error", "completion", "program")
@@ -75,45 +76,49 @@ def write_columns(store: RunStore) -> None:
     if fresh_columns(store) is not None:
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    origin = json.dumps({**_state(journal), "crc32": _crc32(journal)})
-    columns = schema().with_metadata({ORIGIN: origin.encode()})
+    of_journal = state(journal)
     try:
-        with pq.ParquetWriter(temporary, columns, compression="zstd", write_page_checksum=True) as writer:
-            for table in _groups(tables_of(store.records(), columns.names, ROWS_AT_ONCE)):
-                writer.write_table(table.replace_schema_metadata(columns.metadata))
-        if store.faults or _state(journal) != {key: json.loads(origin)[key] for key in ("bytes", "mtime_ns")}:
+        with pq.ParquetWriter(temporary, schema(), compression="zstd", write_page_checksum=True) as writer:
+            for table in _groups(tables_of(store.records(), schema().names, ROWS_AT_ONCE)):
+                writer.write_table(table)
+        if store.faults or not _is_same(journal, of_journal):
             path.unlink(missing_ok=True)
             return
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        of_columns = state(temporary)
         os.replace(temporary, path)
         sync_folder(path.parent)
+        store.sidecar(SIDECAR).write({"journal": of_journal, "columns": of_columns})
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def fresh_columns(store: RunStore) -> Path | None:
-    """The run's `records.parquet`, if there is one and it was made from the journal as it is now."""
+    """The run's `records.parquet`, if it is as it was written, and the journal as it was then."""
     path, journal = store.folder / COLUMNS_FILE, store.folder / JOURNAL_FILE
     if not path.exists() or not journal.exists():
         return None
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        origin = json.loads(pq.read_schema(path).metadata[ORIGIN])
-        now = _state(journal)
-        same = origin["bytes"] == now["bytes"] and (
-            origin["mtime_ns"] == now["mtime_ns"] or origin["crc32"] == _crc32(journal)
-        )
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        known = store.sidecar(SIDECAR).read(default={})
+        same = _is_same(journal, known["journal"]) and _is_same(path, {**known["columns"], "mtime_ns": None})
+    except (RunError, OSError, KeyError, TypeError):
         return None
     return path if same else None
 
 
-def _state(journal: Path) -> dict[str, int]:
-    facts = journal.stat()
-    return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
+def state(path: Path) -> dict[str, int]:
+    """The entry of a file in `columns.json`."""
+    facts = path.stat()
+    return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns, "crc32": _crc32(path)}
+
+
+def _is_same(path: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a file is the one of that state; the checksum is made where size and time do not say it."""
+    facts = path.stat()
+    if facts.st_size != known["bytes"]:
+        return False
+    return facts.st_mtime_ns == known["mtime_ns"] or _crc32(path) == known["crc32"]
 
 
 def _crc32(path: Path) -> int:

@@ -1,14 +1,17 @@
 """Millions of records: resuming, finishing, table, frame of scores and comparison, beside plain pyarrow and DuckDB on the same file.
 
-    python -m benchmarks.results.scale [--records 10000000] [--quick] [--folder DIR]
+    python -m benchmarks.results.scale [--records 10000000] [--lines 1000000] [--quick] [--folder DIR]
 
-The journal is one as runs write it, line by line with checksums (500 problems, 2 models, sampled verdicts, short texts; 0.7 kB a
-record); `finish` makes the file by columns of it, which all later steps read. `--quick` takes 200,000 records.
+Resuming and finishing read a journal as runs write it, line by line with checksums (500 problems, 2 models, sampled verdicts, short
+texts; 0.7 kB a record), of `--lines` records: their time grows with the lines and nothing else. The other steps read a file by
+columns of `--records` records, which is that run's, as often as it takes with the samples numbered on; its journal is a hole,
+which no reader opens. `--quick` takes 100,000 lines and 200,000 records.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -19,8 +22,12 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from mtp_eval.results.columns import COLUMNS_FILE
+from mtp_eval.results.columns import COLUMNS_FILE, ROWS_PER_GROUP, SIDECAR, schema, state
+from mtp_eval.results.header import RUN_FILE
 from mtp_eval.results.journal import CHECKSUM, JOURNAL_FILE, Keys, line_of
 from mtp_eval.results.record import Record
 from mtp_eval.results.store import RunStore
@@ -32,12 +39,14 @@ ANY_SAMPLE = 77_777_777
 """Stands in a template where the number of the sample goes."""
 ANY_SECONDS = b"0.012345"
 """The same for the seconds of its program."""
-STEPS = {
+OF_LINES = {
     "resume (read and check the journal, hold its keys)": "import json; from pathlib import Path; "
     "from mtp_eval.results.store import RunStore; "
     "print(len(RunStore.open(Path(F), json.load(open(F + '/run.json'))).keys()))",
     "finish (records.parquet, metrics.json, tables)": "from pathlib import Path; from mtp_eval.results.store import RunStore; "
     "from mtp_eval.results.finish import finish; print(len(str(finish(RunStore.read(Path(F)), [1, 10], {}))))",
+}
+OF_COLUMNS = {
     "table": "from mtp_eval.results.run import read_run; print(len(str(read_run(F).table([1, 10]))))",
     "frame of scores": "from mtp_eval.results.frame import load_scores; print(len(load_scores(F, [1, 10])))",
     "compare": "from mtp_eval.results.compare.folders import compare_folders; "
@@ -88,6 +97,27 @@ def line(template: bytes, sample: int, micros: int) -> bytes:
     return b'%b%b%08x"}\n' % (body, CHECKSUM, zlib.crc32(body))
 
 
+def repeat(run: Path, folder: Path, times: int) -> None:
+    """A run folder by columns with the records of another so many times, samples numbered on."""
+    header = json.loads((run / RUN_FILE).read_bytes())
+    n_samples = header["config"]["n_samples"]
+    header["config"]["n_samples"] = n_samples * times
+    store = RunStore.open(folder, header)
+    store.close()
+    with open(folder / JOURNAL_FILE, "wb") as file:
+        file.truncate((run / JOURNAL_FILE).stat().st_size * times)
+    place = schema().get_field_index("sample")
+    with (
+        pq.ParquetFile(run / COLUMNS_FILE) as source,
+        pq.ParquetWriter(folder / COLUMNS_FILE, schema(), compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for number in range(times):
+            for batch in source.iter_batches(ROWS_PER_GROUP):
+                sample = pc.add(batch["sample"], pa.scalar(number * n_samples, pa.int32()))
+                writer.write_batch(batch.set_column(place, schema().field("sample"), sample))
+    store.sidecar(SIDECAR).write({"journal": state(folder / JOURNAL_FILE), "columns": state(folder / COLUMNS_FILE)})
+
+
 def measured(code: str, folder: Path) -> str:
     """Wall seconds, CPU seconds and peak memory of a Python of its own."""
     program = f"F = {str(folder)!r}; {code}"
@@ -107,16 +137,20 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", type=Path, help="where to make the run; it is kept")
+    parser.add_argument("--lines", type=int, default=1_000_000)
     options = parser.parse_args()
-    n_records = 200_000 if options.quick else options.records
+    lines, n_records = (100_000, 200_000) if options.quick else (options.lines, options.records)
     with tempfile.TemporaryDirectory() as place:
-        folder = (options.folder or Path(place)) / "run"
-        if not folder.exists():
-            make_run(folder, n_records)
-        print(f"{n_records:,} records, journal {(folder / JOURNAL_FILE).stat().st_size / 2**20:,.0f} MiB", flush=True)
-        for name, code in STEPS.items():
-            print(f"{name}: {measured(code, folder)}", flush=True)
-        print(f"records.parquet {(folder / COLUMNS_FILE).stat().st_size / 2**20:,.1f} MiB")
+        lined, columned = ((options.folder or Path(place)) / name for name in ("lines", "columns"))
+        make_run(lined, lines)
+        print(f"{lines:,} records, journal {(lined / JOURNAL_FILE).stat().st_size / 2**20:,.0f} MiB", flush=True)
+        for name, code in OF_LINES.items():
+            print(f"{name}: {measured(code, lined)}", flush=True)
+        repeat(lined, columned, n_records // lines)
+        size = (columned / COLUMNS_FILE).stat().st_size / 2**20
+        print(f"{n_records:,} records, records.parquet {size:,.0f} MiB", flush=True)
+        for name, code in OF_COLUMNS.items():
+            print(f"{name}: {measured(code, columned)}", flush=True)
     tracemalloc.start()
     keys = Keys(("n1", "toy", f"toy/{p}", s) for p in range(PROBLEMS) for s in range(200))
     print(f"keys on resume: {tracemalloc.get_traced_memory()[0] / len(keys):.2f} bytes a record")

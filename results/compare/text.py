@@ -104,7 +104,7 @@ def losses_text(c: Comparison, most: int = 10) -> str:
 
 
 def regressions_text(worse: Sequence[Comparison], alpha: float, most: int = 5) -> str:
-    """What has got worse, for one message: of many comparisons the greatest losses, and how many more there are."""
+    """Sentences on what has got worse, for one message: of many comparisons the greatest losses, and how many more there are."""
     named = sorted(worse, key=lambda c: c.difference)[:most] if len(worse) > most else worse
     parts = [f"{sentence(c, alpha)} {losses_text(c)}".rstrip() for c in named]
     rest = f" {len(worse) - most:,} more comparisons are significantly worse." if len(worse) > most else ""

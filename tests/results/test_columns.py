@@ -132,6 +132,29 @@ def test_columns_are_believed_only_while_the_journal_is_the_same(folder: Path, t
     assert read_run(folder).cells
 
 
+def test_no_bit_that_falls_over_changes_a_number(folder: Path) -> None:
+    """Parquet's own checksums do not notice one in ten of these."""
+    path = folder / "records.parquet"
+    whole, wanted = path.read_bytes(), list(map(as_text, read_run(folder).cells))
+    rng = random.Random(2)
+    for place in (*range(40), *rng.sample(range(len(whole)), 100), *range(len(whole) - 40, len(whole))):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        assert list(map(as_text, read_run(folder).cells)) == wanted
+        assert len(load_completions(folder)) == 2 * (7 + 5 + 6) * 4
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"journal": 1, "columns": 2}', None])
+def test_columns_of_which_nothing_is_known_are_not_believed(folder: Path, text: str | None) -> None:
+    about = folder / "columns.json"
+    about.unlink() if text is None else about.write_text(text)
+    assert fresh_columns(RunStore.read(folder)) is None
+    assert len(read_run(folder).cells) == 2 * (2 * 2 + 2 + 1)
+    finish(RunStore.read(folder), [1, 2], {})
+    assert fresh_columns(RunStore.read(folder)) is not None
+
+
 def test_a_resumed_run_writes_its_columns_again(folder: Path, new_record: NewRecord) -> None:
     header = json.loads((folder / "run.json").read_text())
     known = {record.key for record in read_run(folder).records()}
