@@ -25,6 +25,8 @@ def test_every_task_and_rule_is_on_the_page():
     for info in task_infos():
         if info.name in ("humaneval", "mbpp", "gsm8k"):
             assert all(f"`{info.name}@{protocol}`" in PAGE for protocol in info.protocols)
+        if info.file is None:
+            assert all(f"`{protocol}`" in PAGE for protocol in info.protocols), info.name
 
 
 def test_the_toml_example_is_a_task(tmp_path):
