@@ -45,7 +45,7 @@ class NightlyConfig(Config):
     budget_minutes: float | None = Field(default=None, gt=0.0)
     drift: bool = Field(default=True, description="look for a slow loss over the history as well")
     notify: str | None = Field(default=None, description="command that gets the summary on standard input")
-    nights_shown: int = Field(default=14, ge=1)
+    nights_shown: int = Field(default=14, ge=1, description="nights in the table of trends")
     report: bool = Field(default=True, description="write report.html")
     run: Mapping[str, Any] = Field(default_factory=dict, description="any option of `mtp-eval run`")
     train: tuple[TrainStep, ...] = ()
