@@ -95,12 +95,17 @@ class Answer:
     thoughts: int
 
 
+def with_plain_line_ends(text: str) -> str:
+    """The text with `\\n` for the line ends of Windows and of old Macs, as Python reads it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def without_thoughts(completion: str) -> Answer:
     """Set aside what a reasoning model thinks before it answers.
 
     A thought that never ends takes all the rest with it: what it holds are drafts.
     """
-    text = completion.replace("\r\n", "\n").replace("\r", "\n")
+    text = with_plain_line_ends(completion)
     whole = len(text)
     while opening := OPENING.search(text):
         closing = ANY_CLOSING.search(text, opening.end())

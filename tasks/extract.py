@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mtp_eval.tasks.chat_answer import Answer, without_thoughts
+from mtp_eval.tasks.chat_answer import Answer, with_plain_line_ends, without_thoughts
 from mtp_eval.tasks.chosen import Asked as Asked
 from mtp_eval.tasks.chosen import Extraction as Extraction
 from mtp_eval.tasks.chosen import chosen_block, chosen_lines
@@ -95,9 +95,10 @@ def definitions(asked: Asked, completion: str) -> Extraction:
     depends on: settings, loops and calls that fill its tables.
     """
     answer, cut = answer_of(asked, completion)
-    found = chosen_block(asked, answer.text)
+    text = with_plain_line_ends(answer.text)
+    found = chosen_block(asked, text)
     if found is None or not compiles(found.source):
-        found = chosen_of_any_lines(asked, answer.text)
+        found = chosen_of_any_lines(asked, text)
     if asked.entry_point is None or asked.entry_point not in defined_names(found.source):
         return Extraction(found.source, (*cut, *found.cut))
     needed = needed_statements(found.source, {asked.entry_point})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from mtp_eval.tasks.python_text import parse
@@ -24,6 +24,7 @@ from mtp_eval.tasks.statements import (
     is_main,
     is_setting,
     root,
+    text_of,
     touched,
     uses,
 )
@@ -35,8 +36,8 @@ BINDS_ANYTHING = frozenset({"exec", "globals"})
 
 def missing_names(source: str) -> set[str]:
     """The global names that a text uses and does not bind, builtins among them."""
-    tree = parse(source)
-    used = {name for node in tree.body for name in uses(node)}
+    tree, lines = parse(source), source.split("\n")
+    used = {name for node in tree.body for name in uses(node, lines)}
     return used - {name for node in tree.body for name in binds(node)}
 
 
@@ -50,14 +51,14 @@ def needed_statements(source: str, names: set[str], *, imports: bool = True) -> 
     """
     tree = parse(source)
     modules = {name for node in tree.body if is_import(node) for name in binds(node)}
-    reach = Reach(tree.body)
+    reach = Reach(tree.body, source.split("\n"))
     rest = [Statement(node, modules, reach) for node in tree.body if not is_main(node)]
     wanted, kept = set(names), list[Statement]()
     while True:
         free = wanted - reach.bound
         new = [one for one in rest if (imports and one.is_frame) or one.serves(wanted, free, names)]
         if not new:
-            return _text_of(source, [one.node for one in kept])
+            return _text_of(reach.lines, [one.node for one in kept])
         kept += new
         rest = [one for one in rest if one not in new]
         wanted |= {name for one in new for name in one.concerns}
@@ -66,7 +67,8 @@ def needed_statements(source: str, names: set[str], *, imports: bool = True) -> 
 class Reach:
     """Which names code gets at when it runs, through the functions and classes of the program."""
 
-    def __init__(self, body: Collection[ast.stmt]) -> None:
+    def __init__(self, body: Collection[ast.stmt], lines: Sequence[str]) -> None:
+        self.lines = lines
         self.bound = {name for node in body for name in binds(node)} | set(dir(builtins))
         self.definitions: defaultdict[str, list[ast.stmt]] = defaultdict(list)
         for node in body:
@@ -104,8 +106,8 @@ class Reach:
         if name not in self.known:
             nodes = self.definitions[name]
             self.known[name] = (
-                {used for node in nodes for used in uses(node)},
-                {one for node in nodes for one in changed_globals(node)},
+                {used for node in nodes for used in uses(node, self.lines)},
+                {one for node in nodes for one in changed_globals(node, self.lines)},
             )
         used, own = self.known[name]
         changed |= own
@@ -123,7 +125,7 @@ class Statement:
     @cached_property
     def concerns(self) -> set[str]:
         """The names that it reads, and those that it binds: what is done to these later may be what fills a table (a thread, started)."""
-        return uses(self.node) | (self.binds - self.modules)
+        return uses(self.node, self.reach.lines) | (self.binds - self.modules)
 
     @cached_property
     def _runs(self) -> tuple[set[str], set[str]]:
@@ -160,10 +162,10 @@ class Statement:
         )
 
 
-def _text_of(source: str, nodes: Collection[ast.stmt]) -> str:
+def _text_of(lines: Sequence[str], nodes: Collection[ast.stmt]) -> str:
     """The lines of these statements, in the text's order."""
-    lines, chosen = source.split("\n"), set[int]()
+    chosen = set[int]()
     for node in nodes:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        chosen |= set(range(first - 1, node.end_lineno or first))
+        last = node.end_lineno or node.lineno
+        chosen |= set(range(last - len(text_of(node, lines)), last))
     return "".join(f"{lines[number]}\n" for number in sorted(chosen))

@@ -55,7 +55,7 @@ def _is_stub(node: ast.stmt) -> bool:
 
 def _says_nothing(line: ast.stmt) -> bool:
     if isinstance(line, ast.Raise):
-        return line.exc is not None and "NotImplementedError" in ast.unparse(line.exc)
+        return line.exc is not None and "NotImplementedError" in _names(line.exc)
     return isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
 
 
@@ -104,23 +104,29 @@ def evaluated(node: ast.stmt) -> list[ast.AST]:
 
 
 def binds(node: ast.AST) -> set[str]:
-    """The names a top-level statement gives a value, in its branches too, but not inside functions, classes and comprehensions."""
-    match node:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return {node.name}
-        case ast.Import() | ast.ImportFrom():
-            return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        case ast.Name(ctx=ast.Store()):
-            return {node.id}
-        case ast.Lambda():
-            return set()
-        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            inner = [child.target for child in ast.walk(node) if isinstance(child, ast.NamedExpr)]
-            return {target.id for target in inner}
-    found = {name for child in ast.iter_child_nodes(node) for name in binds(child)}
-    match node:
-        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
-            found.add(name)
+    """The names a top-level statement gives a value, in its branches too, but not inside functions, classes and comprehensions.
+
+    Without recursion: a chain of a thousand `elif` or `+` nests as deep.
+    """
+    found, todo = set[str](), [node]
+    while todo:
+        node = todo.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(node.name)
+                continue
+            case ast.Import() | ast.ImportFrom():
+                found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            case ast.Name(id=name, ctx=ast.Store()) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                found.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                found.add(name)
+            case ast.Lambda():
+                continue
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                found |= {child.target.id for child in ast.walk(node) if isinstance(child, ast.NamedExpr)}
+                continue
+        todo += ast.iter_child_nodes(node)
     return found
 
 
@@ -182,13 +188,28 @@ def root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def uses(node: ast.stmt) -> set[str]:
-    """The global names that a statement reads, in the bodies of its functions too; their own variables are not among them."""
-    return set(_global_names(_table(node), top=True))
+def uses(node: ast.stmt, lines: Sequence[str]) -> set[str]:
+    """The global names that a statement reads, in the bodies of its functions too; their own variables are not among them.
+
+    Args:
+        lines: of the whole program.
+    """
+    table = _table(node, lines)
+    return set(_global_names(table, top=True)) if table else _names(node)
 
 
-def _table(node: ast.stmt) -> symtable.SymbolTable:
-    return symtable.symtable(ast.unparse(ast.Module([node], [])), "<completion>", "exec")
+def text_of(node: ast.stmt, lines: Sequence[str]) -> Sequence[str]:
+    """The statement's lines, decorators among them."""
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+    return lines[first - 1 : node.end_lineno]
+
+
+def _table(node: ast.stmt, lines: Sequence[str]) -> symtable.SymbolTable | None:
+    """None where the statement's lines do not stand for themselves, or nest too deep."""
+    try:
+        return symtable.symtable("\n".join(text_of(node, lines)), "<completion>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _global_names(table: symtable.SymbolTable, *, top: bool) -> Iterator[str]:
@@ -200,10 +221,11 @@ def _global_names(table: symtable.SymbolTable, *, top: bool) -> Iterator[str]:
         yield from _global_names(child, top=False)
 
 
-def changed_globals(node: ast.stmt) -> set[str]:
+def changed_globals(node: ast.stmt, lines: Sequence[str]) -> set[str]:
     """The global names that a function or the methods of a class may give another value or another state when they run."""
-    table = _table(node)
-    return (touched([node]) & set(_global_names(table, top=True))) | set(_set_globals(table))
+    table = _table(node, lines)
+    set_here = set(_set_globals(table)) if table else set()
+    return (touched([node]) & uses(node, lines)) | set_here
 
 
 def _set_globals(table: symtable.SymbolTable) -> Iterator[str]:

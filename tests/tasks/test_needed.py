@@ -12,12 +12,13 @@ import re
 import sys
 import sysconfig
 import types
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtp_eval.tasks.extract import Asked, rule_named
+from mtp_eval.tasks.extract import Asked, compiles, rule_named
 from mtp_eval.tasks.needed import Reach, needed_statements
 from tests.tasks.test_unusual_answers import ALONE, GO_ON, RIGHT, block, result
 
@@ -102,6 +103,39 @@ def test_a_right_program_stays_right(name: str, asked: Asked) -> None:
     assert result("definitions", asked, block(program)) == 7
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n\f\n"])
+def test_line_ends_are_those_of_python(end: str) -> None:
+    program = f"T = []{end}for i in range(20): T.append(i){end}" + FROM_T.replace("\n", end)
+    for asked in (GO_ON, ALONE):
+        assert result("definitions", asked, program + f"{end}assert 0{end}") == 7
+
+
+DEEP = {
+    "a sum": lambda n: f"T = {' + '.join(['1'] * n)}\n{RIGHT}",
+    "a sum that is needed": lambda n: f"T = {' + '.join(['1'] * n)}\n\ndef total(xs):\n    return sum(xs) + T - {n}\n",
+    "a chain of methods": lambda n: f"K = 'a'{'.lower()' * n}\n\ndef total(xs):\n    return sum(xs) + len(K) - 1\n",
+    "a chain of conditions": lambda n: "x = 5\nif x == 0:\n    K = 3\n" + "".join(f"elif x == {i}:\n    K = 3\n" for i in range(n)) + f"\n{PLUS_K}",
+    "conditions within the function": lambda n: "def total(xs):\n    if xs == 0:\n        return 0\n" + "".join(f"    elif xs == {i}:\n        return {i}\n" for i in range(n)) + "    return sum(xs)\n",
+}  # fmt: skip
+"""What models write that do not come to an end."""
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("rule", ["fence", "definitions"])
+def test_however_deep_a_program_nests_it_is_read(name: str, rule: str) -> None:
+    for n in (300, 1000):
+        assert result(rule, ALONE, block(DEEP[name](n))) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("rule", ["fence", "definitions", "longest", "stops"])
+def test_what_nests_too_deep_for_python_is_no_error_of_ours(name: str, rule: str) -> None:
+    source = rule_named(rule).apply(ALONE, block(DEEP[name](10_000))).source
+    with pytest.raises((SyntaxError, RecursionError, MemoryError)) if not compiles(source) else nullcontext():
+        compile(source, "<extracted>", "exec")
+
+
 @pytest.mark.parametrize("name", [name for name in NEEDED if name.startswith("filled")])
 def test_what_fills_is_dropped_with_the_table(name: str) -> None:
     program = NEEDED[name] + "\ndef other(xs):\n    return sum(xs)\n"
@@ -131,7 +165,7 @@ def value_of(table: Any) -> Any:
 def test_functions_of_real_modules_find_what_they_use_as_it_is(name: str) -> None:
     source = Path(f"{sysconfig.get_paths()['stdlib']}/{name}.py").read_text("utf-8")
     whole, body = run(source, f"{name}_whole"), ast.parse(source).body
-    reach = Reach(body)
+    reach = Reach(body, source.split("\n"))
     for function in [node.name for node in body if isinstance(node, ast.FunctionDef)]:
         part = run(needed_statements(source, {function}), f"{name}_part")
         for used in (reach({function})[0] & whole.keys()) - {"__name__"}:
