@@ -57,7 +57,7 @@ def _code_small(n_future: int) -> Values:
 
 
 def _bytes(n_future: int) -> Values:
-    """A byte model of the standard library with many heads, as in the paper's byte-level study: half an hour."""
+    """A byte model of the standard library with many heads, as in the paper's byte-level study: a quarter of an hour (estimated)."""
     return {
         "model": {"d_model": 128, "n_layers": 14, "n_heads": 4, "context_length": 256, "n_future": n_future},
         "data": {"sources": ["stdlib"]},
@@ -84,7 +84,7 @@ PRESETS: Mapping[str, Values] = {
 
 
 REACHES: Mapping[str, str] = {
-    "listops": "2.5 minutes of a core: programs of 1 to 3 operations, all of them with some seeds, few with others; no longer one",
+    "listops": "2.5 minutes of a core: programs of 1 to 3 operations, all of them with some seeds, few with others; none longer",
     "code-tiny": "minutes, to try commands out: no benchmark problem is solved",
     "code-small": "half an hour on two cores (estimated): 1.5 bits per byte of held-out code with n=1, 1.7 with n=4",
     "bytes": "a quarter of an hour on two cores (estimated): 2.5 bits per byte of held-out code with n=8",
