@@ -147,8 +147,8 @@ def place_of(source: str) -> tuple[str, dict[str, Any]]:
 def hub_place(source: str) -> tuple[str, dict[str, Any]]:
     """A folder, or a hub's name with what `from_pretrained` is told about it: the commit, and whether the hub can be asked at all.
 
-    NAME@REVISION is a revision where it is no path. The hub is asked once, so that without a network the cache answers at once,
-    and a model that moves on while it is loaded is still one commit.
+    NAME@REVISION names a revision unless it is a path. The hub is asked once: without a network the cache is used at once,
+    and a model that is updated while it is loaded still comes from one commit.
 
     Raises:
         InputError: an empty folder, or a path that is no folder.

@@ -1,7 +1,7 @@
 """An executor on many machines: one pool of jails on each node of a Ray cluster.
 
-A node has so many programs at hand that its jails never wait, and no more. When a node is lost, the programs that it had and has not
-judged go to others; one that was on three nodes when they were lost is an infrastructure error, so that it cannot take all of them down.
+A node is given enough programs that its jails never wait, and no more. When a node is lost, its unjudged programs go to other nodes; a
+program that was on three nodes when they were lost is an infrastructure error, so that it cannot bring down all of them.
 """
 
 from __future__ import annotations

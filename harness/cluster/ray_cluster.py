@@ -1,7 +1,7 @@
 """A Ray cluster, its nodes, and actors on them that are asked over and over for what they have finished.
 
 Whatever works on a node is a `Worker`. The driver asks each for results with one call at a time (`Harvest`), which returns as soon as
-there are any: what nobody asks for stays where it is, so that a driver that cannot keep up is never flooded.
+there are any. Results that were not asked for stay on the node, so that a driver that cannot keep up is never flooded.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _is_default(source: Any) -> bool:
 
 
 def groups(config: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:
-    """Headings of --help with their fields: a class's own ones first, then those of each base under the base's heading."""
+    """The headings of --help with their fields: a class's own fields first, then those of each base under the base's heading."""
     for cls in config.__mro__:
         own = [name for name in inspect.get_annotations(cls) if name in config.model_fields]
         if own:

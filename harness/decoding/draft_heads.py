@@ -6,8 +6,8 @@ In two stages, so that little work can pay for the first:
    what a forward costs with all heads and with one.
 2. Where drafting promises a gain, or where there is work enough, the same turns with the numbers of heads between.
 
-A cost is the median over the turns of its ratio to the plain forward beside it: a machine that others use is faster and slower
-by phases, which both of a turn share. With one thread it is CPU time, which other processes enter through shared memory only.
+A cost is a ratio to the plain forward of the same turn, the median over turns: where the speed of a shared machine changes, it
+changes for both. With one thread CPU time is measured, on which other processes act through shared caches and memory only.
 The fastest number wins; drafting must promise a gain to be used at all.
 
 Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to

@@ -46,7 +46,7 @@ class Candidate:
     """One completion on its way to a verdict.
 
     Args:
-        judged: a program to execute; the judgement of a task that executes nothing; or that there is no completion.
+        judged: a program to execute; the judgement of a task that executes nothing; or a `NoCompletion`.
     """
 
     model: str

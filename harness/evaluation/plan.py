@@ -72,7 +72,7 @@ class Plan:
         models: facts of each model by the label that records carry.
         options: those that decide the numbers; a folder is resumed only where they are the same.
         ks: of pass@k.
-        ks_are_wished: a table has them all, also those for which no model has the samples.
+        ks_are_wished: the user named these k: a table shows them all, also those for which no model has the samples.
         out: the run's folder; None names it after what is run.
         shard: which part of the run this is, with its completions by model and task; None is the whole run.
     """

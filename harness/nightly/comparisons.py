@@ -26,7 +26,7 @@ TONIGHT = "tonight"
 class Fault:
     """A fault of a night: something that should have been done and could not be; its name and a sentence.
 
-    A night is no good level for `of`; for none of its evaluations where `of_all`, as when a series has gone.
+    The night cannot be a baseline for `of`; where `of_all`, for none of its evaluations, as when a series is gone.
     """
 
     name: str

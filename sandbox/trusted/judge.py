@@ -1,11 +1,12 @@
-"""From a program to its outcome, in one jail.
+"""Judge a program in one jail: from a program to its outcome.
 
 Split: trusted tests run here, against proxies; what the program sends can make them fail, or fill them with plain
 values, and nothing else. A pass is then confirmed in the program's own interpreter, where identity, aliasing and types
-are what they are: nothing can be forged there any more, since the values were proven outside first. That is left out
-where it could not say anything else: tests whose text only compares answers with values of their own, and answers each of
-which is of exactly the type that came here (a program that lies about that has still given the right values). Inside: tests whose
-text or reference puts them into the program's own interpreter run there only, and a pass could be forged.
+are what they are: forging gains nothing there, since the values were proven outside first. The confirmation is left out where
+it could not differ: the tests' text only compares answers with values of its own, and every answer is of exactly the type that
+arrived (a program that lies about the type has still given the right values).
+
+Inside: tests whose text or reference puts them into the program's own interpreter run there only, and a pass could be forged.
 """
 
 from __future__ import annotations
