@@ -1,8 +1,8 @@
 """Completions from an OpenAI-compatible server (`openai:URL#MODEL`): vLLM, SGLang, llama.cpp, or a hosted one.
 
 The completions endpoint gets the prompt as it is; a request that is a chat goes to the chat endpoint as the user's message, after
-the system prompt if there is one. At most `concurrency` requests are under way at once. A request to a busy server (429, 5xx) is repeated after
-growing waits with jitter, or after the time that Retry-After states; an answer may take `timeout_seconds`.
+the system prompt if there is one. At most `concurrency` requests are under way at once. A request to a busy server (429, 5xx) is
+repeated after growing waits with jitter, or after the time that Retry-After states; an answer may take `timeout_seconds`.
 Answers are not trusted: a malformed one is asked for again, and then reported. A prompt that the server
 refuses while it takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may
 ignore them. Not covered: likelihoods.
