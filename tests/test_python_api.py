@@ -59,6 +59,7 @@ def test_importing_the_packages_imports_nothing_heavy() -> None:
     assert found.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_page_s_snippets_run_one_after_the_other(tmp_path: Path, benchmark_data: Path) -> None:
     torch.manual_seed(0)
     config = ModelConfig(vocab_size=264, d_model=32, n_layers=3, n_heads=2, d_ff=64, context_length=512, n_future=2)
@@ -75,7 +76,6 @@ def test_the_page_s_snippets_run_one_after_the_other(tmp_path: Path, benchmark_d
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stderr

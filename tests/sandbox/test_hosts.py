@@ -34,7 +34,6 @@ def run(code: str, *arguments: str, python: Path = Path(sys.executable), **optio
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=240,
         **options,  # type: ignore[call-overload]
     )
     return done.returncode, done.stdout, done.stderr
