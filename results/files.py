@@ -25,14 +25,20 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
     """As `write_atomically`, from pieces. Texts become UTF-8, lone surrogates their escapes (as JSON has them).
 
+    A device or a pipe that is there (`--out /dev/null`) is written to: root would replace it by a file.
+
     Raises:
         OSError: no space left or no permission; the old file, if any, is untouched.
     """
+    encoded = (piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece for piece in pieces)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with open(path, "wb") as file:
+            file.writelines(encoded)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            for piece in pieces:
-                file.write(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
+            file.writelines(encoded)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

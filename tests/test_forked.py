@@ -16,6 +16,8 @@ import pytest
 
 from tests import forked
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).with_name("mtp-eval")
 SAMPLE = json.dumps({"task_id": "HumanEval/0", "completion": "    return 'ü'\n"})
 
