@@ -1,6 +1,6 @@
 """Cost of sampling beside a forward with a real vocabulary: CPU milliseconds by rule, heads and batch, beside greedy decoding.
 
-    python -m benchmarks.decoding.sampling [--quick] [--vocabulary 32768] [--width 256] [--layers 12] [--sharpness 5]
+    python -m benchmarks.decoding.sampling [--quick] [--vocabulary 32768] [--width 256] [--layers 12] [--sharpness 5] [--json FILE]
 
 The model has random weights, since only the time of a forward matters; its unembedding is scaled by `--sharpness`, which decides
 how wide a nucleus is: 5 gives about 2 nats at temperature 0.8, as a language model has on hard text. Ways take turns, and the
@@ -9,13 +9,13 @@ fastest turn of each counts.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import replace
 
 import torch
 
+from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.candidates import COUNTS
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -61,8 +61,7 @@ def milliseconds(backend: NativeBackend, settings: DecodingSettings, batch: int,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two turns of 16 tokens")
+    parser = study_parser(__doc__, "two turns of 16 tokens")
     for name, default in (("vocabulary", 32768), ("width", 256), ("layers", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--sharpness", type=float, default=5.0)
@@ -70,6 +69,7 @@ def main() -> None:
     torch.set_num_threads(1)
     backend = random_backend(given.vocabulary, given.width, given.layers, given.sharpness)
     turns, tokens = (2, 16) if given.quick else (7, 64)
+    figures = []
     print("| batch | heads | " + " | ".join(WAYS) + " |\n|---|---|" + "---|" * len(WAYS))
     for batch in (1, 8):
         for heads in (1, 4):
@@ -78,9 +78,11 @@ def main() -> None:
                 for way, settings in WAYS.items():
                     asked = replace(settings, draft_heads=heads, batch_size=batch)
                     best[way] = min(best[way], milliseconds(backend, asked, batch, tokens))
+            figures.append({"batch": batch, "heads": heads, "milliseconds": best})
             cells = [f"{ms:.1f} ms ({ms / best['greedy']:.2f})" for ms in best.values()]
             print(f"| {batch} | {heads} | " + " | ".join(cells) + " |", flush=True)
     print(f"\npositions sampled: {json.dumps(dict(COUNTS))}")
+    save(given.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """False alarms of the drift test, and nights until it finds a loss, over simulated years.
 
-    python -m benchmarks.results.drift [--quick]
+    python -m benchmarks.results.drift [--quick] [--json FILE]
 
 500 problems with chances as small code models have them (Beta), 10 samples each, one series, the same model every night; then
 the same with a loss of 1, 2 and 5 points, at once and slowly (46.0 to 38.7 points over 56 nights), after 30 good nights.
@@ -8,11 +8,11 @@ the same with a loss of 1, 2 and 5 points, at once and slowly (46.0 to 38.7 poin
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.study import save, study_parser
 from mtp_eval.results.compare.drift import each_night
 
 PROBLEMS, SAMPLES, NIGHTS = 500, 10, 365
@@ -51,21 +51,22 @@ def delays(count: int, losses: np.ndarray, good: int, seed: int) -> Iterator[flo
 
 def main() -> None:
     """Print false alarms and delays."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10 years and 10 series instead of 200 and 100")
-    options = parser.parse_args()
+    options = study_parser(__doc__, "10 years and 10 series instead of 200 and 100").parse_args()
+    figures: dict[str, list[float]] = {}
     n_years, n_series = (10, 10) if options.quick else (200, 100)
     for wander in (0.0, 0.5):
         found = years(n_years, wander, seed=1)
-        print(
-            f"no loss, checkpoints that differ by {wander:g} points in truth: {found} false alarms in {n_years} years"
-        )
+        name = f"no loss, checkpoints that differ by {wander:g} points in truth"
+        figures[name] = [found, n_years]
+        print(f"{name}: {found} false alarms in {n_years} years")
     cases = {f"a loss of {loss} points at once": (np.full(60, float(loss)), 30) for loss in (1, 2, 5)}
     cases["46.0 to 38.7 over 56 nights, from the first night"] = (np.linspace(0.0, 7.3, 56), 0)
     for name, (losses, good) in cases.items():
         found_after = np.array(list(delays(n_series, losses, good, seed=2)))
         shares = np.quantile(found_after, [0.5, 0.9, 1.0], method="higher")
+        figures[name] = shares.tolist()
         print(f"{name}: found after {shares[0]:g} nights (median), {shares[1]:g} (9 of 10), {shares[2]:g} (at most)")
+    save(options.json, figures)
 
 
 if __name__ == "__main__":
