@@ -33,3 +33,11 @@ class PoolClosed(SandboxError):  # noqa: N818
 
 class BadTests(SandboxError):  # noqa: N818
     """A task's tests do not compile."""
+
+
+class TestsDied(SandboxError):  # noqa: N818
+    """The trusted tests ended the process that they were run in."""
+
+
+class TestsKilled(JailDied):
+    """The process that the trusted tests were run in was killed from outside."""

@@ -169,7 +169,8 @@ class Pool(Executor):
 def _key(program: Program) -> bytes:
     """A digest of source, tests and limits; the problem's name is no part of it."""
     digest = blake2b(digest_size=16)
-    settings = (program.timeout_seconds, program.same_interpreter, program.entry_point, program.output_rule)
+    named = (program.entry_point, program.names_apart)
+    settings = (program.timeout_seconds, program.same_interpreter, *named, program.output_rule)
     texts = [program.source, program.tests, program.prelude, repr(settings)]
     for text in (*texts, *(text for case in program.stdin_cases for text in case)):
         data = text.encode("utf-8", "surrogatepass")

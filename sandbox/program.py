@@ -105,6 +105,8 @@ class Program:
             the tests' text decide (`sandbox.trusted.mode`). To be set from the problem and its reference, never from
             what a completion did.
         entry_point: the function that the tests call, where the task knows it. Only that name may be a builtin's.
+        names_apart: the tests are a judge of the task's own, whose names and imports a program neither sees nor disturbs.
+            False: they stand below the program, as when Python runs both as one file.
         output_rule: for programs that read standard input: when an output counts as the expected one.
     """
 
@@ -117,3 +119,4 @@ class Program:
     same_interpreter: bool | None = None
     entry_point: str | None = None
     output_rule: OutputRule = OutputRule()
+    names_apart: bool = False

@@ -84,7 +84,12 @@ class AppsTask(Task):
             source += f"\n{name} = Solution().{name}\n"
         call = f"run_calls({name}, {json.dumps(row['test_list'])!r}, {n_arguments(row)})"
         return Program(
-            problem.problem_id, source, tests=f"{oracle_source()}\n{call}\n", same_interpreter=False, entry_point=name
+            problem.problem_id,
+            source,
+            tests=f"{oracle_source()}\n{call}\n",
+            same_interpreter=False,
+            entry_point=name,
+            names_apart=True,
         )
 
 

@@ -106,7 +106,9 @@ class LiveCodeBenchTask(Task):
         if "class Solution" in source:
             source += f"\n\n{name} = Solution().{name}\n"
         tests_text = JUDGE.format(cases=cases_of_calls, name=name)
-        return Program(problem.problem_id, source, tests=tests_text, timeout_seconds=seconds, entry_point=name)
+        return Program(
+            problem.problem_id, source, tests_text, timeout_seconds=seconds, entry_point=name, names_apart=True
+        )
 
 
 def dates_of(split: str) -> tuple[date, date]:

@@ -145,6 +145,7 @@ class PlusTask(Task):
             prelude=helpers_of(self.start_of(problem.problem_id), problem.entry_point)
             if self._completes_prompt
             else "",
+            names_apart=True,
             timeout_seconds=min(60.0, max(self._timeout_seconds, 4 * slow)),
         )
 

@@ -30,7 +30,7 @@ from mtp_eval.sandbox.jailed.describe import (
     raised,
     truth_of,
 )
-from mtp_eval.sandbox.jailed.script import ModulesBeside, main_module, run_script
+from mtp_eval.sandbox.jailed.script import ModulesBeside, import_for, main_module, names_in, run_script
 from mtp_eval.sandbox.wire.arrays import is_array, read_array, write_array
 from mtp_eval.sandbox.wire.codec import decode, encode
 from mtp_eval.sandbox.wire.containers import containers, content
@@ -61,7 +61,7 @@ def serve(fd: int, answerer: Answerer, request: list[Any] | None) -> None:
 
 def handle(fd: int, answerer: Answerer, request: list[Any]) -> None:
     """Answer one request. An `exec` may bring calls to make as long as the names that they call are there."""
-    answer = answerer.answer(request[:4] if request[0] == "exec" else request)
+    answer = answerer.answer([*request[:4], *request[5:]] if request[0] == "exec" else request)
     _send(fd, answer)
     if request[0] != "exec" or answer[0] != "ready":
         return
@@ -135,13 +135,15 @@ class Answerer:
 
     # --- requests ---
 
-    def _exec(self, seq: int, source: str, wanted: list[str]) -> list[Any]:
+    def _exec(self, seq: int, source: str, wanted: list[str], imports: list[list[str]]) -> list[Any]:
         try:
             code = compile(source, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:  # ValueError: null bytes, lone surrogates
             return ["syntax", seq, message_of(error)]
         found = self.module.__dict__
         exec(code, found)
+        if imports:
+            import_for(found, imports, names_in(code))
         return ["ready", seq, {name: self._describe(found[name]) for name in wanted if name in found}]
 
     def _describe(self, value: Any) -> list[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import sys
 import types
 from importlib.machinery import PathFinder
-from typing import Any
+from typing import Any, TextIO
 
 from mtp_eval.sandbox.jailed.describe import exit_code, message_of, raised
 
@@ -15,8 +16,35 @@ from mtp_eval.sandbox.jailed.describe import exit_code, message_of, raised
 def main_module() -> types.ModuleType:
     """An empty `__main__`, with what Python gives that of a file in the working folder."""
     made = sys.modules["__main__"] = types.ModuleType("__main__")
-    vars(made).update(__file__=f"{os.getcwd()}/program.py", __builtins__=builtins)
+    own = {"__file__": f"{os.getcwd()}/program.py", "__builtins__": builtins, "__annotations__": {}, "__cached__": None}
+    vars(made).update(own)
     return made
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """All names that compiled source looks up as globals or attributes."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= names_in(constant)
+    return found
+
+
+def import_for(namespace: dict[str, Any], imports: list[list[str]], names: set[str]) -> None:
+    """Make the imports with which the tests begin, as far as they reach a name that the program uses: it sees them, too."""
+    for name, module, attribute in imports:
+        try:
+            if name == "*":
+                made = importlib.import_module(module)
+                public = getattr(made, "__all__", [key for key in vars(made) if key[0] != "_"])
+                namespace.update({key: getattr(made, key) for key in public if key in names})
+            elif name in names:
+                made = importlib.import_module(module)
+                namespace[name] = (
+                    getattr(made, attribute) if attribute else made if attribute is None else sys.modules[name]
+                )
+        except Exception:  # then they fail in the tests, too
+            continue
 
 
 class ModulesBeside:
@@ -39,23 +67,26 @@ def run_script(seq: int, source: str) -> list[Any]:
     except (SyntaxError, ValueError) as error:
         return ["syntax", seq, message_of(error)]
     main = main_module()
-    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    standard_in = open(0, encoding="utf-8", errors="replace", newline="\n", closefd=False)  # noqa: SIM115
+    standard_out = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    vars(sys).update(stdin=standard_in, __stdin__=standard_in, stdout=standard_out, __stdout__=standard_out)
     answer: list[Any]
     try:
-        exec(code, main.__dict__)
+        exec(code, vars(main))
         answer = ["done", seq, 0]
     except SystemExit as error:
         answer = ["done", seq, exit_code(error)]
     except BaseException as error:
         answer = raised(seq, error)
-    _finish_like_the_interpreter()
+    del main
+    _finish_like_the_interpreter(standard_out)
     return answer
 
 
-def _finish_like_the_interpreter() -> None:
-    """Wait for threads, run exit handlers, flush: what a script's output may depend on."""
+def _finish_like_the_interpreter(standard_out: TextIO) -> None:
+    """Wait for threads, run exit handlers, let go of the script's objects, flush: what a script's output may depend on."""
     import atexit
+    import gc
 
     threading = sys.modules.get("threading")
     try:
@@ -64,7 +95,10 @@ def _finish_like_the_interpreter() -> None:
         atexit._run_exitfuncs()
     except BaseException:
         pass
+    sys.modules.pop("__main__", None)
+    gc.collect()
     try:
         sys.stdout.flush()
+        standard_out.flush()
     except Exception:
         os.close(1)  # what could not be written stays unwritten

@@ -42,7 +42,7 @@ def warm_up() -> None:
     packed = b2a_base64(marshal.dumps([compile(_TESTS, "<tests>", "exec")]), newline=False).decode()
     call = ["sample", [["l", 1.0, 2.5, 3], 0.5], []]
     requests = [
-        ["exec", 1, _SAMPLE, ["sample", "Point"], [call] * 6],
+        ["exec", 1, _SAMPLE, ["sample", "Point"], [call] * 6, []],
         ["call", 8, 0, *call[1:]],
         ["tests", 3, packed, ["sample"], "token"],
     ]

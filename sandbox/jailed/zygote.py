@@ -7,6 +7,8 @@ it: a fork costs what the process weighs.
 
 from __future__ import annotations
 
+import _sitebuiltins
+import builtins
 import importlib
 import json
 import os
@@ -71,6 +73,7 @@ def _close(config: dict[str, Any], commands: socket, *, private: bool) -> tuple[
     register_collections()
     seed_imports()
     _forget_the_host()
+    _add_builtins_of_site()
     warm_up()
     _lower(resource.RLIMIT_AS, config["memory_bytes"])  # the children's; what was preloaded counts for them as well
     if counter is not None:
@@ -108,6 +111,15 @@ def _forget_the_host() -> None:
     for name in list(os.environ):
         if name.startswith(("LD_", "DYLD_")):
             del os.environ[name]
+
+
+def _add_builtins_of_site() -> None:
+    """What `site` gives a script, as this Python starts without: generated programs end with `exit()`."""
+    added = vars(builtins)
+    added.update({name: _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)") for name in ("exit", "quit")})
+    added.update(help=_sitebuiltins._Helper(), copyright=_sitebuiltins._Printer("copyright", sys.copyright))
+    for name in ("credits", "license"):
+        added[name] = _sitebuiltins._Printer(name, "See https://www.python.org/psf/ for Python's authors and license.")
 
 
 def _count_threads(most: int, commands: socket) -> ThreadCounter | None:

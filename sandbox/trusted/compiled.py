@@ -17,6 +17,7 @@ from types import CodeType
 
 from mtp_eval.sandbox.errors import BadTests
 from mtp_eval.sandbox.trusted.ahead import calls_ahead
+from mtp_eval.sandbox.trusted.effects import may_stay
 from mtp_eval.sandbox.trusted.mode import why_inside
 
 LEFT, RIGHT = "@left", "@right"
@@ -45,6 +46,10 @@ class Compiled:
         inside: why their text alone puts them into the program's interpreter; empty where they can be judged from outside.
         asserts: by (line, column).
         ahead: calls that they are sure to make.
+        imports: those that the tests begin with.
+        sets: the names that they set for all who share them.
+        has_helpers: whether the prelude defines anything.
+        leaves_traces: whether they may change the process that runs them, for whatever is run there next.
     """
 
     prelude: CodeType
@@ -54,6 +59,10 @@ class Compiled:
     inside: str
     asserts: dict[tuple[int, int], Assert]
     ahead: tuple[tuple[str, str], ...] = ()
+    leaves_traces: bool = False
+    imports: tuple[tuple[str, str, str | None], ...] = ()
+    sets: frozenset[str] = frozenset()
+    has_helpers: bool = False
 
     def assert_at(self, line: int, column: int | None = None) -> Assert | None:
         """The assert that stands there; without a column, the first of the line."""
@@ -96,12 +105,55 @@ def _compile(prelude: str, tests: str, entry_point: str | None) -> Compiled:
         trees = [ast.parse(prelude, "<prelude>"), ast.parse(tests, "<tests>")]
         inside = why_inside(trees, wanted)
         ahead = calls_ahead(trees[0], trees[1], wanted)
+        leaves_traces = may_stay(*trees)
+        codes = [_without_docstring(code, tree) for code, tree in zip(codes, trees, strict=True)]
         watched, asserts = _with_sides_kept(trees[1])
     except (RecursionError, MemoryError):  # they compile, and are nested too deeply to be looked at
         inside, watched, asserts = "the tests are nested too deeply to be read", codes[1], {}
-        ahead = ()
+        ahead, leaves_traces, trees = (), True, [ast.Module([], []), ast.Module([], [])]
     packed = b2a_base64(marshal.dumps(codes), newline=False).decode("ascii")
-    return Compiled(codes[0], watched, packed, wanted, inside=inside, asserts=asserts, ahead=ahead)
+    imports = tuple(_first_imports(trees[1]))
+    return Compiled(
+        codes[0],
+        watched,
+        packed,
+        wanted,
+        inside,
+        asserts,
+        ahead,
+        leaves_traces,
+        imports=imports,
+        sets=frozenset(_global_names(codes[1:])[1]) - {name for name, _, _ in imports},
+        has_helpers=any(not isinstance(node, ast.Import | ast.ImportFrom) for node in trees[0].body),
+    )
+
+
+def _first_imports(tree: ast.Module) -> Iterator[tuple[str, str, str | None]]:
+    """The imports before any other statement."""
+    for statement in tree.body:
+        match statement:
+            case ast.Import(names=names):
+                for alias in names:
+                    package = alias.name.partition(".")[0]
+                    yield (
+                        alias.asname or package,
+                        alias.name,
+                        "" if package != alias.name and not alias.asname else None,
+                    )
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield from ((alias.asname or alias.name, module, alias.name) for alias in names)
+            case ast.Expr(value=ast.Constant()):
+                continue
+            case _:
+                return
+
+
+def _without_docstring(code: CodeType, tree: ast.Module) -> CodeType:
+    """The same code, which leaves the program its `__doc__`: a text that comes first is no docstring of the whole file."""
+    if ast.get_docstring(tree, clean=False) is None:
+        return code
+    del tree.body[0]
+    return compile(tree, code.co_filename, "exec", dont_inherit=True)
 
 
 def _with_sides_kept(tree: ast.Module) -> tuple[CodeType, dict[tuple[int, int], Assert]]:

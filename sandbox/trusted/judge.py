@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from types import ModuleType
 
 from mtp_eval.sandbox.errors import BadTests
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
+from mtp_eval.sandbox.trusted.apart import in_a_fork, running_as
 from mtp_eval.sandbox.trusted.compiled import Compiled, compile_trusted
 from mtp_eval.sandbox.trusted.failures import Failure, failure_at, failure_of, verdict_of
 from mtp_eval.sandbox.trusted.jail import Jail
@@ -38,6 +40,7 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
     Raises:
         JailDied: the zygote broke; nothing is known about the program.
         BadTests: the trusted tests do not compile.
+        TestsDied: they ended their own process; what became of the program in this jail is not known.
     """
     if program.stdin_cases:
         return _again_if_killed(lambda: judge_output(program, jail, timeout_seconds))
@@ -45,7 +48,11 @@ def judge(program: Program, jail: Jail, timeout_seconds: float) -> Outcome:
     inside = bool(tests.inside) if program.same_interpreter is None else program.same_interpreter
     if inside:
         return _again_if_killed(lambda: _judge_inside(program, tests, None, jail, timeout_seconds))
-    return _again_if_killed(lambda: _judge_split(program, tests, tests.ahead, jail, timeout_seconds))
+
+    def split() -> Outcome:
+        return _again_if_killed(lambda: _judge_split(program, tests, tests.ahead, jail, timeout_seconds))
+
+    return in_a_fork(split, timeout_seconds + 0.5) if tests.leaves_traces else split()
 
 
 MAX_KILLED = 4
@@ -63,22 +70,30 @@ def _again_if_killed(run: Callable[[], Outcome]) -> Outcome:
 
 
 def _judge_split(program: Program, tests: Compiled, ahead: Calls, jail: Jail, timeout_seconds: float) -> Outcome:
-    session = Session(jail, timeout_seconds, opening(program.source, tests.wanted, ahead), runs=2)
+    imports = () if program.names_apart else tests.imports
+    session = Session(jail, timeout_seconds, opening(program.source, tests.wanted, ahead, imports), runs=2)
     link = Link(session, ahead)
     failure = _ends(session, lambda: _run_split(session, link, tests))
+    if session.ended is None and link.is_untouched:  # tests that found nothing to do from here
+        session.close()
+        return _judge_inside(program, tests, None, jail, timeout_seconds)
     if link.is_out_of_order:
         session.close()
         return _judge_split(program, tests, (), jail, timeout_seconds)
-    if session.ended is not None or (link.exact and not tests.inside):
+    collides = _may_collide(program, tests)
+    if session.ended is not None or (link.exact and not tests.inside and not collides):
         return _outcome(session, failure)
+    # Where names of the tests reach the program or the tests look around, they have to stand where CPython has them.
+    is_below = collides or (tests.inside and not program.names_apart and not tests.has_helpers)
+    wanted = None if is_below else tests.wanted
     session.restart_clock()
-    _ends(session, lambda: _run_inside(session, tests, tests.wanted))
+    _ends(session, lambda: _run_inside(session, tests, wanted))
     confirmed = _outcome(session, failure)
     if confirmed.passed:
         return confirmed
     # The first run has left its traces in this interpreter (counters, caches, default arguments): only a fresh one's
     # word counts.
-    again = _judge_inside(program, tests, tests.wanted, jail, timeout_seconds)
+    again = _judge_inside(program, tests, wanted, jail, timeout_seconds)
     return replace(
         again,
         wall_seconds=round(confirmed.wall_seconds + again.wall_seconds, 6),
@@ -86,6 +101,13 @@ def _judge_split(program: Program, tests: Compiled, ahead: Calls, jail: Jail, ti
         peak_bytes=max(confirmed.peak_bytes, again.peak_bytes),
         same_interpreter=False,
     )
+
+
+def _may_collide(program: Program, tests: Compiled) -> bool:
+    """Whether the tests may set a name that the program uses for something else, as HumanEval's `check` does."""
+    if program.names_apart or tests.has_helpers:
+        return False
+    return any(re.search(rf"\b{re.escape(name)}\b", program.source) for name in tests.sets)
 
 
 def _judge_inside(
@@ -131,12 +153,15 @@ def _run_split(session: Session, link: Link, tests: Compiled) -> Failure:
     Raises:
         ProgramEnded: the program's run was over before the tests were.
     """
-    namespace: dict[str, Any] = {"__name__": "__main__", **link.load(tests.wanted)}
+    main = ModuleType("__main__")
+    namespace = vars(main)
+    namespace.update(link.load(tests.wanted))
     failure = Failure()
     _seed()
     try:
-        exec(tests.prelude, namespace)
-        exec(tests.tests, namespace)
+        with running_as(main):
+            exec(tests.prelude, namespace)
+            exec(tests.tests, namespace)
     except (ProgramEnded, OutOfOrder):
         raise
     except BaseException as error:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from mtp_eval.sandbox.trusted.kinds import Expressions, Inside, Kind, Scope
+from mtp_eval.sandbox.trusted.calls import Calls
+from mtp_eval.sandbox.trusted.kinds import Inside, Kind, Scope
 from mtp_eval.sandbox.trusted.plain_names import MODULES
+from mtp_eval.sandbox.trusted.plain_names import is_constant as is_constant_of
 
 
 def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
@@ -34,10 +36,10 @@ def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
         for tree in trees:
             _refuse_names_for_the_program(tree, read)
             reader.block(tree.body, scope)
-        if not reader.n_calls:
+        if not reader.sharing.n_calls:
             raise Inside("the tests call nothing of the program's")
-        if reader.given & reader.changed:
-            raise Inside(f"{min(reader.given & reader.changed)} is changed and given to the program")
+        if name := reader.sharing.given_and_changed():
+            raise Inside(f"{name} is changed and given to the program")
     except Inside as reason:
         return str(reason)
     except RecursionError:
@@ -45,7 +47,7 @@ def why_inside(trees: Sequence[ast.Module], wanted: Sequence[str]) -> str:
     return ""
 
 
-class _Reader(Expressions):
+class _Reader(Calls):
     """Goes through statements; whatever it does not know raises `Inside`."""
 
     def __init__(self) -> None:
@@ -73,13 +75,18 @@ class _Reader(Expressions):
         for alias in statement.names:
             self._module(alias.name)
             name = alias.asname or alias.name.partition(".")[0]
-            scope[name], self.modules[name] = Kind.OWN, alias.name
+            module, _, path = alias.name.partition(".")
+            self.bind(ast.Name(name, ast.Store()), Kind.OBJECT, scope)
+            self.modules[name] = module, tuple(path.split(".")) if path and alias.asname else ()
 
     def _importfrom(self, statement: ast.ImportFrom, scope: Scope) -> None:
         self._module(statement.module or "")
         for alias in statement.names:
             name = alias.asname or alias.name
-            scope[name], self.modules[name] = Kind.OWN, statement.module or ""
+            module, _, path = (statement.module or "").partition(".")
+            is_constant = not path and is_constant_of(module, alias.name)
+            self.bind(ast.Name(name, ast.Store()), Kind.OWN if is_constant else Kind.OBJECT, scope)
+            self.modules[name] = module, (*(path.split(".") if path else ()), alias.name)
 
     def _module(self, name: str) -> None:
         if name.partition(".")[0] not in MODULES:
@@ -101,30 +108,46 @@ class _Reader(Expressions):
     def _assign(self, statement: ast.Assign, scope: Scope) -> None:
         kind = self.kind(statement.value, scope)
         for target in statement.targets:
-            self.bind(target, kind, scope)
+            self.bind(target, kind, scope, statement.value)
 
     def _annassign(self, statement: ast.AnnAssign, scope: Scope) -> None:
         if statement.value is not None:
-            self.bind(statement.target, self.kind(statement.value, scope), scope)
+            self.bind(statement.target, self.kind(statement.value, scope), scope, statement.value)
 
     def _augassign(self, statement: ast.AugAssign, scope: Scope) -> None:
-        kind = self.kind(statement.value, scope)
         if isinstance(statement.target, ast.Name):
-            kind = self.most([kind, self.kind(ast.Name(statement.target.id, ast.Load()), scope)])
-            self.changed.add(statement.target.id)
-        self.bind(statement.target, kind, scope)
+            before = ast.Name(statement.target.id, ast.Load())
+            kind = self._values([before, statement.value], scope)
+            self.sharing.change(before)
+            self.bind(statement.target, kind, scope, ast.BinOp(before, statement.op, statement.value))
+        else:
+            self.bind(statement.target, self.kind(statement.value, scope), scope)
 
     def _for(self, statement: ast.For, scope: Scope) -> None:
-        self.iterated(statement.iter, scope)
+        kind = self.iterated(statement.iter, scope)
+        without = dict(scope)
         for _ in range(2):  # what the body makes of a name holds in its next round
-            self.bind(statement.target, Kind.OWN, scope)
+            self.bind(statement.target, kind, scope)
             self.block(statement.body, scope)
+        self._join(scope, without)
         self.block(statement.orelse, scope)
 
     def _if(self, statement: ast.If | ast.While, scope: Scope) -> None:
         self.kind(statement.test, scope)
+        otherwise = dict(scope)
         self.block(statement.body, scope)
-        self.block(statement.orelse, scope)
+        self.block(statement.orelse, otherwise)
+        self._join(scope, otherwise)
+
+    def _join(self, scope: Scope, other: Scope) -> None:
+        """Make of a scope what holds whichever of two ways was taken."""
+        for name, held in other.items():
+            mine = scope.setdefault(name, held)
+            if mine is held:
+                continue
+            if not isinstance(mine, Kind) or not isinstance(held, Kind) or Kind.FUNCTION in (mine, held):
+                raise Inside(f"{name} is one of two things")
+            scope[name] = Kind.ANSWER if Kind.ANSWER in (mine, held) else self.most([mine, held])
 
     def _while(self, statement: ast.While, scope: Scope) -> None:
         self._if(statement, scope)

@@ -23,6 +23,8 @@ from mtp_eval.sandbox.wire.frames import BadFrame, NestedTooDeeply, NotEncodable
 
 Calls = tuple[tuple[str, str], ...]
 """Names that are called, and the arguments as `ahead.arguments_text` has them."""
+Imports = tuple[tuple[str, str, str | None], ...]
+"""A name, the module behind it, and what of the module it is; None is all of it, an empty text its outermost package."""
 _PROXIES: dict[Any, type[Remote]] = {"callable": RemoteCallable, "iterator": RemoteIterator}
 
 
@@ -30,10 +32,11 @@ class OutOfOrder(BaseException):
     """The tests asked for something else than what was sent ahead: the program is to be run again without."""
 
 
-def opening(source: str, wanted: tuple[str, ...], ahead: Calls = ()) -> bytes:
-    """The frame that begins a program's run: its source, the names wanted from it, and calls to make ahead."""
+def opening(source: str, wanted: tuple[str, ...], ahead: Calls = (), imports: Imports = ()) -> bytes:
+    """The frame that begins a program's run: its source, the names wanted from it, calls to make ahead, and imports of
+    the tests' that it sees."""
     calls = ",".join(f"[{to_json(name)},{arguments[1:]}" for name, arguments in ahead)
-    body = f'["exec",1,{to_json(source)},{to_json(wanted)},[{calls}]]'.encode("ascii")
+    body = f'["exec",1,{to_json(source)},{to_json(wanted)},[{calls}],{to_json(imports)}]'.encode("ascii")
     return len(body).to_bytes(4, "big") + body
 
 
@@ -46,6 +49,7 @@ class Link:
         self._handles: dict[str, int] = {}
         self.exact = True
         """Whether everything that came was a value of exactly the type that it is here."""
+        self._holds_values = False
 
     def load(self, wanted: tuple[str, ...]) -> dict[str, Any]:
         """Execute the program; returns what it holds under the wanted names, as values or proxies.
@@ -68,12 +72,18 @@ class Link:
             self._handles[name] = detail
             return RemoteCallable(self, detail, True, "function")
         if kind == "value":
+            self._holds_values = True
             return decode(detail, self._resolve)
         if kind == "module":
             return _own_module(name, detail)
         if kind == "missing":
             return _ABSENT
         raise BadFrame("an unknown kind of name")
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of the program's but functions came here, and nobody has called one."""
+        return self.session.n_answers == 1 and not self._holds_values
 
     def call(self, target: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call something in the jail; arguments that it changed in place are changed here too."""

@@ -239,14 +239,14 @@ def _run_delay(pid: str) -> float:
 
 
 @cache
-def _own_schedstat() -> int:
+def _own_schedstat(pid: int) -> int:
     return os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _own_run_delay() -> float:
     """This process's seconds of waiting for a CPU, from a file that stays open: it is read for each program."""
     try:
-        return int(os.pread(_own_schedstat(), 100, 0).split()[1]) / 1e9
+        return int(os.pread(_own_schedstat(os.getpid()), 100, 0).split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtp_eval.sandbox import linux
-from mtp_eval.sandbox.errors import BadTests, IsolationUnavailable, JailDied
+from mtp_eval.sandbox.errors import BadTests, IsolationUnavailable, JailDied, TestsDied, TestsKilled
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
 from mtp_eval.sandbox.trusted.jail import ONE_THREAD, Jail, JailConfig
@@ -164,7 +164,7 @@ _OUT_OF_MEMORY = "MemoryError: the tests ran out of memory on what the program r
 
 def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) -> tuple[Outcome, Jail]:
     """Judge in this jail, or in a new one if it breaks; the jail to go on with comes back too."""
-    reason, longest = "", 0.0
+    reason, longest, was_killed = "", 0.0, False
     for n_retries in range(MAX_TRIES):
         started, outcome = time.monotonic(), None
         try:
@@ -176,14 +176,19 @@ def _judge_with_retries(program: Program, jail: Jail, timeout_seconds: float) ->
             outcome = Outcome(
                 Verdict.MEMORY_LIMIT, _OUT_OF_MEMORY, n_retries=n_retries, isolation=jail.config.isolation
             )
+        except TestsDied as error:
+            outcome = Outcome(Verdict.ERROR, str(error), n_retries=n_retries, isolation=jail.config.isolation)
         except (JailDied, OSError) as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason, was_killed = f"{type(error).__name__}: {error}", isinstance(error, TestsKilled)
             longest = max(longest, time.monotonic() - started)
         jail.close()
         jail = _open_jail(jail.config)
         if outcome is not None:
             return outcome, jail
-    outcome, jail = _blamed(reason, longest, jail)
+    if was_killed:
+        outcome = Outcome(Verdict.INFRASTRUCTURE_ERROR, reason)
+    else:
+        outcome, jail = _blamed(reason, longest, jail)
     return replace(outcome, n_retries=MAX_TRIES - 1, isolation=jail.config.isolation), jail
 
 

@@ -138,8 +138,12 @@ def register_collections() -> None:
         {
             Counter: lambda v, keep, depth: _pairs("Counter", v, keep, depth),
             OrderedDict: lambda v, keep, depth: _pairs("OrderedDict", v, keep, depth),
-            defaultdict: lambda v, keep, depth: _pairs("defaultdict", v, keep, depth),
-            deque: lambda v, keep, depth: write_items("deque", v, keep, depth),
+            defaultdict: lambda v, keep, depth: [
+                "defaultdict",
+                encode(v.default_factory, keep, depth),
+                _pairs("d", v, keep, depth),
+            ],
+            deque: lambda v, keep, depth: ["deque", v.maxlen, *write_items("deque", v, keep, depth)[1:]],
         }
     )
     DICTS.update((Counter, OrderedDict, defaultdict))
@@ -149,8 +153,8 @@ def register_collections() -> None:
         {
             "Counter": lambda v: Counter(_dict(v)),
             "OrderedDict": lambda v: OrderedDict(_dict(v)),
-            "defaultdict": lambda v: defaultdict(None, _dict(v)),
-            "deque": deque,
+            "defaultdict": lambda v: defaultdict(v[0] if callable(v[0]) else None, *exactly(dict, v[1:], 1)),
+            "deque": lambda v: deque(v[1:], v[0]),
         }
     )
 

@@ -11,12 +11,19 @@ import pytest
 from mtp_eval.sandbox import Pool, Program, Verdict
 from mtp_eval.sandbox.by_reference import ByReference
 from mtp_eval.tasks.registry import load_task
-from tests.sandbox import attacks, interpreter_attacks
+from tests.sandbox import attacks, interpreter_attacks, process_attacks
 
 TESTS = {
     "by comparison": "assert f(1) == 8\nassert f(2) == 15\nassert f(0) == 1\nassert f(-1) == -6\nassert f(10) == 71",
     "through check": "def check(candidate):\n    assert candidate(1) == 8\n    assert abs(candidate(2) - 15) < 1e-6\ncheck(f)",
     "with lists": "a = [1]\nassert f(1) == 8\nassert f(a) is not None\nassert a == [1] and f(2) == 15",
+    "by unittest": """import unittest
+class T(unittest.TestCase):
+    def test_one(self): self.assertEqual(f(1), 8)
+    def test_two(self): self.assertAlmostEqual(f(2), 15)
+result = unittest.main(exit=False, argv=["tests"]).result
+assert result.wasSuccessful() and result.testsRun == 2 and not result.skipped""",
+    "several at once, in a fork": "import sys\nsys.setrecursionlimit(2000)\nassert [f(1), f(2), f(3)] == [8, 15, 22] and sum(f(i) for i in range(4)) == 46",
 }
 
 
@@ -26,12 +33,17 @@ def small_pool() -> Iterator[Pool]:
         yield pool
 
 
-COLLECTIONS = {"on the judge": attacks.programs, "on the interpreter": interpreter_attacks.programs}
+COLLECTIONS = {
+    "on the judge": attacks.programs,
+    "on the interpreter": interpreter_attacks.programs,
+    "on the process": process_attacks.programs,
+}
 
 
 def test_there_are_many() -> None:
     assert len(list(attacks.programs())) >= 110
     assert len(list(interpreter_attacks.programs())) >= 90
+    assert len(list(process_attacks.programs())) >= 50
 
 
 @pytest.mark.slow

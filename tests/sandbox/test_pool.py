@@ -90,10 +90,11 @@ def test_a_killed_worker_costs_no_verdict() -> None:
 
 
 @pytest.mark.slow
-def test_a_program_that_kills_every_worker_is_an_infrastructure_error() -> None:
+@pytest.mark.parametrize("whom", ["getpid", "getppid"])
+def test_a_program_that_kills_every_worker_is_an_infrastructure_error(whom: str) -> None:
     """Stands for any defect of ours that one program sets off: it must not take the others with it, or loop for ever."""
     with Pool(workers=1, timeout_seconds=5.0) as pool:
-        deadly = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+        deadly = f"import os, signal\nos.kill(os.{whom}(), signal.SIGKILL)"
         pool.submit(Program("bad", "def f(): return 1", deadly, same_interpreter=False), "bad")
         for n in range(5):
             pool.submit(numbered(n), n)

@@ -16,6 +16,16 @@ CASES = list(cases())
 STATED_DIFFERENCES = {
     "behaviour-builtin redefined and used by the tests": "from outside, tests see a builtin of the program's only if it is asked for",
     "values-very deep lists are compared": "values of more than 200 levels do not cross the border",
+    "chat2-an answer that holds itself by a plain call": "nor do those that hold themselves",
+    **dict.fromkeys(
+        (
+            "arguments-own object that contains",
+            "arguments-own object that is ordered",
+            "arguments-absolute value of an own object",
+            "arguments-own object in math",
+        ),
+        "from outside, no operator of the program's own classes takes part but len, iteration and truth",
+    ),
 }
 FINISHED = 77
 """Exit code of a file that has come to its end; no program gives it by itself."""
@@ -41,15 +51,19 @@ def cpython(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bool]:
         return dict(zip([case.name for case in CASES], threads.map(passes, enumerate(CASES)), strict=True))
 
 
+def is_stated(case: Case) -> bool:
+    return case.name.partition(", but ")[0] in STATED_DIFFERENCES
+
+
 def program(case: Case, same_interpreter: bool | None) -> Program:
     return Program(case.name, case.source, case.tests, same_interpreter=same_interpreter, timeout_seconds=10.0)
 
 
 @pytest.mark.slow
 def test_there_are_many_programs_right_and_wrong(cpython: Mapping[str, bool]) -> None:
-    assert len(cpython) >= 480
-    assert sum(cpython.values()) >= 230
-    assert sum(not passes for passes in cpython.values()) >= 200
+    assert len(cpython) >= 820
+    assert sum(cpython.values()) >= 390
+    assert sum(not passes for passes in cpython.values()) >= 380
 
 
 @pytest.mark.slow
@@ -61,7 +75,7 @@ def test_verdicts_are_those_of_plain_python(
     different = [
         f"{case.name}: {outcome.verdict} {outcome.error}"
         for case, outcome in zip(CASES, outcomes, strict=True)
-        if outcome.passed != cpython[case.name] and (same_interpreter or case.name not in STATED_DIFFERENCES)
+        if outcome.passed != cpython[case.name] and (same_interpreter or not is_stated(case))
     ]
     assert not different, "\n".join(different)
 
