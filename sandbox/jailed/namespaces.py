@@ -32,7 +32,14 @@ PACKAGES = "/packages"
 """Where the allowed third-party packages appear inside."""
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 _CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 6, 7, 21
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_DEVICES = {
+    "/dev/null": (1, 3),
+    "/dev/zero": (1, 5),
+    "/dev/full": (1, 7),
+    "/dev/random": (1, 8),
+    "/dev/urandom": (1, 9),
+}
+"""With their numbers."""
 
 
 def keeps_root(config: Mapping[str, Any]) -> bool:
@@ -87,6 +94,9 @@ class Host:
     def __init__(self) -> None:
         self.pid, self.has_proc = os.getpid(), os.path.exists("/proc/self/status")
         self.in_chroot = self.has_proc and _in_chroot()
+        self.no_devices = [
+            path for path in _DEVICES if os.path.exists(path) and not stat.S_ISCHR(os.stat(path).st_mode)
+        ]
 
     def missing(self) -> dict[str, str]:
         """The namespaces that cannot be made here, with the reason; each is tried in a child of its own."""
@@ -95,6 +105,12 @@ class Host:
         if self.in_chroot:
             return {
                 "user_namespace": "the kernel gives none in a chroot; bwrap or systemd-nspawn in its place would do"
+            }
+        if self.no_devices:
+            remedies = {path: "{} {}".format(*_DEVICES[path]) for path in self.no_devices}
+            return {
+                path: f"it is a file here, not the device; as root: rm {path} && mknod -m 666 {path} c {numbers}"
+                for path, numbers in remedies.items()
             }
         if os.getpid() != self.pid:  # all of them were made
             return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,22 @@ def test_a_host_without_user_namespaces_is_refused_and_named() -> None:
     assert "Missing: user_namespace" in refused.stderr
     assert "--isolation process" in refused.stderr
     assert refused.stdout == ""
+
+
+def test_a_device_that_is_a_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+    """As after a program that wrote to /dev/null by renaming a file over it."""
+    if shutil.which("unshare") is None:
+        pytest.skip("needs util-linux's unshare")
+    (tmp_path / "file").write_text("")
+    script = f'mount --bind {tmp_path}/file /dev/null && exec "$@"'
+    done = subprocess.run(["unshare", "-r", "-m", "sh", "-c", script, "sh", *CHECK], capture_output=True, text=True)
+    if "unshare" in done.stderr and "failed" in done.stderr:
+        pytest.skip(f"user namespaces cannot be made here: {done.stderr}")
+    assert done.returncode == 4, done
+    assert (
+        "/dev/null (it is a file here, not the device; as root: rm /dev/null && mknod -m 666 /dev/null c 1 3)"
+        in done.stderr
+    )
 
 
 @pytest.mark.slow
