@@ -55,12 +55,13 @@ def needed_statements(source: str, names: set[str], *, imports: bool = True) -> 
     rest = [Statement(node, modules, reach) for node in tree.body if not is_main(node)]
     wanted, kept = set(names), list[Statement]()
     while True:
-        free = wanted - reach.bound
-        new = [one for one in rest if (imports and one.is_frame) or one.serves(wanted, free, names)]
+        new, others, free = list[Statement](), list[Statement](), wanted - reach.bound
+        for one in rest:
+            serves = (imports and one.is_frame) or one.serves(wanted, free, names)
+            (new if serves else others).append(one)
         if not new:
             return _text_of(reach.lines, [one.node for one in kept])
-        kept += new
-        rest = [one for one in rest if one not in new]
+        kept, rest = kept + new, others
         wanted |= {name for one in new for name in one.concerns}
 
 

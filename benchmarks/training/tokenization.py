@@ -67,6 +67,7 @@ def prepare(folder: Path, n_bytes: int, tokenizer: str) -> None:
 
     write_text(folder / "text.txt", n_bytes)
     blocks = (folder / "text.txt").read_text("utf-8", "surrogateescape").split("\n\n")
+    (folder / "tokenizer").mkdir()
     trained_bpe(blocks[:20_000], int(tokenizer.removeprefix("bpe:"))).save(folder / "tokenizer")
 
 
