@@ -70,6 +70,10 @@ class ModelConfig(BaseModel):
         default=False,
         description="a second unembedding of head 1 that ranks coming tokens in training; it predicts none",
     )
+    register_token: bool = Field(
+        default=False,
+        description="a learnt token that follows every token in training and predicts a later one; decoding has none",
+    )
     tie_embeddings: bool = False
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5

@@ -5,11 +5,13 @@ Shapes: B batch rows, T tokens, D model width.
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 from torch import Tensor, nn
 
 from mtp_eval.harness.models.config import ModelConfig
-from mtp_eval.harness.models.layers import Block, RMSNorm
+from mtp_eval.harness.models.layers import Block, Registers, RMSNorm, Rotary
 
 
 class LinearHead(nn.Module):
@@ -19,9 +21,15 @@ class LinearHead(nn.Module):
         super().__init__()
         self.proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        """`(B, T, D)` to `(B, T, D)`; looks at no other position, so it needs no positions."""
-        return self.proj(x_BTD)
+    @overload
+    def forward(self, x_BTD: Tensor, rotary: Rotary) -> Tensor: ...
+    @overload
+    def forward(self, x_BTD: Tensor, rotary: Rotary, registers: Registers) -> tuple[Tensor, Tensor]: ...
+    def forward(
+        self, x_BTD: Tensor, rotary: Rotary, registers: Registers | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """`(B, T, D)` to `(B, T, D)`, with registers also theirs; looks at no other position, so it needs no positions."""
+        return self.proj(x_BTD) if registers is None else (self.proj(x_BTD), self.proj(registers[0]))
 
 
 class Sequential(nn.Module):
@@ -43,7 +51,7 @@ class Sequential(nn.Module):
         self.input_proj = nn.Linear(2 * config.d_model, config.d_model, bias=False)
         self.block = Block(config, config.n_trunk_layers)
 
-    def forward(self, state_BTD: Tensor, rotary: tuple[Tensor, Tensor], embedded_BTD: Tensor) -> Tensor:
+    def forward(self, state_BTD: Tensor, rotary: Rotary, embedded_BTD: Tensor) -> Tensor:
         """Return h_k `(B, T, D)`, before its norm, from s_{k-1} and the embeddings of the tokens k places on."""
         both = torch.cat([self.embedding_norm(embedded_BTD), self.state_norm(state_BTD)], dim=-1)
         return self.block(self.input_proj(both), rotary)

@@ -21,7 +21,7 @@ class ModelSize:
         n_parameters: all of them, each tied matrix once.
         n_parameters_next_token: those used to predict the next token only (what an exported Llama has).
         n_layers_next_token: transformer layers between the embedding and the next-token logits.
-        train_flops_per_token: forward and backward of every head.
+        train_flops_per_token: forward and backward of every head, and of the registers where training has them.
         decode_flops_per_token: forward of the next-token path, at the mean causal length.
     """
 
@@ -55,9 +55,12 @@ def model_size(config: ModelConfig) -> ModelSize:
     shared = embeddings + d + trunk * layer_all
     n_products = config.n_future + config.order_unembedding
     forward_flops = trunk * layer_flops + n_heads * head_flops + n_products * 2 * v * d + n_modules * 4 * d * d
+    if config.register_token:  # behind every token one that passes what head 1 passes, and is turned into logits
+        forward_flops += trunk * layer_flops + path * head_flops + 2 * v * d
     n_matrices = config.n_unembeddings - 1 + config.order_unembedding
+    added = n_matrices * v * d + n_modules * (2 * d * d + 3 * d) + config.register_token * d
     return ModelSize(
-        n_parameters=shared + n_heads * head + n_matrices * v * d + n_modules * (2 * d * d + 3 * d),
+        n_parameters=shared + n_heads * head + added,
         n_parameters_next_token=shared + path * head,
         n_layers_next_token=trunk + (0 if linear else path),
         train_flops_per_token=3 * forward_flops,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.heads import make_heads
-from mtp_eval.harness.models.layers import Block, RMSNorm
+from mtp_eval.harness.models.layers import Block, RMSNorm, Rotary
 from mtp_eval.harness.models.rotary import rotary_table
 
 
@@ -29,7 +29,8 @@ def embedding(vocab_size: int, d_model: int) -> nn.Embedding:
 class MTPModel(nn.Module):
     """Trunk, heads, one norm, and one unembedding (or one per head for replicated unembeddings).
 
-    `order_lm_heads` holds the unembedding of token order prediction where it is trained, which no prediction uses.
+    `order_lm_heads` holds the unembedding of token order prediction, and `register_tokens` the register of MuToR, where they are
+    trained; no prediction uses them.
 
     `config.head_path(i)` says which members of `heads` lead to the prediction of x_{t+i}: for the default parallel
     heads that is `heads[i - 1]` alone, and heads[0] is the next-token head.
@@ -50,6 +51,7 @@ class MTPModel(nn.Module):
         self.order_lm_heads = nn.ModuleList(
             nn.Linear(config.d_model, config.vocab_size, bias=False) for _ in range(config.order_unembedding)
         )
+        self.register_tokens = nn.ModuleList(nn.Embedding(1, config.d_model) for _ in range(config.register_token))
         self.tie()
 
     def tie(self) -> None:
@@ -57,18 +59,26 @@ class MTPModel(nn.Module):
         if self.config.tie_embeddings:
             self.lm_head.weight = self.embed_tokens.weight
 
-    def rotary(self, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def rotary(self, positions_BT: Tensor) -> Rotary:
         """The rotary table of these positions in the model's dtype."""
         return rotary_table(self.config, positions_BT, self.embed_tokens.weight.dtype)
 
-    def trunk_forward(self, tokens_BT: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    def trunk_forward(self, tokens_BT: Tensor, rotary: Rotary) -> Tensor:
         """The trunk's output z `(B, T, D)`, which every head reads."""
         x_BTD = self.embed_tokens(tokens_BT)
         for block in self.trunk:
             x_BTD = block(x_BTD, rotary)
         return x_BTD
 
-    def head_forward(self, index: int, before_BTD: Tensor, rotary: tuple[Tensor, Tensor], tokens_BS: Tensor) -> Tensor:
+    def trunk_with_registers(self, tokens_BT: Tensor, rotary: Rotary, register_rotary: Rotary) -> tuple[Tensor, Tensor]:
+        """As `trunk_forward`, and the output `(B, T, D)` of a register behind every token, at the positions of its own table."""
+        (register,) = self.register_tokens
+        x_BTD, states_BTD = self.embed_tokens(tokens_BT), register(torch.zeros_like(tokens_BT))
+        for block in self.trunk:
+            x_BTD, states_BTD = block(x_BTD, rotary, (states_BTD, register_rotary))
+        return x_BTD, states_BTD
+
+    def head_forward(self, index: int, before_BTD: Tensor, rotary: Rotary, tokens_BS: Tensor) -> Tensor:
         """The output `(B, T, D)` of `heads[index]` on that of its predecessor on the path.
 
         `tokens_BS` begins with the T positions' tokens; those beyond are read by sequential modules. Where one is missing, token 0

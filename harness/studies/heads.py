@@ -28,6 +28,7 @@ STUDY = Study(
                 Recipe("heads-next-token", "n=1", "chain-n1"),
                 *(Recipe(f"heads-{kind}", kind, "chain-n2", {"model.head_kind": kind}) for kind in KINDS),
                 Recipe("heads-order", "n=1 and token order", "chain-n1", {"loss.order_window": 4}),
+                Recipe("heads-registers", "n=1 and registers", "chain-n1", {"loss.register_distance": 4}),
                 Recipe("heads-extra-layer", "parallel + 1 layer", "chain-n2", {"model.extra_layers": 1}),
             ),
             minutes=0.7,
@@ -56,13 +57,20 @@ STUDY = Study(
             "heads-order",
             "heads-parallel",
         ),
+        Question("arXiv 2505.10518", SCORE, learnt=35.0).claim(
+            "a next-token model trained with registers is ahead of one without", "heads-registers", "heads-next-token"
+        ),
+        Question("arXiv 2505.10518", SCORE, learnt=35.0).claim(
+            "a next-token model trained with registers is ahead of parallel heads", "heads-registers", "heads-parallel"
+        ),
     ),
     minutes=20.0,
     means=(
         "With linear heads and with replicated unembeddings a head costs less than a layer, so that more layers are left to the "
         "trunk at equal parameters; a sequential module costs a projection more than a layer, and is in no claim of Table S4. "
-        "`parallel + 1 layer` has one layer more than the others and is no equal; `n=1 and token order` has an unembedding more, in "
-        "training only. A kind that is best here, on two hops in a graph, need not be on code."
+        "`parallel + 1 layer` has one layer more than the others and is no equal; in training only, `n=1 and token order` has an "
+        "unembedding more and a step of `n=1 and registers` twice the work. A kind that is best here, on two hops in a graph, need not "
+        "be on code."
     ),
     figure=panels(
         "heads", "Greedy pass@1 by kind of head (bars: 95 % intervals over seeds) and learning curves.", (SCORE,), x=""

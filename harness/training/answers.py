@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.corpus import Split, Window
-from mtp_eval.harness.training.loss import IGNORED
 from mtp_eval.harness.training.step import Stepper
+from mtp_eval.harness.training.targets import IGNORED
 
 
 def answer_windows(split: Split, *, length: int, n_future: int, most: int) -> list[Window]:

@@ -147,6 +147,20 @@ class LossConfig(_Section):
         description="token order prediction (arXiv 2508.19228): rank the next so many tokens by how soon they come; 0: none",
     )
     order_weight: float = Field(default=1.0, gt=0, description="of that loss, beside head 1's")
+    register_distance: int = Field(
+        default=0,
+        ge=0,
+        description="MuToR (arXiv 2505.10518): a register behind every token predicts the token up to so many places on; 0: none",
+    )
+    register_weight: float = Field(
+        default=0.43, gt=0, description="of that loss, beside head 1's; 0.43 is the paper's 0.3 to 0.7"
+    )
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of the losses beside the heads', in the order of metrics.csv."""
+        wanted = {"order": self.order_window, "registers": self.register_distance}
+        return tuple(name for name, size in wanted.items() if size)
 
 
 class TrainConfig(_Section):
@@ -201,6 +215,7 @@ class TrainConfig(_Section):
             raise ValueError(
                 "loss.order_window teaches the trunk, and freeze = 'trunk' lets it learn nothing: leave one of them out"
             )
+        self._check_registers()
         if self.freeze == "trunk" and self.init is None:
             raise ValueError("freeze = 'trunk' trains heads on a finished model: name its checkpoint in init")
         if self.freeze == "trunk" and self.model.n_future == 1:
@@ -212,6 +227,24 @@ class TrainConfig(_Section):
             )
         return self
 
+    def _check_registers(self) -> None:
+        distance, n_future = self.loss.register_distance, self.model.n_future
+        if not distance:
+            return
+        if n_future > 1:
+            raise ValueError(
+                f"loss.register_distance={distance} with model.n_future={n_future} is not supported: registers predict further "
+                "tokens in the place of heads; set model.n_future = 1, or loss.register_distance = 0"
+            )
+        if distance > self.model.context_length:
+            raise ValueError(
+                f"loss.register_distance={distance} looks further than model.context_length={self.model.context_length}: lower it"
+            )
+        if self.loss.head_weights is not None and self.loss.head_weights[0] == 0:
+            raise ValueError(
+                "loss.register_distance adds to what head 1 is learning, and loss.head_weights gives head 1 no weight: raise it"
+            )
+
     @property
     def tokens_per_step(self) -> int:
         """Positions that one optimizer step sees."""
@@ -220,7 +253,7 @@ class TrainConfig(_Section):
     @property
     def lookahead(self) -> int:
         """Tokens beyond a window's last position that its targets reach."""
-        return max(self.model.n_future, self.loss.order_window)
+        return max(self.model.n_future, self.loss.order_window, self.loss.register_distance)
 
     @property
     def total_steps(self) -> int:

@@ -20,7 +20,12 @@ def run_config(config: TrainConfig, vocab_size: int) -> ModelConfig:
         model = matched(config.model, vocab_size)
     else:
         model = _with_heads(checkpoint_info(config.init).config, config.model.n_future)
-    return model.model_copy(update={"order_unembedding": config.loss.order_window > 0})
+    return model.model_copy(
+        update={
+            "order_unembedding": config.loss.order_window > 0,
+            "register_token": config.loss.register_distance > 0,
+        }
+    )
 
 
 def shape_of_checkpoint(folder: str, n_future: int | None) -> ModelShape:
@@ -58,7 +63,7 @@ def first_weights(config: TrainConfig, model_config: ModelConfig) -> WholeWeight
         _, state = add_heads(info.config, state, model_config.n_future)
 
     def stored(name: str) -> Tensor:
-        is_new = name.startswith("order_lm_heads.") and name not in state
+        is_new = name.startswith(("order_lm_heads.", "register_tokens.")) and name not in state
         return fresh(name) if is_new else state[name].float()
 
     return stored

@@ -150,7 +150,7 @@ class _Run:
                 self.model_config.n_future,
                 from_step=self.trainer.step,
                 tensorboard=config.tensorboard,
-                more_losses=("loss_order",) if self.model_config.order_unembedding else (),
+                more_losses=[f"loss_{name}" for name in config.loss.beside],
             )
 
     def _runtime(self, stored: Mapping[str, Any] | None) -> Runtime:

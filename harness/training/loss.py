@@ -13,7 +13,7 @@ Shapes: N heads, B batch rows, T positions, S columns of tokens (S >= T), D widt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import backward
 
+from mtp_eval.harness.models.layers import Rotary
 from mtp_eval.harness.models.transformer import MTPModel
+from mtp_eval.harness.training.registers import RegisterLoss
+from mtp_eval.harness.training.targets import IGNORED
 from mtp_eval.harness.training.token_order import OrderLoss, order_nats
-
-IGNORED = -100
-"""The target of a position whose future token lies in another document, or nowhere."""
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -36,32 +36,14 @@ Autocast = Callable[[], AbstractContextManager[object]]
 class HeadSums:
     """Sums over a batch, `(N,)` each, on the device: nats, hits of the likeliest token (validation only), targets.
 
-    A head that was not computed, because its loss has no weight, has no targets. `order` has the nats and the positions of token
-    order prediction, zeros without it.
+    A head that was not computed, because its loss has no weight, has no targets. `beside` has the nats and the positions `(2,)` of
+    the losses beside the heads', by name: "order" and "registers", where they are trained.
     """
 
     nats: Tensor
     hits: Tensor
     targets: Tensor
-    order: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
-
-
-def future_targets(
-    tokens_BS: Tensor, documents_BS: Tensor, n_future: int, length: int, learnt_BS: Tensor | None = None
-) -> Tensor:
-    """The targets `(N, B, T)`: target i at t is token t + i where that is of t's own document and is learnt, else IGNORED.
-
-    `tokens_BS` and `documents_BS` (the number of each token's document, -1 for padding) have S = length + n_future
-    columns, and so has `learnt_BS`, which is false for the tokens of prompts; None: all are learnt.
-    """
-    own_BT = documents_BS[:, :length]
-    rows = []
-    for i in range(1, n_future + 1):
-        is_target_BT = (documents_BS[:, i : i + length] == own_BT) & (own_BT >= 0)
-        if learnt_BS is not None:
-            is_target_BT &= learnt_BS[:, i : i + length]
-        rows.append(tokens_BS[:, i : i + length].masked_fill(~is_target_BT, IGNORED))
-    return torch.stack(rows)
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def head_nats(norm: nn.Module, matrix: nn.Module, hidden_CD: Tensor, targets_C: Tensor) -> Tensor:
@@ -86,16 +68,17 @@ def sequential_backward(
     head_nats: HeadNats = head_nats,
     heads_done: Callable[[], None] = lambda: None,
     order: OrderLoss | None = None,
+    registers: RegisterLoss | None = None,
 ) -> HeadSums:
     """Add the gradient of `scale * sum_i weights[i] * (summed cross-entropy of head i)` to the parameters.
 
     `tokens_BS` may go on after the T positions: sequential modules read the tokens that follow. `order` adds token order
-    prediction, whose weight is its own, to head 1's loss.
+    prediction, whose weight is its own, to head 1's loss; so do `registers`, to a model without further heads.
     """
     rotary = model.rotary(torch.arange(targets_NBT.shape[2], device=tokens_BS.device)[None])
     with autocast(), torch.set_grad_enabled(train_trunk):
-        z_BTD = model.trunk_forward(tokens_BS[:, : targets_NBT.shape[2]], rotary)
-    source_BTD = z_BTD.detach().requires_grad_()
+        outputs = _trunk_outputs(model, tokens_BS[:, : targets_NBT.shape[2]], rotary, registers)
+    sources = [output_BTD.detach().requires_grad_() for output_BTD in outputs]
     weights_N = [scale * weight for weight in weights]
     heads = _Heads(
         model,
@@ -106,15 +89,22 @@ def sequential_backward(
         autocast=autocast,
         head_nats=head_nats,
         order=order,
+        registers=registers,
     )
-    run = {"causal": heads.chain, "anticausal": heads.chain, "sequential": heads.chain, "replicated": heads.shared}.get(
-        model.config.head_kind, heads.one_by_one
-    )
-    run(source_BTD)
+    heads.run(*sources)
     heads_done()
-    if train_trunk and source_BTD.grad is not None:
-        backward(z_BTD, source_BTD.grad)
+    if train_trunk and sources[0].grad is not None:
+        backward(outputs, [source_BTD.grad for source_BTD in sources])
     return heads.sums()
+
+
+def _trunk_outputs(
+    model: MTPModel, tokens_BT: Tensor, rotary: Rotary, registers: RegisterLoss | None
+) -> tuple[Tensor, ...]:
+    """z, and with registers the trunk's output for these: `(B, T, D)` each."""
+    if registers is None:
+        return (model.trunk_forward(tokens_BT, rotary),)
+    return model.trunk_with_registers(tokens_BT, rotary, model.rotary(registers.positions))
 
 
 class _Heads:
@@ -123,25 +113,38 @@ class _Heads:
     def __init__(
         self,
         model: MTPModel,
-        rotary: tuple[Tensor, Tensor],
+        rotary: Rotary,
         batch: tuple[Tensor, Tensor],
         weights_N: list[float],
         chunk_tokens: int,
         autocast: Autocast,
         head_nats: HeadNats,
         order: OrderLoss | None,
+        registers: RegisterLoss | None,
     ):
-        self.order = order
+        self.order, self.registers = order, registers
         self.model, self.rotary, self.autocast, self.head_nats = model, rotary, autocast, head_nats
         self.tokens_BS, self.targets_NBT = batch
         self.weights_N, self.chunk_tokens = weights_N, chunk_tokens
         self.nats_N = torch.zeros(len(weights_N), device=self.targets_NBT.device, dtype=torch.float64)
-        self.order_sums = torch.zeros(2, device=self.targets_NBT.device, dtype=torch.float64)
+        self.beside: dict[str, Tensor] = {}
+
+    def run(self, source_BTD: Tensor, *states_BTD: Tensor) -> None:
+        """All heads of weight above zero on the trunk's output, and on that for registers where there are any."""
+        kind = self.model.config.head_kind
+        if self.registers is not None:
+            self.with_registers(self.registers, source_BTD, *states_BTD)
+        elif kind in ("causal", "anticausal", "sequential"):
+            self.chain(source_BTD)
+        elif kind == "replicated":
+            self.shared(source_BTD)
+        else:
+            self.one_by_one(source_BTD)
 
     def sums(self) -> HeadSums:
         counts_N = (self.targets_NBT != IGNORED).sum(dim=(1, 2))
         has_weight_N = torch.tensor([weight > 0 for weight in self.weights_N], device=counts_N.device)
-        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N * has_weight_N, self.order_sums)
+        return HeadSums(self.nats_N, torch.zeros_like(counts_N), counts_N * has_weight_N, self.beside)
 
     def active(self) -> list[int]:
         """Heads of weight above zero, numbered from 0; the others cost nothing."""
@@ -183,20 +186,37 @@ class _Heads:
                 self.add_loss(i, leaf_BTD)
             backward(hidden_BTD, leaf_BTD.grad)
 
+    def with_registers(self, registers: RegisterLoss, *sources: Tensor) -> None:
+        """The only head, with a register behind every token."""
+        source_BTD, states_BTD = sources
+        with self.autocast():
+            table = self.model.rotary(registers.positions)
+            hiddens = self.model.heads[0](source_BTD, self.rotary, (states_BTD, table))
+        leaves = [hidden_BTD.detach().requires_grad_() for hidden_BTD in hiddens]
+        self.add_loss(0, leaves[0])
+        nats = self.cross_entropy(0, leaves[1], registers.targets_BT, registers.weight)
+        self.beside["registers"] = torch.stack([nats, (registers.targets_BT != IGNORED).sum().double()])
+        backward(hiddens, [leaf_BTD.grad for leaf_BTD in leaves])
+
     def add_loss(self, i: int, leaf_BTD: Tensor) -> None:
-        """Head i's loss: its gradient goes to the norm, the unembedding and `leaf_BTD.grad`."""
-        width = leaf_BTD.shape[-1]
-        flat_CD, targets_C = leaf_BTD.reshape(-1, width), self.targets_NBT[i].reshape(-1)
+        """Head i's loss, and with head 1's the loss of token order."""
+        self.nats_N[i] = self.cross_entropy(i, leaf_BTD, self.targets_NBT[i], self.weights_N[i])
+        if i == 0 and self.order is not None:
+            self.add_order_loss(self.order, leaf_BTD)
+
+    def cross_entropy(self, i: int, leaf_BTD: Tensor, targets_BT: Tensor, weight: float) -> Tensor:
+        """Nats of head i's logits, float64; their gradient goes to the norm, the unembedding and `leaf_BTD.grad`."""
+        flat_CD, targets_C = leaf_BTD.flatten(0, 1), targets_BT.flatten()
         size = self.chunk_tokens or flat_CD.shape[0]
         chunks = zip(torch.split(flat_CD, size), torch.split(targets_C, size), strict=True)
         norm, matrix = self.model.head_norm(i + 1), self.model.unembedding(i + 1)
+        total = torch.zeros((), device=flat_CD.device, dtype=torch.float64)
         for chunk_CD, chunk_targets_C in chunks:
             with self.autocast():
                 nats = self.head_nats(norm, matrix, chunk_CD, chunk_targets_C)
-            backward(self.weights_N[i] * nats)
-            self.nats_N[i] += nats.detach()
-        if i == 0 and self.order is not None:
-            self.add_order_loss(self.order, leaf_BTD)
+            backward(weight * nats)
+            total += nats.detach()
+        return total
 
     def add_order_loss(self, order: OrderLoss, leaf_BTD: Tensor) -> None:
         """Token order prediction from head 1's output."""
@@ -207,7 +227,7 @@ class _Heads:
                 return order_nats(*inputs)
 
         nats = order.backward(self.model.head_norm(1), matrix, leaf_BTD, self.chunk_tokens, run)
-        self.order_sums += torch.stack([nats, order.targets.count.double()])
+        self.beside["order"] = torch.stack([nats, order.targets.count.double()])
 
 
 def naive_backward(

@@ -57,13 +57,14 @@ class Sharded(Parallel):
                 policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, output, cast_forward_inputs=False)
             return fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=not stays)
 
-        embedding = unit(model.embed_tokens, output=torch.float32)
+        embeddings = [unit(part, output=torch.float32) for part in (model.embed_tokens, *model.register_tokens)]
         matrices = (model.lm_head, *model.extra_lm_heads, *model.order_lm_heads)
         self.whole = [unit(part, stays=True) for part in (model.norm, *model.extra_norms, *matrices)]
         heads = [unit(head, stays=True) for head in model.heads]
-        self.units = [embedding, *map(unit, model.trunk), *heads, *self.whole]
+        self.units = [*embeddings, *map(unit, model.trunk), *heads, *self.whole]
         self.root = fully_shard(model, mesh=mesh)
-        register_fsdp_forward_method(model, "trunk_forward")
+        for method in ("trunk_forward", "trunk_with_registers"):
+            register_fsdp_forward_method(model, method)
         for part in self.whole:
             part.set_reshard_after_backward(False)
         model.to_empty(device=device)

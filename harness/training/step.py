@@ -10,11 +10,13 @@ from torch import Tensor
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import Array, Window
-from mtp_eval.harness.training.loss import IGNORED, HeadSums, future_targets, head_nats, sequential_backward
+from mtp_eval.harness.training.loss import HeadSums, head_nats, sequential_backward
 from mtp_eval.harness.training.optimizer import gradient_norm, make_optimizer
 from mtp_eval.harness.training.parallel import Parallel
+from mtp_eval.harness.training.registers import RegisterLoss, draw_distances, register_targets
 from mtp_eval.harness.training.runtime import Runtime
 from mtp_eval.harness.training.schedule import head_weights, learning_rate
+from mtp_eval.harness.training.targets import IGNORED, future_targets
 from mtp_eval.harness.training.token_order import OrderLoss, order_targets
 
 
@@ -40,13 +42,16 @@ class Stepper:
         weights = head_weights(config.loss, self.model.config.n_future, step, config.total_steps)
         scale = 1 / self.processes_targets(batch) if batch.learnt is not None else 1 / config.tokens_per_step
         scale *= self.parallel.loss_factor
+        distances = self.distances(step)
         parts = []
         starts = range(0, len(batch.tokens), self.micro)
         for start in starts:
             self.parallel.begin(self.model, is_last=start == starts[-1])
-            rows = batch.rows(slice(start, start + self.micro))
+            chosen = slice(start, start + self.micro)
+            rows = batch.rows(chosen)
             tokens_BS, targets_NBT = self.tensors(rows)
-            parts.append(self.backward(tokens_BS, targets_NBT, weights, scale, self.order_loss(rows, scale)))
+            registers = None if distances is None else self.register_loss(rows, distances[chosen], scale)
+            parts.append(self.backward(tokens_BS, targets_NBT, weights, scale, self.order_loss(rows, scale), registers))
         self.parallel.finish_gradients(self.model)
         self.parallel.settle(self.model)
         norm = self.update()
@@ -59,6 +64,7 @@ class Stepper:
         weights: Sequence[float],
         scale: float,
         order: OrderLoss | None = None,
+        registers: RegisterLoss | None = None,
     ) -> HeadSums:
         """Accumulate gradients of one micro-batch."""
         return sequential_backward(
@@ -73,6 +79,7 @@ class Stepper:
             head_nats=self.head_nats,
             heads_done=lambda: self.parallel.heads_done(self.model),
             order=order,
+            registers=registers,
         )
 
     def order_loss(self, rows: Window, scale: float) -> OrderLoss | None:
@@ -80,11 +87,25 @@ class Stepper:
         loss = self.config.loss
         if not loss.order_window:
             return None
-        tokens_BS, documents_BS = self._on_device(rows.tokens), self._on_device(rows.documents)
-        learnt_BS = None if rows.learnt is None else self._on_device(rows.learnt)
+        tokens_BS, documents_BS, learnt_BS = self._read(rows)
         length = self.config.model.context_length
         targets = order_targets(tokens_BS, documents_BS, loss.order_window, length, learnt_BS)
         return OrderLoss(targets, scale * loss.order_weight)
+
+    def distances(self, step: int) -> Array | None:
+        """How far the registers of each of this process's rows look ahead, where the config asks for registers."""
+        config = self.config
+        if not config.loss.register_distance:
+            return None
+        drawn = draw_distances(config.seed, step, config.loss.register_distance, config.batch_size)
+        return drawn[self.processes.rows(config.batch_size)]
+
+    def register_loss(self, rows: Window, distances: Array, scale: float) -> RegisterLoss:
+        """What the registers behind these rows' tokens are to predict."""
+        tokens_BS, documents_BS, learnt_BS = self._read(rows)
+        distances_B, length = self._on_device(distances), self.config.model.context_length
+        targets_BT = register_targets(tokens_BS, documents_BS, distances_B, length, learnt_BS)
+        return RegisterLoss(distances_B, targets_BT, scale * self.config.loss.register_weight)
 
     def update(self) -> Tensor:
         """Clip, step, forget the gradients; returns their norm before clipping."""
@@ -109,9 +130,12 @@ class Stepper:
     def tensors(self, batch: Window) -> tuple[Tensor, Tensor]:
         """Tokens `(B, S)`, of which the first T are positions, and targets `(N, B, T)`, on the device."""
         length, n_future = self.config.model.context_length, self.model.config.n_future
-        tokens_BS, documents_BS = self._on_device(batch.tokens), self._on_device(batch.documents)
-        learnt_BS = None if batch.learnt is None else self._on_device(batch.learnt)
+        tokens_BS, documents_BS, learnt_BS = self._read(batch)
         return tokens_BS, future_targets(tokens_BS, documents_BS, n_future, length, learnt_BS)
+
+    def _read(self, rows: Window) -> tuple[Tensor, Tensor, Tensor | None]:
+        learnt_BS = None if rows.learnt is None else self._on_device(rows.learnt)
+        return self._on_device(rows.tokens), self._on_device(rows.documents), learnt_BS
 
     def _on_device(self, array: Array) -> Tensor:
         tensor, device = torch.from_numpy(array), self.runtime.device
@@ -124,5 +148,5 @@ def add_sums(parts: Sequence[HeadSums]) -> HeadSums:
         torch.stack([part.nats for part in parts]).sum(0),
         torch.stack([part.hits for part in parts]).sum(0),
         torch.stack([part.targets for part in parts]).sum(0),
-        torch.stack([part.order for part in parts]).sum(0),
+        {name: torch.stack([part.beside[name] for part in parts]).sum(0) for name in parts[0].beside},
     )

@@ -82,7 +82,7 @@ class Watch:
             NotFiniteError: naming the step, the losses and the last good checkpoint.
         """
         for step, sums, norm in self.pending:
-            losses = [*sums.nats.tolist(), *sums.order[:1].tolist()]
+            losses = [*sums.nats.tolist(), *(float(beside[0]) for beside in sums.beside.values())]
             if not all(map(math.isfinite, [*losses, float(norm)])):
                 kept = state.step_folders(self.out)
                 where = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint had been written yet"
@@ -99,13 +99,13 @@ class Watch:
         sums = add_sums([sums for _, sums, _ in self.pending])
         nats, targets = self.processes.sum(sums.nats.clone()), self.processes.sum(sums.targets.clone())
         losses = ratios(nats.tolist(), targets.tolist())
-        order_nats, order_positions = self.processes.sum(sums.order.clone()).tolist()
+        beside = self._beside(sums)
         now = time.monotonic()
         rate = (step - self.since_step) * config.tokens_per_step / max(now - self.since, 1e-9)
         flops = rate * self.flops_per_token
         share = f" ({flops / self.peak:.0%} of {self.peak_source})" if self.peak else ""
         shown = " ".join("-" if math.isnan(loss) else f"{loss:.3f}" for loss in losses)
-        shown += f" order {order_nats / order_positions:.3f}" if order_positions else ""
+        shown += "".join(f" {name} {loss:.3f}" for name, loss in beside.items())
         note = f"loss {shown}, {rate:,.0f} tokens/s, {flops / 1e9:,.1f} GFLOP/s{share}"
         self.last = Report(step, config.total_steps, losses, rate, flops, note)
         if self.metrics is not None:
@@ -114,7 +114,7 @@ class Watch:
                 "tokens": step * config.tokens_per_step,
                 "loss": sum(w * loss for w, loss in zip(weights, losses, strict=True) if not math.isnan(loss)),
                 **{f"loss_head_{i}": loss for i, loss in enumerate(losses, start=1)},
-                **self._order_loss(order_nats, order_positions),
+                **{f"loss_{name}": loss for name, loss in beside.items()},
                 "learning_rate": learning_rate(config.optimizer, step - 1, config.total_steps),
                 "gradient_norm": float(self.pending[-1][2]),
                 "tokens_per_second": rate,
@@ -124,9 +124,10 @@ class Watch:
         self.pending.clear()
         self.since, self.since_step = time.monotonic(), step
 
-    def _order_loss(self, nats: float, positions: float) -> dict[str, float]:
-        """Token order prediction's column; "loss" is that of the heads alone."""
-        return {"loss_order": nats / positions} if positions else {}
+    def _beside(self, sums: HeadSums) -> dict[str, float]:
+        """Means of the losses beside the heads', by name; "loss" is that of the heads alone."""
+        totals = {name: self.processes.sum(part.clone()).tolist() for name, part in sums.beside.items()}
+        return {name: nats / positions for name, (nats, positions) in totals.items() if positions}
 
     def log_validation(self, step: int, validation: Validation, seconds: float) -> None:
         """A validation's row; its `seconds` are not training's."""

@@ -101,7 +101,7 @@ def _llama_name(name: str, last: int) -> str | None:
         return f"model.layers.{name.removeprefix('trunk.')}"
     if name.startswith("heads.0."):
         return f"model.layers.{last}.{name.removeprefix('heads.0.')}"
-    if name.startswith(("heads.", "extra_lm_heads.", "extra_norms.", "order_lm_heads.")):
+    if name.startswith(("heads.", "extra_lm_heads.", "extra_norms.", "order_lm_heads.", "register_tokens.")):
         return None
     return name if name.startswith("lm_head.") else f"model.{name}"
 

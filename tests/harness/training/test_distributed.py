@@ -52,8 +52,18 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def one(text: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     """The weights that one process trains in six steps."""
-    out = tmp_path_factory.mktemp("one") / "out"
-    train_checkpoint(distributed("ddp", text, cache="one"), out, "one")
+    return alone(text, tmp_path_factory.mktemp("one"), registers=False)
+
+
+@pytest.fixture(scope="module")
+def one_with_registers(text: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """The same for a model with one head and registers."""
+    return alone(text, tmp_path_factory.mktemp("registers"), registers=True)
+
+
+def alone(text: str, out: Path, *, registers: bool) -> dict[str, Tensor]:
+    """Train in this process."""
+    train_checkpoint(distributed("ddp", text, cache="one", registers=registers), out, "one")
     weights = load_file(out / "model.safetensors")
     start = new_model(checkpoint_info(out).config, seed=0).state_dict()
     assert min(float((weights[name] - start[name]).abs().max()) for name in weights) > 1e-4, "every tensor has moved"
@@ -72,6 +82,16 @@ def furthest(out: Path, weights: dict[str, Tensor]) -> float:
 def test_two_processes_match_one(mode: str, text: str, one: dict[str, Tensor], tmp_path: Path) -> None:
     in_processes(2, train_in_group, mode, text, tmp_path, 6, False)
     assert furthest(tmp_path, one) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_registers_in_two_processes_match_one(
+    mode: str, text: str, one_with_registers: dict[str, Tensor], tmp_path: Path
+) -> None:
+    in_processes(2, train_in_group, mode, text, tmp_path, 3, False, True)
+    in_processes(2, train_in_group, mode, text, tmp_path, 6, True, True)
+    assert furthest(tmp_path, one_with_registers) < 1e-6
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ import torch
 from mtp_eval.harness.models.config import HeadKind, ModelConfig
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.transformer import MTPModel
-from mtp_eval.harness.training.loss import IGNORED, evaluate, future_targets, naive_backward, sequential_backward
+from mtp_eval.harness.training.loss import evaluate, naive_backward, sequential_backward
+from mtp_eval.harness.training.targets import IGNORED, future_targets
 
 KINDS: tuple[HeadKind, ...] = ("parallel", "causal", "anticausal", "linear", "replicated", "sequential")
 

@@ -26,10 +26,10 @@ from mtp_eval.harness.training.distributed import Processes
 from mtp_eval.harness.training.documents import Document
 from mtp_eval.harness.training.first_weights import run_config
 from mtp_eval.harness.training.loop import train
-from mtp_eval.harness.training.loss import IGNORED
 from mtp_eval.harness.training.parallel import Parallel
 from mtp_eval.harness.training.runtime import resolve_runtime
 from mtp_eval.harness.training.step import Stepper
+from mtp_eval.harness.training.targets import IGNORED
 
 PAIRS = [(f"ask {i} " * (i % 4), f"answer {i * i}") for i in range(60)]
 

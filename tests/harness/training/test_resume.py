@@ -21,16 +21,17 @@ from tests.harness.training.tiny_runs import corpus_of, documents, same, tiny, t
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_gives_bitwise_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("registers", [False, True])
+def test_killed_and_resumed_gives_bitwise_the_same_weights(registers: bool, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    with Forked(train_to_be_killed, cut) as process:
+    with Forked(train_to_be_killed, cut, registers) as process:
         while not (step_folders(cut) and step_folders(cut)[-1].name >= "step-00000014"):
             assert process.poll() is None, process.errors
             time.sleep(0.002)
         process.kill()
     assert step_folders(cut)[-1].name < "step-00000040"
-    train(to_be_killed(), documents(), whole)
-    train(to_be_killed(), documents(), cut, resume=True)
+    train(to_be_killed(registers), documents(), whole)
+    train(to_be_killed(registers), documents(), cut, resume=True)
     assert same(weights(whole), weights(cut))
     assert (whole / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
     with (cut / "metrics.csv").open() as file:

@@ -16,7 +16,8 @@ from mtp_eval.harness.models.checkpoint import load_checkpoint
 from mtp_eval.harness.models.config import HeadKind
 from mtp_eval.harness.models.size import model_size
 from mtp_eval.harness.training.loop import train
-from mtp_eval.harness.training.loss import future_targets, naive_backward, sequential_backward
+from mtp_eval.harness.training.loss import naive_backward, sequential_backward
+from mtp_eval.harness.training.targets import future_targets
 from mtp_eval.harness.training.token_order import OrderLoss, order_targets
 from mtp_eval.results.curves import read_curve
 from mtp_eval.tasks.problem import Request
@@ -80,7 +81,7 @@ def test_gradients_are_those_of_one_dense_graph(kind: HeadKind, n_future: int) -
         got = gradients(model)
         assert got.keys() == expected.keys()
         assert max(float((got[name] - expected[name]).abs().max()) for name in expected) < 1e-10
-        assert float(sums.order[0]) == pytest.approx(float(nats.detach()), rel=1e-12)
+        assert float(sums.beside["order"][0]) == pytest.approx(float(nats.detach()), rel=1e-12)
 
 
 def dense_order_logits(model: object, tokens: torch.Tensor) -> torch.Tensor:

@@ -72,18 +72,20 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def to_be_killed() -> TrainConfig:
-    return tiny(steps=40, checkpoint_every=7, threads=1)
+def to_be_killed(registers: bool) -> TrainConfig:
+    """Two heads, or one with a register behind every token."""
+    losses = {"model__n_future": 1, "loss__register_distance": 3} if registers else {}
+    return tiny(steps=40, checkpoint_every=7, threads=1, **losses)
 
 
-def train_to_be_killed(out: Path) -> None:
+def train_to_be_killed(out: Path, registers: bool) -> None:
     """Train, but never to the end: whoever kills it has all the time it needs for that."""
 
     def wait(report: Report) -> None:
         while report.step == 39:
             time.sleep(1.0)
 
-    train(to_be_killed(), documents(), out, on_progress=wait)
+    train(to_be_killed(registers), documents(), out, on_progress=wait)
 
 
 def tiny_model() -> ModelConfig:
@@ -127,7 +129,8 @@ def one_step_of_many_chunks() -> dict[str, int]:
     }
 
 
-def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6) -> TrainConfig:
+def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6, registers: bool = False) -> TrainConfig:
+    """Two heads, or one with a register behind every token; token order with either."""
     # epsilon so large that Adam does not divide rounding by rounding; a curve that does not know how long the run is
     return tiny(
         steps=steps,
@@ -140,11 +143,12 @@ def distributed(mode: str, text: str, *, cache: str = "two", steps: int = 6) -> 
         data__tokenizer="bpe:300",
         data__cache=f"{text}.{cache}",
         loss__order_window=3,
+        **({"model__n_future": 1, "loss__register_distance": 4} if registers else {}),
     )
 
 
-def train_in_group(mode: str, text: str, out: Path, steps: int, resume: bool) -> None:
-    train_checkpoint(distributed(mode, text, steps=steps), out, mode, resume=resume)
+def train_in_group(mode: str, text: str, out: Path, steps: int, resume: bool, registers: bool = False) -> None:
+    train_checkpoint(distributed(mode, text, steps=steps, registers=registers), out, mode, resume=resume)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
