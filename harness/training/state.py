@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from mtp_eval.harness.errors import InputError
@@ -213,12 +214,13 @@ def check_same_run(folder: Path, training: TrainConfig, corpus: Mixture) -> dict
         InputError: anything else that decides the weights differs.
     """
     stored, config = stored_record(folder), training.model_dump(mode="json")
+    before = _with_defaults(stored["config"])
     extends = training.total_steps > stored["total_steps"]
     ignored = WATCHING_KEYS | ({"steps", "tokens"} if training.total_steps >= stored["total_steps"] else set())
     changed = [
-        f"{key}: {stored['config'].get(key)!r} -> {config.get(key)!r}"
-        for key in sorted(set(config) | set(stored["config"]))
-        if key not in ignored and _plain(stored["config"].get(key), key) != _plain(config.get(key), key)
+        f"{key}: {before.get(key)!r} -> {config.get(key)!r}"
+        for key in sorted(set(config) | set(before))
+        if key not in ignored and _plain(before.get(key), key) != _plain(config.get(key), key)
     ]
     if changed:
         raise InputError(
@@ -239,6 +241,14 @@ def extensions(stored: Mapping[str, Any], total_steps: int) -> list[dict[str, in
     if total_steps > stored["total_steps"]:
         before.append({"at_step": stored["step"], "from_steps": stored["total_steps"], "to_steps": total_steps})
     return before
+
+
+def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored config with the defaults of keys that came after it, which is what its run was trained with."""
+    try:
+        return TrainConfig.model_validate(stored).model_dump(mode="json")
+    except ValidationError:  # it has keys that this version does not know; they are named as they are
+        return stored
 
 
 def _plain(value: Any, key: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models.checkpoint import load_checkpoint
+from mtp_eval.harness.models.checkpoint import MANIFEST, load_checkpoint
 from mtp_eval.harness.training.loop import Report, train
 from mtp_eval.harness.training.state import step_folders
 from tests.forked import Forked
@@ -50,6 +51,19 @@ def test_resume_refuses_a_changed_config_but_not_how_it_is_watched(tmp_path: Pat
     with pytest.raises(InputError, match="training text is not what"):
         train(tiny(steps=10), documents(seed=5), out, resume=True)
     assert train(tiny(steps=10, log_every=3), documents(), out, resume=True).steps == 10
+
+
+@pytest.mark.slow
+def test_a_run_from_before_an_option_existed_is_resumed(tmp_path: Path) -> None:
+    out = tmp_path / "ckpt"
+    train(tiny(steps=2), documents(), out)
+    manifest = step_folders(out)[-1] / MANIFEST
+    record = json.loads(manifest.read_text())
+    del record["training"]["config"]["loss"]["order_window"]
+    manifest.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="'order_window': 0"):
+        train(tiny(steps=3, loss__order_window=2), documents(), out, resume=True)
+    assert train(tiny(steps=3), documents(), out, resume=True).steps == 3
 
 
 @pytest.mark.slow
