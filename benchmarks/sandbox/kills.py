@@ -55,7 +55,8 @@ def command(folder: Path, out: str) -> list[str]:
 
 def verdicts(folder: Path, out: str) -> Verdicts:
     """The last verdict on each program in a run's journal."""
-    rows = [json.loads(line) for line in (folder / out / "records.jsonl").read_text().splitlines()]
+    journal = folder / out / "records.jsonl"  # none yet where every worker was killed while it started
+    rows = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     return {(row["problem_id"], row["sample"]): row["verdict"] for row in rows}
 
 
