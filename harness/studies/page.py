@@ -16,13 +16,15 @@ STYLE = (
     "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd}"
     "td{white-space:nowrap}svg{max-width:100%;height:auto}"
 )
+ENDS = ("", "_low95", "_high95")
+"""Of a measure's columns in the CSV, as in the tables of runs."""
 
 
 def study_table(results: Results) -> Table:
     """A row a recipe: mean over seeds with a 95 % t interval, and each seed's own value of the first measure."""
     measures = results.study.measures
     columns = [Column("part"), Column("model"), Column("seeds", numeric=True), Column("steps", numeric=True)]
-    columns += [Column(measure.name, numeric=True, parts=("mean", "low", "high")) for measure in measures]
+    columns += [Column(one.name, numeric=True, parts=tuple(one.name + end for end in ENDS)) for one in measures]
     columns.append(Column(f"each seed: {measures[0].name}"))
     rows = [_row(results, part.name, recipe) for part in results.parts() for recipe in part.recipes]
     left_out = [part.name for part in results.study.parts if part not in results.parts()]
@@ -42,7 +44,7 @@ def _row(results: Results, part: str, recipe: Recipe) -> tuple[Entry, ...]:
         text_entry(part),
         text_entry(recipe.label),
         text_entry(len(cells)),
-        text_entry(f"{steps:,}"),
+        Entry(f"{steps:,}", values=(steps,)),
         *(_entry(results, recipe.name, measure) for measure in results.study.measures),
         text_entry(", ".join(results.study.measures[0].text(value) for value in first.values())),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mtp_eval.harness.errors import InputError
@@ -16,6 +18,7 @@ from mtp_eval.harness.studies.definition import Part
 from mtp_eval.harness.studies.page import numbers, report_html, report_markdown, study_table
 from mtp_eval.harness.studies.verdict import verdicts
 from mtp_eval.harness.training.matching import matched
+from mtp_eval.results.tables.render import render
 from tests.harness.studies.made_results import made
 
 
@@ -62,7 +65,13 @@ def test_a_study_is_judged_told_and_drawn(name: str, tmp_path: Path) -> None:
     assert len(numbers(results, found)["cells"]) == 3 * sum(len(part.recipes) for part in study.parts)
     assert report_markdown(results, found, plan, plot).startswith(f"# {name}: ")
     assert "<svg" in report_html(results, found, plan, plot)
-    assert len(study_table(results).rows) == sum(len(part.recipes) for part in study.parts)
+    table = pd.read_csv(io.StringIO(render(study_table(results), "csv")))
+    assert len(table) == sum(len(part.recipes) for part in study.parts)
+    assert not [title for title in table.columns if title.endswith(".1")], "no two columns have one name"
+    for measure in study.measures:
+        within = table[[measure.name + end for end in ("_low95", "", "_high95")]].dropna().to_numpy()
+        assert np.all(np.diff(within, axis=1) >= 0)
+    assert table["steps"].min() > 1
     assert all(path.stat().st_size > 1000 for path in plot.save(tmp_path / "plots"))
     for ax in plot.figure.axes:
         ends = [y for drawn in ax.collections for path in drawn.get_paths() for y in np.asarray(path.vertices)[:, 1]]
