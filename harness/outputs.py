@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.results.files import write_in_pieces
+from mtp_eval.results.files import takes_what_comes, target_of, write_in_pieces
 
 
 def try_file(path: Path | None, option: str, inputs: Sequence[Path | None] = ()) -> None:
@@ -23,13 +23,16 @@ def try_file(path: Path | None, option: str, inputs: Sequence[Path | None] = ())
         return
     if any(one is not None and one.exists() and path.exists() and path.samefile(one) for one in inputs):
         raise InputError(f"{option} {path} is what this command reads, and would be lost; name another file")
-    if path.is_file() and _is_part_of_run(path):
-        raise InputError(f"{option} {path} is a part of the run in {path.parent}, and would be lost; name another file")
-    if path.is_dir():
-        raise InputError(f"{option} {path} is a folder; name a file in it, such as {path / 'out'}")
-    if path.exists() and not path.is_file():  # a pipe or a device: it takes what it is given
+    target = target_of(path)
+    if takes_what_comes(target):
         return
-    try_place(path.parent, option, path)
+    if target.is_file() and _is_part_of_run(target):
+        raise InputError(
+            f"{option} {path} is a part of the run in {target.parent}, and would be lost; name another file"
+        )
+    if target.is_dir():
+        raise InputError(f"{option} {path} is a folder; name a file in it, such as {path / 'out'}")
+    try_place(target.parent, option, path)
 
 
 def _is_part_of_run(path: Path) -> bool:

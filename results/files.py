@@ -6,11 +6,15 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mtp_eval.results.errors import OptionError
+
+MAX_LINKS = 40
+"""Symbolic links that are followed one after another, as in Linux."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -25,14 +29,16 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
     """As `write_atomically`, from pieces. Texts become UTF-8, lone surrogates their escapes (as JSON has them).
 
-    A device or a pipe that is there (`--out /dev/null`) is written to: root would replace it by a file.
+    A device, a pipe or an open file (`--out /dev/null`, /dev/stdout) is written to: root would replace it by a file.
+    A symbolic link stays, and what it leads to is replaced.
 
     Raises:
         OSError: no space left or no permission; the old file, if any, is untouched.
     """
     encoded = (piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece for piece in pieces)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with open(path, "wb") as file:
+    path = target_of(path)
+    if takes_what_comes(path):
+        with _opened(path) as file:
             file.writelines(encoded)
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -48,6 +54,35 @@ def write_in_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
             error.filename = str(path)
         raise
     sync_folder(path.parent)
+
+
+def target_of(path: Path) -> Path:
+    """The path that symbolic links lead to; those in /proc, which stand for open files, are not followed."""
+    for _ in range(MAX_LINKS):
+        path = Path(os.path.realpath(path.parent), path.name)
+        if _is_open_file(path) or not path.is_symlink():
+            return path
+        path = path.parent / path.readlink()
+    return path  # links in a circle: opening it will say so
+
+
+def takes_what_comes(target: Path) -> bool:
+    """Whether a target is a device, a pipe or an open file, which nothing can be put in the place of."""
+    if _is_open_file(target):
+        return os.path.lexists(target)
+    return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def _is_open_file(path: Path) -> bool:
+    return path.parts[:2] == ("/", "proc")
+
+
+def _opened(target: Path) -> BinaryIO:
+    """What takes what comes, open for writing: an open file of this process at the place where it stands."""
+    if target.parent == Path(f"/proc/{os.getpid()}/fd"):
+        sys.stdout.flush()
+        return open(os.dup(int(target.name)), "wb")
+    return open(target, "ab")
 
 
 def file_name(text: str, most_bytes: int = 80) -> str:

@@ -72,6 +72,9 @@ def test_no_output_takes_the_place_of_a_run(name: str, tmp_path: Path) -> None:
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(InputError, match=f"--out .*{name} is a part of the run in .*, and would be lost"):
         try_file(tmp_path / name, "--out")
+    (tmp_path / "link.md").symlink_to(name)
+    with pytest.raises(InputError, match=r"--out .*link.md is a part of the run in .*, and would be lost"):
+        try_file(tmp_path / "link.md", "--out")
     try_file(tmp_path / "table.md", "--out")
     assert (tmp_path / "run.json").read_bytes() == before
     (tmp_path / "run.json").unlink()
