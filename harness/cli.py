@@ -36,7 +36,7 @@ EXIT_CODES: dict[type[Exception], int] = {
 """The exit code of every error that is explained in one paragraph; the first class that fits counts."""
 
 COMMANDS = {
-    "Evaluate": ("run", "score", "study", "merge", "nightly", "demo"),
+    "Evaluate": ("run", "score", "study", "speed", "merge", "nightly", "demo"),
     "Read results": ("table", "compare", "report", "runs"),
     "Make models": ("train", "presets", "convert", "models"),
     "Look at the parts": ("tasks", "data", "sandbox"),

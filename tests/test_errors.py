@@ -30,6 +30,7 @@ COMMANDS = {
     "nightly": "nightly nightly.toml",
     "demo": "demo",
     "study": "study planning",
+    "speed": "speed --model ckpt --domain listops --prompts 1 --new-tokens 2 --batch-size 1 --temperature 0",
     "table": "table made",
     "compare": "compare made other",
     "report": "report made",

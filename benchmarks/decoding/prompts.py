@@ -2,41 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mtp_eval.harness.models.tokenizers import Tokenizer
-from mtp_eval.harness.training.documents import held_out, stdlib_files
+from mtp_eval.harness.training import domains
 from mtp_eval.tasks.problem import Request
 
-HELD_OUT_SHARE = 0.05  # the trainer's default, so that its models have not seen these files
-
-
-def texts(source: str) -> Iterator[str]:
-    """Documents of "code" (held-out files of the standard library), "text" (the prose in their docstrings), or "listops"."""
-    if source == "listops":
-        from mtp_eval.tasks.synthetic.listops import ListopsTask
-
-        for problem in ListopsTask("listops").problems():
-            yield problem.prompt
-        return
-    for name, path in stdlib_files():
-        if not held_out(name, HELD_OUT_SHARE):
-            continue
-        text = path.read_text("utf-8", "surrogateescape")
-        yield text if source == "code" else prose(text)
-
-
-def prose(source: str) -> str:
-    """The docstrings of a module, one after another."""
-    import ast
-
-    try:
-        tree = ast.parse(source.encode("utf-8", "replace"))
-    except (SyntaxError, ValueError):
-        return ""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds))
-    return "\n\n".join(text for text in found if text)
+TEXTS = {"code": domains.code, "text": domains.prose, "listops": domains.listops}
 
 
 def requests(
@@ -47,7 +17,7 @@ def requests(
     offset = 0
     while len(found) < n:
         before = len(found)
-        for text in texts(source):
+        for text in TEXTS[source]():
             ids = tokenizer.encode(text[offset * 8 : (offset + prompt_tokens) * 8])
             if source != "listops" and len(ids) < prompt_tokens:
                 continue

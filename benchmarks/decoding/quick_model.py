@@ -7,12 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.decoding.prompts import HELD_OUT_SHARE
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.models.config import HeadKind, ModelConfig
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.harness.training.documents import held_out, stdlib_files
+from mtp_eval.harness.training.domains import HELD_OUT_SHARE
 
 
 @torch.enable_grad()
