@@ -101,6 +101,8 @@ class Backend(ABC):
     """Short label for tables and messages."""
     is_asked: ClassVar[bool] = True
     """Whether requests reach a model. Where texts exist already, what their model was asked is not the task's protocol."""
+    is_shared: ClassVar[bool] = False
+    """Whether the processes that torchrun starts can share one model of this kind."""
     is_independent: ClassVar[bool] = False
     """Whether a completion depends on nothing else of its call: then a resumed run asks for the missing ones only."""
 

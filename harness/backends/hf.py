@@ -9,11 +9,11 @@ Shapes: B rows, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-import inspect
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from torch import Tensor
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.chat_template import templated
 from mtp_eval.harness.backends.hf_drafts import Modules
-from mtp_eval.harness.backends.hf_load import load, weights_sha256
+from mtp_eval.harness.backends.hf_generate import generated
+from mtp_eval.harness.backends.hf_group import opened
+from mtp_eval.harness.backends.hf_load import prefix_ids
 from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
 from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood
@@ -50,17 +52,22 @@ class HuggingFaceBackend(Backend):
         InputError: there is no such model, it is damaged, or a package that it needs is not installed.
     """
 
+    is_shared: ClassVar[bool] = True
+
     def __init__(self, source: str, options: BackendOptions | None = None):
         options = options or BackendOptions()
-        self.loaded = load(source, options)
+        self.loaded, self.forwards, self.n_processes = opened(source, options)
         self.tokenizer, self.model, self.device = self.loaded.tokenizer, self.loaded.model, self.loaded.device
         self.source, self.name = source, source.rstrip("/").split("/")[-1]
-        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
+        self.context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
         self.system = options.system
-        self.has_cache = "past_key_values" in inspect.signature(self.model.forward).parameters
+        self.has_cache = self.forwards.finds_cache()
         self.modules: Modules | None = None  # loaded where drafts are asked for
-        self.prefix_ids = self._prefix()
+        self.prefix_ids = prefix_ids(self.tokenizer)
         self.eos_ids = self._ends()
+        _unset_generation_config(self.model)
+        self._sha256: str | None = None
+        self._batches = itertools.count()
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
@@ -70,10 +77,11 @@ class HuggingFaceBackend(Backend):
     def facts(self) -> dict[str, Any]:
         """Facts for run.json."""
         weight = next(self.model.parameters())
+        self._sha256 = self._sha256 or self.forwards.sha256()
         return {
             "spec": f"hf:{self.source}",
-            "sha256": weights_sha256(self.model),
-            "revision": getattr(self.model.config, "_commit_hash", None),
+            "sha256": self._sha256,
+            "revision": None,
             **self.loaded.facts,
             "n_future": 1 + (self.modules.n_modules if self.modules else 0),
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -86,6 +94,10 @@ class HuggingFaceBackend(Backend):
     def check(self, settings: DecodingSettings) -> None:
         """Refuse drafts where the model has no modules for them, and what transformers cannot do with drafts."""
         if settings.decode == "self-speculative":
+            if self.n_processes > 1:
+                raise InputError(
+                    f"{self.name} does not draft while torchrun's processes share it: use --decode autoregressive"
+                )
             self.modules = self.modules or Modules(self.model, self.name)
             self.modules.check(settings, self.name)
 
@@ -99,10 +111,6 @@ class HuggingFaceBackend(Backend):
             jobs.append(job)
             cuts.append(n_cut)
         warn_of_cuts(cuts, self.context, self.name)
-        if not self.has_cache:
-            log.warning(
-                "%s keeps no keys and values that could be batched: each token costs a whole forward", self.name
-            )
         decode = self._decode if self.has_cache else self._decode_one_by_one
         if self.modules and settings.decode == "self-speculative":
             decode = self._draft
@@ -111,12 +119,6 @@ class HuggingFaceBackend(Backend):
             for decoded in decode(jobs[start : start + settings.batch_size], sampler):
                 index = decoded.job.index
                 yield completion(requests[index], decoded, cuts[index])
-
-    def _prefix(self) -> tuple[int, ...]:
-        """The ids that the tokenizer puts before a text."""
-        plain, whole = self._encode("x"), list(self.tokenizer("x").input_ids)
-        at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
-        return tuple(whole[:at])
 
     def _ends(self) -> frozenset[int]:
         """The ids that end a completion: those of the model's config, its generation config, and the tokenizer."""
@@ -165,11 +167,9 @@ class HuggingFaceBackend(Backend):
 
     def _target_logits(self, rows: list[list[int]], where: list[tuple[int, int]]) -> Iterator[Tensor]:
         width = max(map(len, rows))
-        tokens_BT = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=self.device)
-        mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.device)
-        logits_BTV = self.model(input_ids=tokens_BT, attention_mask=mask_BT, use_cache=False).logits
-        row_N, position_N = torch.tensor(where, device=self.device).unbind(dim=1)
-        yield logits_BTV[row_N, position_N]
+        tokens_BT = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
+        mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        yield self.forwards.at(tokens_BT, mask_BT, torch.tensor(where))
 
     def _job(self, index: int, request: Request) -> tuple[Job, int]:
         prompt, room, n_cut = fit(self.request_ids(request), request.max_new_tokens, self.context, len(self.prefix_ids))
@@ -195,57 +195,43 @@ class HuggingFaceBackend(Backend):
         seen = [[0] * (width - len(job.prompt)) + [1] * len(job.prompt) for job in jobs]
         tokens_BT, mask_BS = torch.tensor(padded, device=self.device), torch.tensor(seen, device=self.device)
         keys_B = torch.tensor([row_key(job.seed) for job in jobs], device=self.device)
-        cache: Any = None
-        place = 0
-        while any(running):
-            clock = time.perf_counter(), time.process_time()
-            logits_BV, cache = self._forward(tokens_BT, mask_BS, cache)
-            places_B1 = torch.full((len(running), 1), place, device=self.device)
-            tokens_BT = sampler.pick(logits_BV[:, None], keys_B, places_B1)
-            ended = [
-                row for row, token in zip(running, tokens_BT[:, 0].tolist(), strict=True) if row and row.add([token])
-            ]
-            share_time(clock, [row for row in running if row is not None])
-            yield from ended
-            running = [None if any(row is other for other in ended) else row for row in running]
-            mask_BS, place = torch.cat([mask_BS, torch.ones_like(tokens_BT)], dim=1), place + 1
-            keep = [b for b, row in enumerate(running) if row is not None]
-            if keep and 2 * len(keep) <= len(running):
-                keep_B = torch.tensor(keep, device=self.device)
-                cache.batch_select_indices(keep_B)
-                tokens_BT, mask_BS, keys_B = tokens_BT[keep_B], mask_BS[keep_B], keys_B[keep_B]
-                running = [running[b] for b in keep]
+        batch, place = next(self._batches), 0
+        try:
+            while any(running):
+                clock = time.perf_counter(), time.process_time()
+                logits_BV = self.forwards.step(batch, tokens_BT, mask_BS)
+                places_B1 = torch.full((len(running), 1), place, device=self.device)
+                tokens_BT = sampler.pick(logits_BV[:, None].to(self.device), keys_B, places_B1)
+                ended = [
+                    row for row, (token,) in zip(running, tokens_BT.tolist(), strict=True) if row and row.add([token])
+                ]
+                share_time(clock, [row for row in running if row is not None])
+                yield from ended
+                running = [None if any(row is other for other in ended) else row for row in running]
+                mask_BS, place = torch.cat([mask_BS, torch.ones_like(tokens_BT)], dim=1), place + 1
+                keep = [b for b, row in enumerate(running) if row is not None]
+                if keep and 2 * len(keep) <= len(running):
+                    self.forwards.keep(batch, keep)
+                    keep_B = torch.tensor(keep, device=self.device)
+                    tokens_BT, mask_BS, keys_B = tokens_BT[keep_B], mask_BS[keep_B], keys_B[keep_B]
+                    running = [running[b] for b in keep]
+        finally:
+            self.forwards.end(batch)
 
     def _draft(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
         """Each job alone, with the drafts of the model's modules."""
         assert self.modules is not None
-        assert sampler.greedy
         for job in jobs:
-            yield self.modules.decode(job, self.eos_ids, self._begin)
+            yield self.modules.decode(job, self._begin, sampler)
 
-    @torch.inference_mode()
     def _decode_one_by_one(self, jobs: Sequence[Job], sampler: Sampler) -> Iterator[Decoded]:
-        """Each job alone and from its beginning for every token: for models whose state is of another kind (Mamba, RWKV)."""
+        """Each job alone: for models whose state is not a cache that can be batched."""
         for job in jobs:
-            row, ended, key_B = Decoded(job), False, torch.tensor([row_key(job.seed)], device=self.device)
-            while not ended:
-                clock = time.perf_counter(), time.process_time()
-                tokens_1T = torch.tensor([[*job.prompt, *row.tokens]], device=self.device)
-                logits_11V = self.model(input_ids=tokens_1T, use_cache=False).logits[:, -1:]
-                place_11 = torch.full((1, 1), len(row.tokens), device=self.device)
-                ended = row.add(sampler.pick(logits_11V, key_B, place_11)[0].tolist())
-                share_time(clock, [row])
-            yield row
+            yield generated(self.model, job, self._begin, sampler)
 
-    @torch.inference_mode()
-    def _forward(self, tokens_BT: Tensor, mask_BS: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        positions_BT = (mask_BS.cumsum(dim=1) - 1).clamp(min=0)[:, -tokens_BT.shape[1] :]
-        out = self.model(
-            input_ids=tokens_BT,
-            attention_mask=mask_BS,
-            position_ids=positions_BT,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return out.logits[:, -1], out.past_key_values
+
+def _unset_generation_config(model: Any) -> None:
+    """Let `generate` do what a run's settings say and nothing else: a checkpoint's own may hold a repetition_penalty and the like."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig()

@@ -1,20 +1,18 @@
 """Drafting with a model's own multi-token modules through transformers: `generate(use_mtp=True)`, transformers 5.20 or later.
 
 DeepSeek-V3, GLM-4.5, Step-3.5 and others carry such modules; transformers verifies their drafts greedily and one text at a time.
-What each of its forwards confirmed is counted as our decoder counts it, and a text ends where ours does.
+What each of its forwards confirmed is counted as our decoder counts it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
+from mtp_eval.harness.backends.hf_generate import generated
+from mtp_eval.harness.decoding.engine import Decoded, Job
+from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 
@@ -56,34 +54,10 @@ class Modules:
         if settings.draft_heads not in (None, 1 + self.n_modules):
             raise InputError(f"draft_heads={settings.draft_heads}, but {name} drafts with all {self.n_modules} modules")
 
-    def decode(self, job: Job, eos_ids: frozenset[int], begin: int) -> Decoded:
+    def decode(self, job: Job, begin: int, sampler: Sampler) -> Decoded:
         """One greedy completion."""
-        from transformers import StoppingCriteria, StoppingCriteriaList
-
-        row, clock = Decoded(job), (time.perf_counter(), time.process_time())
-        modules = self.n_modules
-
-        class Watch(StoppingCriteria):
-            def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-                block = input_ids[0, len(job.prompt) + len(row.tokens) :].tolist()
-                ended = row.add(block)
-                row.n_drafted, row.n_accepted = row.n_drafted or [0] * modules, row.n_accepted or [0] * modules
-                return torch.full((1,), ended, dtype=torch.bool, device=input_ids.device)
-
-        prompt_1T = torch.tensor([job.prompt], device=self.model.device)
-        with self._kept(), torch.inference_mode():
-            self.model.generate(
-                prompt_1T,
-                attention_mask=torch.ones_like(prompt_1T),
-                use_mtp=True,
-                do_sample=False,
-                max_new_tokens=job.max_new_tokens,
-                eos_token_id=sorted(eos_ids) or None,
-                pad_token_id=begin,
-                stopping_criteria=StoppingCriteriaList([Watch()]),
-            )
-        share_time(clock, [row])
-        return row
+        with self._kept():
+            return generated(self.model, job, begin, sampler, self.n_modules, use_mtp=True)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:

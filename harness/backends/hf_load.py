@@ -16,6 +16,7 @@ import torch
 
 from mtp_eval.harness.backends.base import BackendOptions
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.begin_marks import say_where_it_is_not_as_stated
 from mtp_eval.harness.models.devices import ALL_DEVICES, choose_device, choose_dtype
 
 HUB_SECONDS = 10.0
@@ -37,8 +38,11 @@ class Loaded:
         return device
 
 
-def load(source: str, options: BackendOptions) -> Loaded:
+def load(source: str, options: BackendOptions, *, parts: int = 1) -> Loaded:
     """Load the model of this name.
+
+    Args:
+        parts: processes of torch.distributed that share it, each of which calls this (tensor parallelism).
 
     Raises:
         InputError: there is no such model, it is damaged, or a package that it needs is not installed.
@@ -50,9 +54,14 @@ def load(source: str, options: BackendOptions) -> Loaded:
     spread = options.device == ALL_DEVICES
     if spread:
         _need("accelerate", f"--device {ALL_DEVICES} with hf:{source}", "hf-large")
-    device = None if spread else choose_device(options.device)
+    if parts > 1 and options.device != "auto":
+        raise InputError(
+            f"--device {options.device} under torchrun: each process takes the GPU of its own number, or the CPU where there is "
+            "none; leave the option out"
+        )
+    device = None if spread or parts > 1 else choose_device(options.device)
     try:
-        loaded = _load(source, options)
+        loaded = _load(source, options) if parts == 1 else _load_part(source, options, parts)
         if device is not None:
             loaded.model.to(device)
         return loaded
@@ -66,7 +75,7 @@ def load(source: str, options: BackendOptions) -> Loaded:
 
 
 def _load(source: str, options: BackendOptions) -> Loaded:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils.peft_utils import find_adapter_config_file
 
     name, place = place_of(source)
@@ -76,12 +85,67 @@ def _load(source: str, options: BackendOptions) -> Loaded:
     how: dict[str, Any] = {"dtype": "auto" if options.dtype == "auto" else choose_dtype(options.dtype)}
     if options.device == ALL_DEVICES:
         how["device_map"] = "auto"
-    tokenizer = AutoTokenizer.from_pretrained(name, **place, **trust)
+    tokenizer = _tokenizer(name, place, trust)
     model: Any = AutoModelForCausalLM.from_pretrained(name, **how, **place, **trust)
-    facts: dict[str, Any] = {"gguf": Path(place["gguf_file"]).name} if "gguf_file" in place else {}
+    return Loaded(tokenizer, model.eval(), _facts(place, options))
+
+
+def _tokenizer(name: str, place: Mapping[str, Any], trust: Mapping[str, bool]) -> Any:
+    """The tokenizer; what its files state and transformers does not do is said."""
+    from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(name, **place, **trust)
+    stated = {} if "gguf_file" in place else get_tokenizer_config(name, **place)
+    say_where_it_is_not_as_stated(name, stated.get("add_bos_token"), prefix_ids(tokenizer))
+    return tokenizer
+
+
+def prefix_ids(tokenizer: Any) -> tuple[int, ...]:
+    """The ids that a tokenizer of transformers puts before a text."""
+    plain, whole = list(tokenizer("x", add_special_tokens=False).input_ids), list(tokenizer("x").input_ids)
+    at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
+    return tuple(whole[:at])
+
+
+def _facts(place: Mapping[str, Any], options: BackendOptions) -> dict[str, Any]:
+    """The commit of the hub, the GGUF file, and whether the repository's code may run, where there are such."""
+    found: dict[str, Any] = {"revision": place["revision"]} if place.get("revision") else {}
+    if "gguf_file" in place:
+        found["gguf"] = Path(place["gguf_file"]).name
     if options.trust_remote_code:
-        facts["trust_remote_code"] = True
-    return Loaded(tokenizer, model.eval(), facts)
+        found["trust_remote_code"] = True
+    return found
+
+
+def _load_part(source: str, options: BackendOptions, parts: int) -> Loaded:
+    """This process's part of every weight, by the plan that transformers has for the model."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    name, place = place_of(source)
+    if "gguf_file" in place or find_adapter_config_file(name, **place):
+        raise InputError(
+            f"hf:{source}: GGUF files and adapters (LoRA) are not shared by processes; start it without torchrun"
+        )
+    try:
+        from transformers.distributed import DistributedConfig
+
+        split: Any = DistributedConfig(tp_size=parts, tp_plan="auto")
+    except (ImportError, TypeError):
+        raise InputError(
+            "sharing a model by the processes of torchrun needs transformers 5.18 or later: pip install -U 'mtp-eval[hf]'"
+        ) from None
+    trust = {"trust_remote_code": options.trust_remote_code}
+    dtype = "auto" if options.dtype == "auto" else choose_dtype(options.dtype)
+    tokenizer = _tokenizer(name, place, trust)
+    model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, distributed_config=split, **place, **trust)
+    if not model.supports_tp_plan:
+        raise InputError(
+            f"hf:{source}: transformers has no plan for splitting a {model.config.model_type}; start it without torchrun, with "
+            f"--device {ALL_DEVICES} where it needs several GPUs"
+        )
+    return Loaded(tokenizer, model.eval(), {"tensor_parallel": parts, **_facts(place, options)})
 
 
 def _with_adapter(source: str, options: BackendOptions) -> Loaded:
@@ -106,10 +170,9 @@ def _with_adapter(source: str, options: BackendOptions) -> Loaded:
         tokenizer = AutoTokenizer.from_pretrained(name, **place, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError):  # most adapters bring none
         tokenizer = base.tokenizer
-    commit = getattr(base.model.config, "_commit_hash", None)
-    facts = {**base.facts, "adapter_revision": place.get("revision"), "adapter_of": base_source}
-    facts["adapter_of_revision"] = commit
-    return Loaded(tokenizer, model.eval(), facts)
+    commit, base_commit = place.get("revision"), base.facts.get("revision")
+    facts = {**base.facts, "revision": commit, "adapter_revision": commit, "adapter_of": base_source}
+    return Loaded(tokenizer, model.eval(), {**facts, "adapter_of_revision": base_commit})
 
 
 def _need(package: str, wanted_by: str, extra: str) -> None:
@@ -144,6 +207,12 @@ def place_of(source: str) -> tuple[str, dict[str, Any]]:
     return name, {**place, "gguf_file": "/".join(parts[2:])}
 
 
+def pinned(source: str) -> str:
+    """The source with the commit that it names now, so that others who load it get the same."""
+    name, place = place_of(source)
+    return f"{name}@{place['revision']}" if place.get("revision") and "gguf_file" not in place else source
+
+
 def hub_place(source: str) -> tuple[str, dict[str, Any]]:
     """A folder, or a hub's name with what `from_pretrained` is told about it: the commit, and whether the hub can be asked at all.
 
@@ -173,7 +242,27 @@ def hub_place(source: str) -> tuple[str, dict[str, Any]]:
     except (HfHubHTTPError, ValueError):  # the hub knows no such model: from_pretrained says so in its own words
         return name, {"revision": wanted}
     except Exception:  # no network, in one of the many classes that there are for it
-        return name, {"revision": wanted, "local_files_only": True}
+        return name, {"revision": _cached_commit(name, wanted) or wanted, "local_files_only": True}
+
+
+def _cached_commit(name: str, wanted: str | None) -> str | None:
+    """The commit that a branch, a tag, or the hub's default was when it was downloaded; None where nothing was."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in ("config.json", "adapter_config.json"):
+        found = try_to_load_from_cache(name, file, revision=wanted)
+        if isinstance(found, str):
+            return Path(found).parent.name
+    return None
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor with the parts that other processes have of it, where they share a model; all of them call this."""
+    if not torch.distributed.is_initialized():
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def weights_sha256(model: torch.nn.Module) -> str:
@@ -181,5 +270,5 @@ def weights_sha256(model: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(_whole(tensor.detach()).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

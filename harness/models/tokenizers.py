@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models.begin_marks import prefix_of
 from mtp_eval.harness.models.vocabularies import (
     BOS_NAMES,
     EOS_NAMES,
@@ -260,22 +261,9 @@ def read_tokenizer(path: str | Path, *, vocab_size: int | None = None, eos_ids: 
         bos_id=bos_id,
         eos_id=eos_id,
         vocab_size=vocab_size,
-        prefix_ids=_prefix_of(vocabulary, config, bos_id),
+        prefix_ids=prefix_of(vocabulary, file.parent, config, bos_id),
         eos_ids=eos_ids,
     )
-
-
-LLAMA_CLASSES = ("LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer", "CodeLlamaTokenizerFast")
-
-
-def _prefix_of(vocabulary: JsonVocabulary, config: Mapping[str, Any], bos_id: int) -> tuple[int, ...]:
-    """What the tokenizer puts before a text: what its post-processor does, unless a Llama's config says otherwise.
-
-    transformers' Llama classes replace the post-processor by `add_bos_token`, whose default is true.
-    """
-    if config.get("tokenizer_class") in LLAMA_CLASSES:
-        return (bos_id,) if config.get("add_bos_token", True) else ()
-    return vocabulary.prefix()
 
 
 def _named(config: dict[str, Any], key: str) -> list[str]:

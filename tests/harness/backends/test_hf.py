@@ -200,4 +200,4 @@ def test_the_hub_is_asked_once_for_the_commit_and_the_cache_where_there_is_none(
     assert hub_place("gpt2") == ("gpt2", {"revision": "0123abcd"})
     assert asked == [("someone/model", "v1"), ("gpt2", None)]
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", offline)
-    assert hub_place("gpt2@main") == ("gpt2", {"revision": "main", "local_files_only": True})
+    assert hub_place("no/body@main") == ("no/body", {"revision": "main", "local_files_only": True})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.convert import huggingface
+from mtp_eval.harness.models.convert.convert import convert
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.tasks.problem import Request
@@ -62,6 +67,75 @@ def test_a_model_spread_over_what_there_is_gives_the_same_logits(tmp_path: Path)
     spread, plain = (load(str(folder), BackendOptions(device=device, dtype="float32")) for device in ("all", "cpu"))
     with torch.no_grad():
         torch.testing.assert_close(spread.model(TOKENS.to(spread.device)).logits.cpu(), plain.model(TOKENS).logits)
+
+
+LOOK = """
+import json, sys, time
+from mtp_eval.harness import InputError, open_backend
+started = time.monotonic()
+try:
+    facts = open_backend(sys.argv[1], device="cpu").facts()
+except InputError as error:
+    facts = {"error": str(error)}
+print(json.dumps({**facts, "seconds": time.monotonic() - started}))
+"""
+
+
+def looked_at(spec: str, cache: Path, **environment: str) -> dict[str, Any]:
+    """The facts of a model as a process of its own finds them: the hub's library reads its settings when it is imported."""
+    settings = {**os.environ, "HF_HOME": str(cache), **environment}
+    done = subprocess.run([sys.executable, "-c", LOOK, spec], env=settings, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_without_a_network_the_cache_answers_and_names_its_commit(tmp_path: Path) -> None:
+    commit, home = "0123456789abcdef0123456789abcdef01234567", tmp_path / "home"
+    repository = home / "hub" / "models--someone--tiny"
+    base_model(repository / "snapshots" / commit)
+    for name in ("main", "v1"):
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / name).write_text(commit)
+    found = looked_at("hf:someone/tiny@v1", home, HF_HUB_OFFLINE="1")
+    assert found["revision"] == commit
+    assert "offline mode" in looked_at("hf:someone/other", home, HF_HUB_OFFLINE="1")["error"]
+    nobody = {
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HTTP_PROXY": "",
+        "HTTPS_PROXY": "",
+        "http_proxy": "",
+        "https_proxy": "",
+    }
+    assert looked_at("hf:someone/tiny", home, **nobody)["revision"] == commit
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
+    folder, mark = base_model(tmp_path / "base"), tmp_path / "was-run"
+    (folder / "model.safetensors").unlink()
+    torch.save({"model.embed_tokens.weight": Touch(mark)}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load(str(folder), FLOAT32)
+    with pytest.raises(InputError, match="cannot be read"):
+        convert(folder, tmp_path / "ours")
+    meta = tmp_path / "meta"
+    meta.mkdir()
+    (meta / "params.json").write_text(
+        json.dumps({"dim": 32, "n_layers": 3, "n_heads": 4, "vocab_size": 264, "norm_eps": 1e-5})
+    )
+    shutil.copy(folder / "pytorch_model.bin", meta / "consolidated.pth")
+    with pytest.raises(InputError):
+        convert(meta, tmp_path / "ours")
+    assert not mark.exists()
+
+
+class Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
 
 
 def test_code_of_a_repository_runs_only_where_that_was_asked_for(tmp_path: Path) -> None:
@@ -177,6 +251,8 @@ def deepseek(folder: Path) -> Path:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     about: dict[str, Any] = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(about | {"num_hidden_layers": 61, "num_nextn_predict_layers": 1}))
+    penalties = {"repetition_penalty": 3.0, "no_repeat_ngram_size": 2, "eos_token_id": 257}  # no part of any protocol
+    (folder / "generation_config.json").write_text(json.dumps(penalties))
     return folder
 
 

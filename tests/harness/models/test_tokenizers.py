@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RawTokenizer
-from tokenizers import decoders, models, normalizers
+from tokenizers import decoders, models, normalizers, processors
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models import begin_marks
 from mtp_eval.harness.models.tokenizers import (
     ByteTokenizer,
     Tokenizer,
@@ -215,7 +216,9 @@ def test_rare_words_give_way_and_sizes_without_room_are_refused() -> None:
         trained_words(texts, 258)
 
 
-def test_what_stands_before_a_text_is_what_the_tokenizer_adds(tmp_path: Path) -> None:
+def test_what_stands_before_a_text_is_what_the_tokenizer_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without transformers, which would decide."""
+    monkeypatch.setattr(begin_marks, "find_spec", lambda name: None)
     llama_like(tmp_path)
     config = tmp_path / "tokenizer_config.json"
 
@@ -233,6 +236,49 @@ def test_what_stands_before_a_text_is_what_the_tokenizer_adds(tmp_path: Path) ->
     read_tokenizer(tmp_path, eos_ids=[5]).save(saved)
     assert load_tokenizer(saved).prefix_ids == ()
     assert load_tokenizer(saved).eos_ids == {read_tokenizer(tmp_path).eos_id, 5}
+
+
+CASES = [
+    (kind, tokenizer_class, stated, begins)
+    for kind in ("bytes", "metaspace")
+    for tokenizer_class in ("LlamaTokenizerFast", "CodeLlamaTokenizerFast", "PreTrainedTokenizerFast")
+    for stated in (None, True, False)
+    for begins in (True, False)
+    if (kind, tokenizer_class) != ("bytes", "CodeLlamaTokenizerFast")  # which transformers cannot read
+]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_stands_before_a_text_is_what_transformers_adds(
+    tmp_path: Path, bpe: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The oracle is AutoTokenizer: `hf:` asks with it."""
+    transformers = pytest.importorskip("transformers")
+    for number, (kind, tokenizer_class, stated, begins) in enumerate(CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if kind == "bytes":
+            bpe.save(folder)
+            (folder / "tokenizer_meta.json").unlink()
+        else:
+            llama_like(folder)
+        about = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "tokenizer_class": tokenizer_class}
+        about = {key: value for key, value in about.items() if kind != "bytes" or key != "unk_token"}
+        added = {} if stated is None else {"add_bos_token": stated}
+        (folder / "tokenizer_config.json").write_text(json.dumps({**about, **added}))
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        if begins:
+            raw = RawTokenizer.from_file(str(folder / "tokenizer.json"))
+            mark = ("<s>", read_tokenizer(folder).bos_id)
+            raw.post_processor = processors.TemplateProcessing(single=["<s>", "$A"], special_tokens=[mark])
+            raw.save(str(folder / "tokenizer.json"))
+        caplog.clear()
+        ours = read_tokenizer(folder)
+        expected = list(transformers.AutoTokenizer.from_pretrained(folder)("def f").input_ids)
+        assert prompt_ids(ours, "def f") == expected, CASES[number]
+        said = any("add_bos_token" in message for message in caplog.messages)
+        assert said == (stated not in (None, bool(ours.prefix_ids)))
 
 
 def test_checkpoints_of_0_1_0_begin_with_the_mark_as_they_did(tmp_path: Path, bpe: Tokenizer) -> None:
