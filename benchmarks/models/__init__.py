@@ -1,0 +1,1 @@
+"""Real checkpoints: the same questions through every door, likelihoods beside lm-eval, heads added."""
