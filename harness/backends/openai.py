@@ -5,7 +5,7 @@ the system prompt if there is one. At most `concurrency` requests are under way 
 repeated after growing waits with jitter, or after the time that Retry-After states; an answer may take `timeout_seconds`.
 Answers are not trusted: a malformed one is asked for again, and then reported. A prompt that the server
 refuses while it takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may
-ignore them. Not covered: likelihoods.
+ignore them. Likelihoods: `server_likelihoods`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from typing import Any, ClassVar, Self
 from mtp_eval.harness.backends.background import results_of
 from mtp_eval.harness.backends.base import Backend, BackendOptions
 from mtp_eval.harness.backends.endpoint import Endpoint
+from mtp_eval.harness.backends.server_likelihoods import Likelihoods
 from mtp_eval.harness.backends.usage import Usage, draft_counts, token_count
+from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.tasks.problem import Completion, Request
@@ -124,6 +126,10 @@ class OpenAIBackend(Backend):
         before = self._drafted_before
         now = draft_counts(self.endpoint.url) if before else {}
         return replace(self._usage, **{name: n - (before or {}).get(name, 0) for name, n in now.items()})
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """The log-likelihood of each (context, continuation) pair's continuation, in order, where the server gives such."""
+        return Likelihoods(self._openai, self.endpoint, self._key, self.options, self.retries).of(pairs)
 
     async def _complete_all(self, requests: Sequence[Request], settings: DecodingSettings) -> AsyncIterator[Completion]:
         client = self._openai.AsyncOpenAI(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
 from mtp_eval.tasks.problem import Completion, Request
-from tests.harness.backends.server import completions_server
+from tests.harness.backends.server import Reply, completions_server, echo
 from tests.harness.backends.stranger import ShoutingBackend
 
 Trained = Callable[..., MTPModel]
@@ -48,8 +49,23 @@ def hf(trained: Trained, folder: Path, stack: ExitStack) -> Backend:
 def openai(trained: Trained, folder: Path, stack: ExitStack) -> Backend:
     from mtp_eval.harness.backends.openai import OpenAIBackend
 
-    url, _ = stack.enter_context(completions_server())
+    url, _ = stack.enter_context(completions_server(likely))
     return OpenAIBackend(f"{url}#m")
+
+
+def likely(body: dict[str, Any], number: int) -> Reply:
+    """A server that also gives likelihoods, of a model whose every letter is a token after a begin mark."""
+    if not body.get("echo"):
+        return echo(body, number)
+    tokens = ["<s>", *body["prompt"], "!"]
+    nats = [None, *(-float(ord(letter) % 7) for letter in tokens[1:])]
+    logprobs = {"tokens": tokens, "token_logprobs": nats, "top_logprobs": [None, *({"!": -0.5} for _ in tokens[1:])]}
+    choices = [{"index": 0, "text": "".join(tokens), "finish_reason": "length", "logprobs": logprobs}]
+    return (
+        200,
+        {},
+        json.dumps({"choices": choices, "usage": {"prompt_tokens": len(tokens) - 1, "completion_tokens": 1}}),
+    )
 
 
 def samples(trained: Trained, folder: Path, stack: ExitStack) -> Backend:

@@ -17,6 +17,7 @@ from mtp_eval.harness.backends.hf import HuggingFaceBackend
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.backends.openai import OpenAIBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.convert import huggingface
 from mtp_eval.harness.models.convert.convert import convert
@@ -188,3 +189,57 @@ def test_a_server_of_the_model_writes_the_same_texts(doors: tuple[NativeBackend,
         for c in doors[0].generate(requests, DecodingSettings())
     }
     assert served == ours
+
+
+@pytest.mark.slow
+def test_a_server_that_echoes_gives_the_same_likelihoods(
+    doors: tuple[NativeBackend, HuggingFaceBackend], folder: Path
+) -> None:
+    """The server answers in the form that vLLM documents: a begin mark, if the tokenizer adds one, is a token of the prompt."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+
+    def answer(body: dict[str, Any], number: int) -> Reply:
+        assert (body["echo"], body["logprobs"], body["max_tokens"]) == (True, 1, 1)
+        ids = tokenizer(body["prompt"]).input_ids
+        with torch.no_grad():
+            logp_TV = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        ids.append(int(logp_TV[-1].argmax()))
+        best = [{str(int(row.argmax())): float(row.max())} for row in logp_TV]
+        nats = [float(logp_TV[place, token]) for place, token in enumerate(ids[1:])]
+        logprobs = {
+            "tokens": [tokenizer.decode([i]) for i in ids],
+            "token_logprobs": [None, *nats],
+            "top_logprobs": [None, *best],
+        }
+        return (
+            200,
+            {},
+            json.dumps({"choices": [{"index": 0, "text": "", "finish_reason": "length", "logprobs": logprobs}]}),
+        )
+
+    begins = bool(tokenizer("x").input_ids[0] == 0)
+    pairs = [pair for pair in PAIRS if pair[0].strip() or begins]
+    with completions_server(answer) as (url, asked):
+        served = OpenAIBackend(f"{url}#m").loglikelihood(pairs)
+        if not begins:
+            with pytest.raises(InputError, match="puts nothing before a text"):
+                OpenAIBackend(f"{url}#m").loglikelihood([("", "def")])
+    texts = {text for context, after in pairs if after for text in (context.rstrip(), context + after) if text}
+    assert sorted(body["prompt"] for body in asked[: len(texts)]) == sorted(texts)  # each once
+    for a, b, pair in zip(served, doors[0].loglikelihood(pairs), pairs, strict=True):
+        assert a.nats == pytest.approx(b.nats, abs=1e-4), pair
+        assert (a.n_tokens, a.n_bytes, a.is_greedy) == (b.n_tokens, b.n_bytes, b.is_greedy)
+
+
+@pytest.mark.parametrize("reply", [(400, {}, '{"error": "echo is not supported"}'), (200, {}, None)])
+def test_a_server_without_likelihoods_is_one_sentence(reply: tuple[int, dict[str, str], str | None]) -> None:
+    status, headers, text = reply
+    body = text or json.dumps({"choices": [{"index": 0, "text": " b", "finish_reason": "length", "logprobs": None}]})
+    with (
+        completions_server(lambda asked, number: (status, headers, body)) as (url, _),
+        pytest.raises(InputError, match=r"gives no likelihoods.*use hf:"),
+    ):
+        OpenAIBackend(f"{url}#m").loglikelihood([("a", " b")])
