@@ -12,10 +12,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from mtp_eval.harness.backends.base import DecodingSettings
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.backends.registry import model_labels
+from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.speed_config import SpeedConfig
 from mtp_eval.harness.evaluation.speed_prompts import Domain, places, requests
 from mtp_eval.harness.evaluation.speed_store import Place, SpeedRow, SpeedStore
@@ -39,6 +41,12 @@ def measure_speed(
         InputError: a model that cannot be opened or has fewer heads, prompts that do not fit, or a folder of other settings,
             another machine or other weights.
     """
+    for spec in config.model:
+        if ":" in spec and not Path(spec).exists():
+            raise InputError(
+                f"--model {spec}: speed is measured on checkpoint folders, of which every number of heads can be asked; "
+                "an hf: model becomes one by `mtp-eval convert`"
+            )
     models = {
         label: NativeBackend(path, device=config.device, dtype=config.dtype)
         for label, path in zip(model_labels(config.model), config.model, strict=True)

@@ -155,6 +155,7 @@ def test_a_file_of_something_else_stays(checkpoints: Path, tmp_path: Path, conte
         ({"heads": 4}, "draft_heads=4, but n3 predicts 3 tokens"),
         ({"prompts": 1000}, r"lines has \d+ prompts of 24 tokens for n3, and 1000 are asked for"),
         ({"model": ["nosuch"]}, "nosuch"),
+        ({"model": ["hf:gpt2"]}, "--model hf:gpt2: speed is measured on checkpoint folders"),
         ({"batch_size": (1, 1)}, "the same batch_size is given twice"),
     ],
 )
