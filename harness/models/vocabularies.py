@@ -7,8 +7,9 @@ Two alphabets are understood: GPT-2's byte-level one (each character of a piece 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from mtp_eval.harness.errors import InputError
 
 BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|endoftext|>", "<|im_start|>")
 EOS_NAMES = ("</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|endoftext|>", "<|im_end|>")
+
+
+PART_CHARACTERS = 1 << 19
+"""Of a long text that are encoded at once."""
+BEFORE_SPACE = re.compile(r"(?<=\S)(?=[ \n])")
 
 
 class JsonVocabulary:
@@ -41,7 +47,22 @@ class JsonVocabulary:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode_many(self, texts: list[str]) -> list[list[int]]:
-        """Ids of each text, on all cores unless TOKENIZERS_PARALLELISM says no."""
+        """Ids of each text, on all cores unless TOKENIZERS_PARALLELISM says no.
+
+        The package takes hundreds of bytes for each character while it works; a long text goes through it in parts where that
+        gives the same ids.
+        """
+        if max(map(len, texts), default=0) <= PART_CHARACTERS or not _parts_are_alike(self.about):
+            return self._encode_batch(texts)
+        found: list[list[int]] = []
+        for text in texts:
+            ids: list[int] = []
+            for part in parts_at_words(text, PART_CHARACTERS):
+                ids += self._encode_batch([part])[0]
+            found.append(ids)
+        return found
+
+    def _encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [found.ids for found in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def piece_bytes(self) -> list[bytes]:
@@ -68,6 +89,33 @@ class JsonVocabulary:
     def id_of(self, names: Iterable[str]) -> int | None:
         """The id of the first of these pieces that exists."""
         return next((id for name in names if (id := self.tokenizer.token_to_id(name)) is not None), None)
+
+
+def parts_at_words(text: str, size: int) -> Iterator[str]:
+    """Parts of at least `size` characters, cut before white space that stands behind something else."""
+    start = 0
+    while found := BEFORE_SPACE.search(text, start + size):
+        yield text[start : found.start()]
+        start = found.start()
+    yield text[start:]
+
+
+def _parts_are_alike(about: Mapping[str, Any]) -> bool:
+    """Whether parts that are cut so give the ids of the whole: words are GPT-2's, which end where white space begins, and
+    nothing else looks across that border.
+    """
+    rule = about.get("pre_tokenizer") or {}
+    steps = rule.get("pretokenizers", [rule])
+    kinds = [step.get("type") for step in steps]
+    if about.get("normalizer") or kinds[-1] != "ByteLevel" or not {"Digits", "ByteLevel"}.issuperset(kinds):
+        return False
+    marks = about.get("added_tokens", [])
+    is_plain = not any(mark["lstrip"] or mark["rstrip"] or "\n" in mark["content"] for mark in marks)
+    return is_plain and all(
+        step.get("use_regex", True) and not step.get("add_prefix_space")
+        for step in steps
+        if step["type"] == "ByteLevel"
+    )
 
 
 class SentencePieceVocabulary:
