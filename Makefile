@@ -33,10 +33,11 @@ check: $(BIN)/.installed   ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: $(BIN)/.installed   ## let ruff mend what it can, and write the README's tree anew
+fix: $(BIN)/.installed   ## let ruff mend what it can, and write the README's tree and the page of claims anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python -m tests.readme_tree
+	$(BIN)/python -m tests.claims_page
 
 bench: $(BIN)/.installed   ## list the benchmarks
 	@$(BIN)/python -m benchmarks

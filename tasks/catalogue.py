@@ -209,5 +209,7 @@ TASKS = (
              "reach a target with given numbers, step by step", ("n3", "n4", "n4s2")),
     TaskInfo("reach", "synthetic.reach:ReachTask", 200,
              "a path between two nodes of a graph that was learnt", ("n100", "n50", "n200")),
+    TaskInfo("process", "synthetic.process:ProcessTask", 200,
+             "the likeliest next symbol of a process of known entropy", ("markov", "copy", "permutation", "choices")),
 )
 # fmt: on

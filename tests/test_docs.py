@@ -16,6 +16,8 @@ from typer.main import get_command
 from mtp_eval.harness.cli import app
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.training.config_files import named_config
+from tests.claims_page import PAGE as CLAIMS_PAGE
+from tests.claims_page import page as claims_page
 from tests.readme_tree import PACKAGES, comment_of, with_trees
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +45,10 @@ def test_the_readme_lists_every_folder_and_module_with_its_purpose() -> None:
             f"README.md does not list {name}: run `make fix`"
         )
     assert with_trees(text) == text, "the README's tree is not that of the folders: run `make fix`"
+
+
+def test_the_page_of_claims_is_that_of_the_studies_and_of_what_they_left() -> None:
+    assert CLAIMS_PAGE.read_text("utf-8") == claims_page(), "docs/claims.md is not that of the studies: run `make fix`"
 
 
 def commands_in(text: str) -> list[list[str]]:

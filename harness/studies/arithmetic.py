@@ -38,10 +38,17 @@ STUDY = Study(
     parts=(Part("poly", "poly@f2x3-m3", by_n("poly", "poly-n2", (1, 2, 3)), minutes=2.5),),
     measures=(IN_DOMAIN, OUT_OF_DOMAIN),
     claims=(
-        INSIDE.claim("n=2 is more often right than n=1 on as many operations as in training", "poly-n2", "poly-n1"),
-        BEYOND.claim("n=2 is more often right than n=1 on more operations than in training", "poly-n2", "poly-n1"),
         INSIDE.claim(
-            "n=3 is more often right than n=1 on as many operations as in training (the paper's is n=4)", "poly-n3", "poly-n1"
+            "n=2 is more often right than n=1 on as many operations as in training", "poly-n2", "poly-n1", "m = 3: 44 to 53"
+        ),
+        BEYOND.claim(
+            "n=2 is more often right than n=1 on more operations than in training", "poly-n2", "poly-n1", "m = 6: 6 to 13"
+        ),
+        INSIDE.claim(
+            "n=3 is more often right than n=1 on as many operations as in training (the paper's is n=4)",
+            "poly-n3",
+            "poly-n1",
+            "n=4, m = 3: 44 to 52",
         ),
     ),
     minutes=20.0,

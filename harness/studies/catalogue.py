@@ -9,7 +9,10 @@ from mtp_eval.harness.studies.definition import Study
 from mtp_eval.tasks.errors import did_you_mean
 
 ALL = "all"
-NAMES = ("planning", "speed", "bytes", "heads", "arithmetic", "induction", "code-scaling")
+NAMES = (
+    "planning", "speed", "bytes", "heads", "arithmetic", "induction", "code-scaling", "information", "choice-points", "exposure",
+    "retrofit", "finetune",
+)  # fmt: skip
 """Each is STUDY in the module of its name, with "_" for "-"."""
 
 

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.results.run import Run, read_run
 from mtp_eval.results.store import RunStore
+
+Found = TypeVar("Found")
+
+
+class Examination(ABC, Generic[Found]):
+    """A look at a cell's trained model beside its run, such as at the loss of every head at every position.
+
+    Measures share one: a subclass is a frozen dataclass, and what is equal is done once a cell. It has to be short, as it is done
+    anew whenever the study is written up, and has to have the same outcome each time.
+    """
+
+    @abstractmethod
+    def of(self, result: CellResult) -> Found:
+        """Do it."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,14 @@ class CellResult:
     """One trained and tested model."""
 
     cell: Cell
+    _found: dict[Examination[Any], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def examined(self, examination: Examination[Found]) -> Found:
+        """The outcome of an examination, which is done once."""
+        if examination not in self._found:
+            self._found[examination] = examination.of(self)
+        found: Found = self._found[examination]
+        return found
 
     @cached_property
     def tested(self) -> Run:

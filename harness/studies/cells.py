@@ -26,6 +26,8 @@ ANSWERS = 256
 """Held-out answers that each of them looks at."""
 PROBE_STEPS = (10, 60)
 """A probe trains twice; what grows with the steps is told from what does not."""
+CONTINUED_SEEDS = 1_000
+"""Added to the seed of a training that goes on with another one's model, so that it meets other text."""
 PROBE_SEED = 10_007
 """No cell has it: a probe sees no data and no weights of the study."""
 
@@ -41,6 +43,7 @@ class Cell:
         model, run: folders.
         options: of the run beside model, task and folder.
         again: whether another cell trains the model.
+        starts_from: folder of the model that the training begins with, which another cell trains; "": fresh weights.
     """
 
     part: str
@@ -56,6 +59,12 @@ class Cell:
     watched: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     again: bool = False
+    starts_from: str = ""
+
+    @property
+    def stage(self) -> int:
+        """Cells of a stage need what those of earlier ones have trained."""
+        return 2 if self.again else 1 if self.starts_from else 0
 
     def training(self) -> TrainConfig:
         """The config of the training.
@@ -69,7 +78,7 @@ class Cell:
             update={
                 "steps": self.steps,
                 "tokens": None,
-                "seed": self.seed,
+                "seed": self.seed + (CONTINUED_SEEDS if self.starts_from else 0),
                 "device": self.device,
                 "threads": 1,
                 "compile": "off",
@@ -78,7 +87,14 @@ class Cell:
                 "validation_windows": ANSWERS if self.watched else config.validation_windows,
                 "checkpoint_every": max(1, self.steps // 4),
             }
+            | self._start(config)
         )
+
+    def _start(self, config: TrainConfig) -> dict[str, Any]:
+        """What is other where the training begins with another cell's model."""
+        if not self.starts_from:
+            return {}
+        return {"init": self.starts_from, "data": config.data.model_copy(update={"tokenizer": "init"})}
 
     @property
     def is_done(self) -> bool:

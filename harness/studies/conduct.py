@@ -108,8 +108,8 @@ def make_cells(study: Study, cells: Sequence[Cell], plan: Mapping[str, Any], wor
     missing = [cell for cell in cells if not cell.is_done]
     missing.sort(key=lambda cell: -seconds[cell.recipe])
     with progress(f"study {study.name}: models", len(cells), len(cells) - len(missing)) as bar:
-        for again in (False, True):  # no model is tested again before it is trained
-            for cell, _ in workers.do("cell", [cell for cell in missing if cell.again is again]):
+        for stage in sorted({cell.stage for cell in missing}):
+            for cell, _ in workers.do("cell", [cell for cell in missing if cell.stage == stage]):
                 bar.advance(1, f"{cell.recipe}, seed {cell.seed}")
 
 

@@ -1,12 +1,13 @@
 """The definition of a study: recipes to train, tasks to test them on, measures, and claims with the test that was fixed beforehand.
 
 Study -> parts -> recipes x seeds = cells (an ordinary `train` folder and an ordinary `run` folder each)
-               -> claims: measure(candidate) - measure(baseline), paired over seeds
+               -> claims: a measure compared with that of another recipe, or with a formula, over seeds
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -35,6 +36,8 @@ class Recipe:
         longer: times the preset's steps.
         run: options of its run, beside those of its part.
         trained_as: the recipe of the same part whose model is tested again; "": a model of its own.
+        starts_from: the recipe of the same part whose model of the same seed the training begins with; "": fresh weights. That model
+            decides on shape and tokenizer, with heads added or taken off until there are as many as asked for.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Recipe:
     longer: float = 1.0
     run: Mapping[str, Any] = field(default_factory=dict)
     trained_as: str = ""
+    starts_from: str = ""
 
     def again(self, name: str, label: str, **run: Any) -> Recipe:
         """Its models once more, run with other options."""
@@ -108,27 +112,63 @@ class Measure:
         return low, high
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim about two recipes, stated before anything is trained.
+@dataclass(frozen=True, kw_only=True)
+class Claim(ABC):
+    """A claim that is stated, with its test, before anything is trained; `claims` has the kinds that there are.
 
     Args:
         text: the claim in our words.
         source: section, table or figure of the paper, or of the paper that it comes from.
-        rises: whether the candidate's measure should be above the baseline's; else below.
-        matters: the smallest difference that would count, in the measure's unit; with `relative` as a share of the baseline's mean.
-        learnt: a mean that one of the two must reach, for their being alike to say anything: well above guessing.
+        measure: what it is about.
+        matters: the smallest difference that would count, in the measure's unit.
+        paper: the figure that the source gives; empty where it gives none.
     """
 
     text: str
     source: str
     measure: Measure
-    candidate: str
-    baseline: str
     matters: float
-    rises: bool = True
-    learnt: float = 0.0
-    relative: bool = False
+    paper: str = ""
+
+    @property
+    @abstractmethod
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes that it is about."""
+
+    @abstractmethod
+    def means(self, results: Results) -> tuple[float, float]:
+        """The value that is compared with, and the value that is compared."""
+
+    @abstractmethod
+    def pairs(self, results: Results) -> SeedPairs | None:
+        """The difference of the two over seeds; None with fewer than three seeds."""
+
+    @abstractmethod
+    def p_value(self, pairs: SeedPairs) -> float:
+        """The p-value of the claim's test."""
+
+    @abstractmethod
+    def smallest_visible(self, pairs: SeedPairs, alpha: float) -> float:
+        """The difference that the test at this `alpha` finds four times in five, with the spread that was seen."""
+
+    @abstractmethod
+    def outcome(
+        self, pairs: SeedPairs, means: tuple[float, float], p_holm: float, n_claims: int, *, in_full: bool
+    ) -> tuple[str, str]:
+        """The outcome and its reason in half a sentence.
+
+        Args:
+            p_holm: corrected over the `n_claims` that the study could test.
+            in_full: whether models were trained as long as their recipes ask for.
+        """
+
+    @abstractmethod
+    def compared(self, means: tuple[float, float]) -> str:
+        """The two values in words."""
+
+    @abstractmethod
+    def definition(self) -> dict[str, Any]:
+        """What decides the verdict, for study.json."""
 
 
 @dataclass(frozen=True)

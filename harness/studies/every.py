@@ -1,4 +1,4 @@
-"""All studies one after another, each with its share of the budget, and one page of them."""
+"""All studies one after another, each with its share of the budget, one page of them, and one of all claims."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.studies.catalogue import NAMES, load_study
+from mtp_eval.harness.studies.claims_page import PAGE_FILE, claims_page, results_of
 from mtp_eval.harness.studies.conduct import conduct
 from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.page import whole_page
@@ -29,6 +30,13 @@ def conduct_all(config: StudyConfig, out: Path) -> str:
     for study in studies:
         share = config.budget and config.budget * study.minutes / usual
         finished.append(conduct(study, config.model_copy(update={"budget": share}), out / study.name))
+        write_claims(out)
     write_atomically(out / "report.html", whole_page("mtp-eval: studies", [one.body for one in finished]))
-    say(f"all studies on one page: {out / 'report.html'}")
+    say(f"all studies on one page: {out / 'report.html'}; every claim in a row: {out / PAGE_FILE}")
     return "\n\n".join(f"## {study.name}\n\n{one}" for study, one in zip(studies, finished, strict=True))
+
+
+def write_claims(out: Path) -> None:
+    """Write the page of all claims from what the studies below `out` have left so far."""
+    found = {name: results for name in NAMES if (results := results_of(out / name)) is not None}
+    write_atomically(out / PAGE_FILE, claims_page(found))

@@ -60,7 +60,7 @@ STUDY = Study(
     ),
     measures=(SEEN, NEW),
     claims=tuple(
-        Question(FIGURE_7, measure, matters=10.0, learnt=50.0).claim(
+        Question(FIGURE_7, measure, matters=10.0, learnt=50.0, paper="a curve: far ahead up to 30M").claim(
             f"in {models}, n=2 completes more repeated names than n=1 ({measure.name})",
             f"induction-{name}-n2",
             f"induction-{name}-n1",

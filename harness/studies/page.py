@@ -121,12 +121,12 @@ def _verdict_numbers(verdict: Verdict) -> dict[str, Any]:
     return about | {
         "reason": verdict.reason,
         "measure": verdict.claim.measure.name,
-        "baseline": verdict.baseline,
-        "candidate": verdict.candidate,
+        "baseline": verdict.means[0],
+        "candidate": verdict.means[1],
         "difference": verdict.pairs.difference,
         "interval": list(verdict.pairs.interval()),
         "seeds": verdict.pairs.n_seeds,
-        "p": verdict.pairs.p_value,
+        "p": verdict.claim.p_value(verdict.pairs),
         "p_holm": verdict.p_holm,
         "smallest_visible": verdict.smallest_visible,
     }

@@ -13,15 +13,15 @@ from typing import Any
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.studies.cells import Cell, Cost, recipe_config
+from mtp_eval.harness.studies.claims import ALPHA
 from mtp_eval.harness.studies.config import StudyConfig
-from mtp_eval.harness.studies.definition import Claim, Part, Recipe, Study
+from mtp_eval.harness.studies.definition import Part, Recipe, Study
 from mtp_eval.harness.studies.plan import PlannedPart, Planner, makespan
-from mtp_eval.harness.studies.verdict import ALPHA
 from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.results.files import dump_json, write_atomically
 
 PLAN_FILE = "study.json"
-RULE = f"paired t over seeds, two-sided, Holm over the study's claims at {ALPHA}; see mtp_eval.harness.studies.verdict"
+RULE = f"paired t over seeds, two-sided, Holm over the study's claims at {ALPHA}; see mtp_eval.harness.studies.claims"
 
 
 def steps_of(part: Part) -> dict[str, int]:
@@ -49,7 +49,7 @@ def narrowed(study: Study, names: Sequence[str], *, on_gpu: bool = False) -> Stu
     return replace(
         study,
         parts=parts,
-        claims=[claim for claim in study.claims if {claim.baseline, claim.candidate} <= recipes],
+        claims=[claim for claim in study.claims if set(claim.recipes) <= recipes],
     )
 
 
@@ -67,14 +67,9 @@ def definition_of(study: Study) -> dict[str, Any]:
             {"name": part.name, "task": part.task, "run": dict(part.run), "recipes": [asdict(r) for r in part.recipes]}
             for part in study.parts
         ],
-        "claims": [_claim_definition(claim) for claim in study.claims],
+        "claims": [claim.definition() for claim in study.claims],
         "rule": RULE,
     }
-
-
-def _claim_definition(claim: Claim) -> dict[str, Any]:
-    about = asdict(claim) | {"measure": claim.measure.name}
-    return {key: about[key] for key in sorted(about)}
 
 
 def stored_plan(study: Study, config: StudyConfig, out: Path) -> dict[str, Any] | None:
@@ -170,7 +165,9 @@ def probed(part: Part, config: StudyConfig, out: Path, workers: Workers) -> dict
     """Costs of a part's recipes: of the first and the last one measured, of others their mean."""
     ends = [recipe for place, recipe in enumerate(part.recipes) if place in (0, len(part.recipes) - 1)]
     steps = steps_of(part)
-    cells = [make(part, recipe, config.seed, steps[recipe.name], config, out) for recipe in ends]
+    cells = [
+        make(part, replace(recipe, starts_from=""), config.seed, steps[recipe.name], config, out) for recipe in ends
+    ]
     repeated = (cells * workers.n)[: max(workers.n, len(cells))]  # every worker busy, as they will be
     found: dict[str, list[Cost]] = {}
     for cell, answer in workers.do("probe", repeated):
@@ -202,6 +199,7 @@ def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig,
         watched=part.watch is not None,
         options={**part.run, **recipe.run},
         again=bool(recipe.trained_as),
+        starts_from=str(out / "models" / f"{recipe.starts_from}-seed{seed}") if recipe.starts_from else "",
     )
 
 

@@ -10,7 +10,10 @@ SCORE, HALF = pass_at_1(), steps_until(0.5)
 LOOKAHEAD = "arXiv 2404.19737, section 5.1: the n-token loss weighs choice points by n(n+1)/2"
 TOO_MANY = "arXiv 2404.19737, Table S7: at 0.3B n=4 is behind n=2, which is behind n=1"
 ON_CHAIN, ON_ROUTE = (Question(LOOKAHEAD, SCORE, learnt=learnt) for learnt in (45.0, 40.0))
-CHAIN_BEHIND, ROUTE_BEHIND = (Question(TOO_MANY, SCORE, learnt=learnt, rises=False) for learnt in (45.0, 40.0))
+CHAIN_BEHIND, ROUTE_BEHIND = (
+    Question(TOO_MANY, SCORE, learnt=learnt, rises=False, paper="MBPP 1.8, 1.7, 1.0 with n = 1, 2, 4")
+    for learnt in (45.0, 40.0)
+)
 SOONER = Question(LOOKAHEAD, HALF, rises=False)
 ON_STAR = Question("arXiv 2403.06963 and 2604.11912: star graphs", SCORE, learnt=60.0)
 ON_REACH = Question("arXiv 2509.23186: transitive reachability", SCORE, learnt=30.0)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtp_eval.harness.studies.definition import Claim, Measure, Recipe, Results
+from mtp_eval.harness.studies.claims import Comparison
+from mtp_eval.harness.studies.definition import Measure, Recipe, Results
 from mtp_eval.harness.studies.figures import by_recipe, curves, watched
 from mtp_eval.results.report.figure import Plot, legend, make_panels
 
@@ -31,7 +32,7 @@ def longer(recipe: Recipe, times: float) -> Recipe:
 
 @dataclass(frozen=True)
 class Question:
-    """The fields that several claims have in common; see `Claim`."""
+    """The fields that several claims have in common; see `Comparison`."""
 
     source: str
     measure: Measure
@@ -39,11 +40,21 @@ class Question:
     learnt: float = 0.0
     rises: bool = True
     relative: bool = False
+    paper: str = ""
 
-    def claim(self, text: str, candidate: str, baseline: str) -> Claim:
+    def claim(self, text: str, candidate: str, baseline: str, paper: str = "") -> Comparison:
         """The claim that the candidate's measure is above the baseline's (below, with `rises=False`)."""
-        return Claim(
-            text, self.source, self.measure, candidate, baseline, self.matters, self.rises, self.learnt, self.relative
+        return Comparison(
+            text=text,
+            source=self.source,
+            measure=self.measure,
+            matters=self.matters,
+            paper=paper or self.paper,
+            candidate=candidate,
+            baseline=baseline,
+            rises=self.rises,
+            learnt=self.learnt,
+            relative=self.relative,
         )
 
 

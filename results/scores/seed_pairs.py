@@ -40,6 +40,21 @@ class SeedPairs:
         """The true difference that this test at this `alpha` finds four times in five, with the spread that was seen."""
         return (self._quantile(1.0 - alpha / 2.0) + self._quantile(POWER)) * self.standard_error
 
+    def p_value_within(self, margin: float) -> float:
+        """Of "the true difference is at least `margin`, either way": two one-sided t-tests (Schuirmann 1987), the larger p of both."""
+        return self._p_value_of_room(margin - abs(self.difference))
+
+    def p_value_below(self, margin: float) -> float:
+        """Of "the true difference is at least `margin`", one-sided."""
+        return self._p_value_of_room(margin - self.difference)
+
+    def _p_value_of_room(self, room: float) -> float:
+        from scipy.special import stdtr
+
+        if not self.standard_error:
+            return 0.0 if room > 0 else 1.0
+        return float(stdtr(self.n_seeds - 1, -room / self.standard_error)) if self.n_seeds > 1 else math.nan
+
     def _quantile(self, share: float) -> float:
         from scipy.special import stdtrit
 

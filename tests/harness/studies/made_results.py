@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from mtp_eval.harness.studies.cell_result import CellResult
+from mtp_eval.harness.studies.cell_result import CellResult, Examination, Found
 from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.harness.studies.choice_terms import ByKind, ChoiceTerms, Terms
 from mtp_eval.harness.studies.definition import Recipe, Results, Study
+from mtp_eval.harness.studies.exposed import Accuracy, Exposure
+from mtp_eval.harness.studies.head_losses import HeadLosses, Losses
 from mtp_eval.results.scores.cells import Cell as ScoredCell
+from mtp_eval.tasks.synthetic.laws import Entropies
 
 GROUPS = ("01", "02", "03", "04", "05", "06", "in", "out")
 N_PROBLEMS = 50
@@ -22,10 +26,38 @@ Share = Callable[[Recipe, int], float]
 """Of right answers, by recipe and seed."""
 
 
+def losses(share: float, n: int) -> Losses:
+    return Losses(
+        next=share + SPREAD,
+        second=share + 0.2 + SPREAD if n > 1 else SPREAD * np.nan,
+        second_given_next=share + 0.1 + SPREAD,
+        closed=Entropies(1.0, 1.2, 0.9),
+    )
+
+
+def terms(share: float, n: int) -> Terms:
+    sums = ByKind(share + SPREAD, share + SPREAD / 2, 0 * SPREAD)
+    return Terms(sums, sums, (share, 1.0), np.full((n, 9), share), options=4)
+
+
+def accuracy(share: float, n: int) -> Accuracy:
+    right = tuple(np.arange(3) <= 3 * share * number / N_PROBLEMS for number in range(N_PROBLEMS))
+    return Accuracy(forced=tuple(hits | (np.arange(3) > 0) for hits in right), free=right)
+
+
+SPREAD = np.linspace(0.9, 1.1, N_PROBLEMS)
+LOOKED: Mapping[type, Callable[[float, int], Any]] = {HeadLosses: losses, ChoiceTerms: terms, Exposure: accuracy}
+"""The outcome of an examination, for a share and n."""
+
+
 @dataclass(frozen=True)
 class MadeResult(CellResult):
     share: float = 0.0
     folder: Path = field(default_factory=Path)
+
+    def examined(self, examination: Examination[Found]) -> Found:
+        found: Found = LOOKED[type(examination)](self.share, self.cell.changes["model.n_future"])
+        return found
 
     @property
     def tested(self) -> Any:
@@ -70,8 +102,9 @@ def made(study: Study, n_seeds: int, share: Share, folder: Path | None = None) -
                     place = folder / f"{recipe.name}-{seed}"
                     write_curve(place, of)
                 cell = Cell(
-                    part.name, recipe.name, recipe.preset, {}, 200, seed, part.task, "", "", watched=part.watch is not None,
+                    part.name, recipe.name, recipe.preset, dict(recipe.changes), 200, seed, part.task, "", "",
+                    watched=part.watch is not None,
                     options={**part.run, **recipe.run},
                 )  # fmt: skip
-                found.append(MadeResult(cell, of, place))
+                found.append(MadeResult(cell, share=of, folder=place))
     return Results(study, tuple(found))

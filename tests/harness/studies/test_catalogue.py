@@ -36,7 +36,7 @@ def test_recipes_can_be_trained_and_claims_name_them(name: str) -> None:
         config = recipe_config(recipe.preset, recipe.changes)
         assert matched(config.model, 264).n_trunk_layers >= 1
     for claim in study.claims:
-        for named in (claim.candidate, claim.baseline):
+        for named in claim.recipes:
             assert study.part_of(named).recipes
         assert claim.matters > 0
     for part in study.parts:

@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.studies.catalogue import listing, load_study
 from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.harness.studies.conduct import conduct
 from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.definition import Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
@@ -21,7 +24,7 @@ from mtp_eval.harness.studies.planned import narrowed, planned_cells
 from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.results.run import read_run
 from tests.forked import Forked
-from tests.harness.studies.tiny_study import STUDY, tiny
+from tests.harness.studies.tiny_study import MODELS, STUDY, tiny
 
 CELLS = sorted(f"tiny-n{n}-seed{seed}" for n in (1, 2) for seed in range(3))
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
@@ -175,3 +178,21 @@ def test_budget_and_seeds_exclude_each_other() -> None:
         StudyConfig.given({"budget": 3.0, "seeds": 3})
     with pytest.raises(InputError, match="--seeds"):
         StudyConfig.given({"seeds": 2})
+
+
+@slow
+def test_a_recipe_goes_on_with_another_ones_model_of_the_same_seed(tmp_path: Path) -> None:
+    """One step of no learning rate leaves the weights that were there, so that they can be compared; and its text is other text."""
+    from mtp_eval.harness.models.checkpoint import load_checkpoint
+
+    started = replace(MODELS[0], name="started", label="n=2 after n=1", starts_from=MODELS[0].name)
+    changes = {**started.changes, "steps": 1, "optimizer.learning_rate": 1e-30, "model.n_future": 2}
+    part = replace(STUDY.parts[0], recipes=(replace(started, changes=changes), MODELS[0]), watch=None)
+    study = replace(STUDY, parts=(part,), claims=())
+    conduct(study, StudyConfig(jobs=1, seeds=3), tmp_path)
+    for seed in range(3):
+        before, after = (load_checkpoint(tmp_path / "models" / f"{name}-seed{seed}") for name in ("tiny-n1", "started"))
+        assert (before.config.n_future, after.config.n_future) == (1, 2)
+        was, now = before.model.state_dict(), after.model.state_dict()
+        assert all(torch.equal(now[name], weight) for name, weight in was.items())
+        assert before.training["data"]["train"]["sha256"] != after.training["data"]["train"]["sha256"]

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mtp_eval.harness.studies.claims import NOT_REPRODUCED, REPRODUCED, UNDECIDED, Comparison
 from mtp_eval.harness.studies.definition import Recipe
-from mtp_eval.harness.studies.verdict import NOT_REPRODUCED, REPRODUCED, UNDECIDED, summary, verdicts
+from mtp_eval.harness.studies.verdict import summary, verdicts
 from tests.harness.studies.made_results import Share, made
 from tests.harness.studies.tiny_study import STUDY
 
@@ -50,11 +51,13 @@ def test_no_difference_is_a_result_only_if_a_difference_that_matters_is_ruled_ou
 @pytest.mark.parametrize(("share", "outcome"), [(0.1, NOT_REPRODUCED), (0.001, UNDECIDED)])
 def test_what_matters_may_be_a_share_of_the_baseline(share: float, outcome: str) -> None:
     """Bits per byte are 1.5 here on average, and differ by 0.02 without a direction."""
-    study = replace(STUDY, claims=[replace(STUDY.claims[1], matters=share, relative=True)])
+    claim = STUDY.claims[1]
+    assert isinstance(claim, Comparison)
+    study = replace(STUDY, claims=[replace(claim, matters=share, relative=True)])
     rng = np.random.default_rng(3)
     (found,) = verdicts(made(study, 10, lambda recipe, seed: 0.5 + rng.normal(0, 0.02)), in_full=True)
     assert found.outcome == outcome
-    assert outcome == UNDECIDED or f"a difference of {0.1 * found.baseline:g} or more is ruled out" in found.reason
+    assert outcome == UNDECIDED or f"a difference of {0.1 * found.means[0]:g} or more is ruled out" in found.reason
 
 
 @pytest.mark.slow

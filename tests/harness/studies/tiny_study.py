@@ -7,9 +7,10 @@ from typing import Any
 
 from mtp_eval.harness.studies.conduct import Finished, conduct
 from mtp_eval.harness.studies.config import StudyConfig
-from mtp_eval.harness.studies.definition import Claim, Part, Recipe, Results, Study
+from mtp_eval.harness.studies.definition import Part, Recipe, Results, Study
 from mtp_eval.harness.studies.figures import by_recipe, curves
 from mtp_eval.harness.studies.measures import bits_per_byte, pass_at_1, steps_until
+from mtp_eval.harness.studies.recipes import Question
 from mtp_eval.results.report.figure import Plot, legend, make_panels
 
 SCORE = pass_at_1()
@@ -54,8 +55,8 @@ STUDY = Study(
     ),
     measures=(SCORE, steps_until(0.5), bits_per_byte()),
     claims=(
-        Claim("n=2 is above n=1", "nowhere", SCORE, "tiny-n2", "tiny-n1", matters=5.0, learnt=50.0),
-        Claim("n=2 has more bits", "nowhere", bits_per_byte(), "tiny-n2", "tiny-n1", matters=0.5),
+        Question("nowhere", SCORE, learnt=50.0).claim("n=2 is above n=1", "tiny-n2", "tiny-n1"),
+        Question("nowhere", bits_per_byte(), matters=0.5).claim("n=2 has more bits", "tiny-n2", "tiny-n1"),
     ),
     minutes=2.0,
     means="It means nothing.",
