@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -105,9 +106,18 @@ def run_header(
         "versions": package_versions(),
         "git": git_state(),
         "device": host(),
-        "command": sys.argv,
+        "command": [without_credentials(argument) for argument in sys.argv],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def without_credentials(text: str) -> str:
+    """A text whose URLs have lost their users and passwords.
+
+    >>> without_credentials("--model=openai:http://somebody:secret@host:8000/v1#m")
+    '--model=openai:http://host:8000/v1#m'
+    """
+    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def sha256_json(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mtp_eval.harness.errors import InputError
 
@@ -26,36 +27,57 @@ class Endpoint:
         try:
             parts = urlsplit(url)
             known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+            known = (
+                known and not parts.query and "@" not in parts.path
+            )  # a key that would be shown; a password with a slash in it
         except ValueError:  # a port that is no number
             known = False
         if not known or not model:
             raise InputError(
-                f"openai:{_without_user(source)}: expected openai:URL#MODEL, such as openai:http://localhost:8000/v1#my-model"
+                f"openai:{_without_user(source)}: expected openai:URL#MODEL, such as openai:http://localhost:8000/v1#my-model, "
+                "without a query; a key belongs into OPENAI_API_KEY"
             )
         return cls(url, model)
 
     @property
-    def shown(self) -> str:
-        """The URL without a user's name and password, for messages."""
-        return _without_user(self.url)
+    def address(self) -> str:
+        """The URL without a user's name and password: what requests go to, and what messages show."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that a user and a password in the URL ask for; empty without them."""
+        user = _user_of(self.url)
+        return {"Authorization": f"Basic {b64encode(user.encode()).decode()}"} if user else {}
 
     @property
     def identity(self) -> str:
         """URL#MODEL without user, password and port: which model this is, wherever it happens to listen."""
         parts = urlsplit(self.url)
-        return f"{urlunsplit(parts._replace(netloc=parts.hostname or ''))}#{self.model}"
+        host = parts.hostname or ""
+        return f"{urlunsplit(parts._replace(netloc=f'[{host}]' if ':' in host else host))}#{self.model}"
 
     def clean(self, text: str, key: str = "") -> str:
-        """A text without the credentials that a server may have repeated in it."""
-        for secret in (key, urlsplit(self.url).password, urlsplit(self.url).username):
-            if secret and len(secret) > 3:
-                text = text.replace(secret, "***")
+        """A text without the credentials that a server may have repeated in it, in whatever form it got or could decode them."""
+        parts, user = urlsplit(self.url), _user_of(self.url)
+        given = (parts.password, parts.username)
+        secrets = {key, b64encode(user.encode()).decode(), *given, *(unquote(one) for one in given if one)}
+        for secret in sorted((one for one in secrets if one and len(one) > 3), key=len, reverse=True):
+            text = text.replace(secret, "***")
         return text
 
 
-def _without_user(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else url
+def _user_of(url: str) -> str:
+    """USER:PASSWORD of a URL as they are meant; "" without them."""
+    return unquote(urlsplit(url).netloc.rpartition("@")[0])
+
+
+def _without_user(source: str) -> str:
+    """What may be shown of something that is no URL#MODEL: nothing before an @, and no query."""
+    before, at, after = source.rpartition("@")
+    url, _, query = (f"{before.partition('//')[0]}//{after}" if at and "//" in before else source).partition("?")
+    return f"{url}?..." if query else url
 
 
 def identity_of(source: str) -> str:

@@ -1,61 +1,62 @@
 """Completions from an OpenAI-compatible server (`openai:URL#MODEL`): vLLM, SGLang, llama.cpp, or a hosted one.
 
 The completions endpoint gets the prompt as it is; a request that is a chat goes to the chat endpoint as the user's message, after
-the system prompt if there is one. At most `concurrency` requests are under way at once. A request to a busy server (429, 5xx) is
-repeated after growing waits with jitter, or after the time that Retry-After states; an answer may take `timeout_seconds`.
-Answers are not trusted: a malformed one is asked for again, and then reported. A prompt that the server
-refuses while it takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may
-ignore them. Likelihoods: `server_likelihoods`.
+the system prompt if there is one. `concurrency` requests are under way all the time, whatever part of a run they belong to. How
+failures are told apart and how often a request is sent again is said in `patience`. A prompt that the server refuses while it
+takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may ignore them. Not
+covered: likelihoods.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import os
-import random
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import Any, ClassVar, Self
 
-from mtp_eval.harness.backends.background import results_of
-from mtp_eval.harness.backends.base import Backend, BackendOptions
+from mtp_eval.harness.backends.background import answers
+from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
 from mtp_eval.harness.backends.endpoint import Endpoint
-from mtp_eval.harness.backends.server_likelihoods import Likelihoods
-from mtp_eval.harness.backends.usage import Usage, draft_counts, token_count
-from mtp_eval.harness.decoding.measures import LogLikelihood
+from mtp_eval.harness.backends.openai_answers import REFUSED, Choice
+from mtp_eval.harness.backends.openai_requests import Requester, stops_of
+from mtp_eval.harness.backends.patience import RETRIES, FaultError, HopelessError, Patience, RefusedError
+from mtp_eval.harness.backends.usage import Usage, draft_counts
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
-from mtp_eval.tasks.problem import Completion, Request
+from mtp_eval.tasks.problem import Chat, Completion, Request
 
 log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-MAX_STOPS = 4
-"""What the protocol allows; the rest is cut here, from the text that comes back."""
-SEEDS = 2**31
-"""Some servers refuse larger ones."""
-REFUSALS = frozenset({400, 413, 422})
-"""Statuses that say that there is something wrong with the request, such as a prompt that is too long."""
-MALFORMED_TRIES = 3
-RETRIES = 6
-
-
-class MalformedAnswerError(Exception):
-    """The server answered with something else than the protocol's object."""
+MOST_UNANSWERED = 16
+"""Prompts without an answer, each for a reason of its own, after which a run asks no more."""
+MOST_REFUSED = 256
+"""Refused prompts, before any was completed, after which a trial question tells whether the server refuses everything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One text that came back, why it ended, how many tokens it and its prompt had (0: the server does not say), and why there is none."""
+class Group:
+    """Samples of one prompt that are asked for together, in the call of this number."""
 
-    text: str
-    reason: str
-    n_tokens: int
-    prompt_tokens: int
-    refusal: str = ""
+    number: int
+    requests: tuple[Request, ...]
+    settings: DecodingSettings
+
+    def trial(self) -> Group:
+        """The shortest question that is asked in the same way."""
+        first = self.requests[0]
+        chat = first.chat and Chat("x", "", "x")
+        return replace(self, requests=(replace(first, prompt="x", chat=chat),))
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A group that got no proper answer while others did, and what is known of it."""
+
+    said: str
 
 
 class OpenAIBackend(Backend):
@@ -64,10 +65,10 @@ class OpenAIBackend(Backend):
     Args:
         source: URL#MODEL, such as http://localhost:8000/v1#code-llama.
         options: system, concurrency, timeout_seconds and samples_per_request count here.
-        retries: tries of a request after the first, while the server is busy or cannot be reached.
+        retries: how often a request is sent again while the server is busy or cannot be reached.
 
     Raises:
-        InputError: the source has no model name, or the `api` extra is not installed.
+        InputError: the source has no model name, the key cannot be sent, or the `api` extra is not installed.
     """
 
     is_independent: ClassVar[bool] = True
@@ -80,11 +81,12 @@ class OpenAIBackend(Backend):
         except ImportError:
             raise InputError("openai: models need the openai package: pip install 'mtp-eval[api]'") from None
         self._openai: Any = openai
-        self._key = os.environ.get(KEY_VARIABLE, "none")
+        self._key = key_of(os.environ)
         self._usage = Usage()
         self._drafted_before: dict[str, int] | None = None
-        self.refusals: dict[str, str] = {}
-        """By problem, what the server said of a prompt that it refused."""
+        self._takes_n = True
+        self._has_completed = False
+        self._refused_problems: set[str] = set()
 
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
@@ -116,10 +118,59 @@ class OpenAIBackend(Backend):
             InputError: settings that the protocol does not have.
             MtpEvalError: the server cannot be reached, refuses everything, or answers with nonsense; what came before is kept.
         """
-        self.check(settings)
+        return (completion for _, completion in self.generate_each([Call(tuple(requests), settings)]))
+
+    def generate_each(self, calls: Iterable[Call]) -> Iterator[tuple[int, Completion]]:
+        """The completions of several calls; the next one begins before the last of one is there."""
         if self._drafted_before is None:
             self._drafted_before = draft_counts(self.endpoint.url)
-        return results_of(lambda: self._complete_all(requests, settings))
+        refused: list[tuple[Group, Completion]] = []
+        unanswered: list[tuple[Group, Unanswered]] = []
+        for group, found in answers(self._groups(calls), self._connected, self.options.concurrency):
+            match found:
+                case Unanswered():
+                    unanswered.append((group, found))
+                    if len(unanswered) >= MOST_UNANSWERED:
+                        break
+                case _:
+                    refused += [(group, completion) for completion in found if completion.stop_reason == REFUSED]
+                    completed = [completion for completion in found if completion.stop_reason != REFUSED]
+                    self._has_completed |= bool(completed)
+                    yield from ((group.number, completion) for completion in completed)
+            if self._has_completed or len(refused) >= MOST_REFUSED:
+                yield from self._refusals(refused)
+                refused = []
+        yield from self._refusals(refused)
+        if unanswered:
+            raise self._left_out(unanswered)
+
+    def _refusals(self, refused: Sequence[tuple[Group, Completion]]) -> Iterator[tuple[int, Completion]]:
+        """Refused completions, once it is known that the server takes other prompts.
+
+        Raises:
+            MtpEvalError: it takes none.
+        """
+        if refused and not self._has_completed:
+            group, completion = refused[0]
+            ((_, found),) = answers([group.trial()], self._connected, at_once=1)
+            if isinstance(found, Unanswered) or found[0].stop_reason == REFUSED:
+                raise MtpEvalError(
+                    f"the server at {self.endpoint.address} refused all of {len(refused)} prompts, and a short one as well; of "
+                    f"{completion.problem_id} it said: {completion.refusal}"
+                )
+            self._has_completed = True
+        yield from ((group.number, completion) for group, completion in refused)
+
+    def _left_out(self, unanswered: Sequence[tuple[Group, Unanswered]]) -> MtpEvalError:
+        names = list(dict.fromkeys(group.requests[0].problem_id for group, _ in unanswered))
+        more = " and perhaps for more" if len(unanswered) >= MOST_UNANSWERED else ""
+        return self._failure(f"{', '.join(names)}{more}, while it answered others", unanswered[0][1].said)
+
+    def _failure(self, what: str, said: str) -> MtpEvalError:
+        return MtpEvalError(
+            f"the server at {self.endpoint.address} did not complete {what}: {said}; what was completed is kept, "
+            "and the same command goes on from there"
+        )
 
     def usage(self) -> Usage:
         """Tokens by the server's count, and its drafts where it is vLLM and drafts."""
@@ -127,169 +178,102 @@ class OpenAIBackend(Backend):
         now = draft_counts(self.endpoint.url) if before else {}
         return replace(self._usage, **{name: n - (before or {}).get(name, 0) for name, n in now.items()})
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
-        """The log-likelihood of each (context, continuation) pair's continuation, in order, where the server gives such."""
-        return Likelihoods(self._openai, self.endpoint, self._key, self.options, self.retries).of(pairs)
-
-    async def _complete_all(self, requests: Sequence[Request], settings: DecodingSettings) -> AsyncIterator[Completion]:
-        client = self._openai.AsyncOpenAI(
-            base_url=self.endpoint.url,
-            api_key=self._key,
-            max_retries=self.retries,
-            timeout=self.options.timeout_seconds,
-        )
-        slots = asyncio.Semaphore(self.options.concurrency)
-
-        async def complete(group: Sequence[Request]) -> list[Completion]:
-            async with slots:
-                return await self._complete(client, group, settings)
-
-        refused: list[Completion] = []
-        works = False
-        async with client:
-            tasks = [asyncio.create_task(complete(group)) for group in self._groups(requests, settings)]
-            try:
-                for done in asyncio.as_completed(tasks):
-                    for completion in await done:
-                        if completion.stop_reason == "refused" and not works:
-                            refused.append(completion)  # perhaps the server refuses everything
-                            continue
-                        works = True
-                        yield completion
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        if refused and not works:
-            raise MtpEvalError(
-                f"the server at {self.endpoint.shown} refused all of {len(refused)} prompts; of "
-                f"{refused[0].problem_id} it said: {refused[0].refusal}"
-            )
-        for completion in refused:
-            yield completion
-
-    def _groups(self, requests: Sequence[Request], settings: DecodingSettings) -> Iterator[list[Request]]:
+    def _groups(self, calls: Iterable[Call]) -> Iterator[Group]:
         """Requests that go out as one: samples of one prompt that stand together, where asked for and sampled."""
-        size = self.options.samples_per_request if settings.temperature else 1
-        group: list[Request] = []
-        for request in requests:
-            if group and (len(group) == size or _question(request) != _question(group[0])):
-                yield group
-                group = []
-            group.append(request)
-        if group:
-            yield group
+        for number, call in enumerate(calls):
+            self.check(call.settings)
+            if call.choices:
+                self.loglikelihood([])
+            size = self.options.samples_per_request if call.settings.temperature else 1
+            for _, same in groupby(call.requests, key=_question):
+                while together := tuple(islice(same, size)):
+                    yield Group(number, together, call.settings)
 
-    async def _complete(self, client: Any, group: Sequence[Request], settings: DecodingSettings) -> list[Completion]:
-        """The completions of a group; what the server leaves out is asked for one by one."""
-        started = time.perf_counter()
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Callable[[Group], Awaitable[list[Completion] | Unanswered]]]:
+        """A connection, by which a group is asked."""
+        client = self._openai.AsyncOpenAI(
+            base_url=self.endpoint.address,
+            api_key=self._key,
+            max_retries=0,
+            timeout=self.options.timeout_seconds,
+            default_headers=self.endpoint.authorization,
+        )
+        requester = Requester(
+            self._openai,
+            client,
+            self.endpoint,
+            self._key,
+            self.options.timeout_seconds,
+            self.options.system,
+            self._usage,
+        )
+        patience = Patience(self.retries)
+
+        async def ask(group: Group) -> list[Completion] | Unanswered:
+            try:
+                return await self._complete(requester, patience, group)
+            except FaultError as fault:
+                return Unanswered(str(fault))
+            except HopelessError as error:
+                raise self._failure(group.requests[0].problem_id, str(error)) from None
+
+        async with client:
+            yield ask
+
+    async def _complete(self, requester: Requester, patience: Patience, group: Group) -> list[Completion]:
+        """The completions of a group; what the server leaves out of it is asked for one by one.
+
+        Raises:
+            FaultError, HopelessError: as `Patience.answer`.
+        """
+        requests, trial = group.requests, group.trial()
+        together = len(requests) if self._takes_n else 1
         try:
-            choices = await self._ask(client, group, settings)
-        except self._openai.APIStatusError as error:
-            if error.status_code not in REFUSALS:
-                raise self._failure(group[0], error) from None
-            return self._refused(group, self.endpoint.clean(str(error), self._key))
-        except self._openai.OpenAIError as error:
-            raise self._failure(group[0], error) from None
-        seconds = (time.perf_counter() - started) / len(group)
-        done = [_completion(request, choice, seconds) for request, choice in zip(group, choices, strict=False)]
-        for request in group[len(choices) :]:
-            done += await self._complete(client, [request], settings)
+            received = await patience.answer(
+                lambda: requester.send(requests[:together], group.settings),
+                lambda: requester.send(trial.requests, group.settings),
+            )
+        except RefusedError as error:
+            if together == 1:
+                return self._refused(requests, str(error))
+            self._takes_n = False  # perhaps it is n that the server refuses
+            return await self._complete(requester, patience, group)
+        patience.hold(received.pause_seconds)
+        seconds = received.seconds / len(received.choices)
+        pairs = zip(requests, received.choices, strict=False)
+        done = [_completion(request, choice, seconds) for request, choice in pairs]
+        if len(done) < len(requests):
+            done += await self._complete(requester, patience, replace(group, requests=requests[len(done) :]))
         return done
 
-    def _refused(self, group: Sequence[Request], said: str) -> list[Completion]:
-        problem_id = group[0].problem_id
-        if problem_id not in self.refusals:
+    def _refused(self, requests: Sequence[Request], said: str) -> list[Completion]:
+        problem_id = requests[0].problem_id
+        if problem_id not in self._refused_problems:
             log.warning("%s: the server refused the prompt of %s: %s", self.name, problem_id, said)
-        self.refusals[problem_id] = said
-        return [Completion(r.problem_id, r.sample, "", stop_reason="refused", refusal=said) for r in group]
+        self._refused_problems.add(problem_id)
+        return [Completion(r.problem_id, r.sample, "", stop_reason=REFUSED, refusal=said) for r in requests]
 
-    def _failure(self, request: Request, error: Exception) -> MtpEvalError:
-        said = self.endpoint.clean(str(error) or type(error).__name__, self._key)
-        return MtpEvalError(
-            f"the server at {self.endpoint.shown} did not complete {request.problem_id}: {said}; what was completed is kept, "
-            "and the same command goes on from there"
-        )
 
-    async def _ask(self, client: Any, group: Sequence[Request], settings: DecodingSettings) -> list[Choice]:
-        for attempt in range(MALFORMED_TRIES):
-            try:
-                body = await self._send(client, group, settings)
-                self._usage.count(body)
-                return _choices(body, len(group), chat=group[0].chat is not None)
-            except MalformedAnswerError as error:
-                if attempt == MALFORMED_TRIES - 1:
-                    raise self._failure(group[0], error) from None
-            await asyncio.sleep(2**attempt * random.uniform(0.25, 0.75))
-        raise AssertionError("unreachable")
+def key_of(environment: Mapping[str, str]) -> str:
+    """The key that requests carry.
 
-    async def _send(self, client: Any, group: Sequence[Request], settings: DecodingSettings) -> str:
-        """The body of the server's answer."""
-        request = group[0]
-        body: dict[str, Any] = {
-            "model": self.name,
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-            "seed": request.seed % SEEDS,
-            "max_tokens": request.max_new_tokens,
-            "stop": list(_stops(request)[:MAX_STOPS]) or None,
-        }
-        if len(group) > 1:
-            body["n"] = len(group)
-        if request.chat is None:
-            answer = await client.completions.with_raw_response.create(prompt=request.prompt, **body)
-        else:
-            messages = request.chat.messages(self.options.system, request.chat.question_alone)
-            answer = await client.chat.completions.with_raw_response.create(messages=messages, **body)
-        return str(answer.http_response.text)
+    Raises:
+        InputError: it holds what no header can.
+    """
+    key = environment.get(KEY_VARIABLE, "").strip() or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{KEY_VARIABLE} holds a character that no key has, such as a line break in the middle")
+    return key
 
 
 def _question(request: Request) -> tuple[Any, ...]:
     return request.prompt, request.chat, request.stop, request.max_new_tokens
 
 
-def _stops(request: Request) -> tuple[str, ...]:
-    """A chat's stop strings are for an answer that was begun, which a server does not let us do."""
-    return () if request.chat else request.stop
-
-
-def _choices(body: str, n: int, *, chat: bool) -> list[Choice]:
-    """The texts of an answer, at most n.
-
-    Raises:
-        MalformedAnswerError: it is not what the protocol says.
-    """
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        raise MalformedAnswerError(f"the answer is not JSON: {body[:200]!r}") from None
-    if not isinstance(answer, dict) or answer.get("error"):
-        raise MalformedAnswerError(f"the answer is an error: {json.dumps(answer)[:300]}")
-    choices = answer.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise MalformedAnswerError(f"the answer has no choices: {body[:200]!r}")
-    given = answer.get("usage")
-    usage: dict[str, Any] = given if isinstance(given, dict) else {}
-    n_tokens, prompt_tokens = (token_count(usage.get(name)) for name in ("completion_tokens", "prompt_tokens"))
-    return [_choice(choice, n_tokens // len(choices), prompt_tokens, chat=chat) for choice in choices[:n]]
-
-
-def _choice(choice: Any, n_tokens: int, prompt_tokens: int, *, chat: bool) -> Choice:
-    found = choice if isinstance(choice, dict) else {}
-    reason = str(found.get("finish_reason") or "stop")
-    message = found.get("message") if chat else found
-    text = message.get("content" if chat else "text") if isinstance(message, dict) else None
-    refusal = str(message.get("refusal") or "") if isinstance(message, dict) else ""
-    if not text and (reason == "content_filter" or refusal):
-        return Choice("", "refused", n_tokens, prompt_tokens, refusal or "content filter")
-    if not isinstance(text, str):
-        raise MalformedAnswerError(f"a choice has no text: {json.dumps(choice)[:200]}")
-    return Choice(text, reason, n_tokens, prompt_tokens)
-
-
 def _completion(request: Request, choice: Choice, seconds: float) -> Completion:
     """The choice up to the first of the request's stop strings."""
-    cuts = [at for stop in _stops(request) if (at := choice.text.find(stop)) >= 0]
+    cuts = [at for stop in stops_of(request) if (at := choice.text.find(stop)) >= 0]
     return Completion(
         problem_id=request.problem_id,
         sample=request.sample,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,7 +15,9 @@ DRAFTING = {
     "vllm:spec_decode_num_accepted_tokens_total": "n_accepted",
 }
 """Counters of vLLM's /metrics, in the Prometheus text form, by the field of `Usage` that they are."""
-METRICS_SECONDS = 2.0
+METRICS_SECONDS = 1.0
+MOST_TOKENS = 1 << 40
+"""Of one answer: what is above it is no count."""
 
 
 @dataclass(slots=True)
@@ -22,7 +25,7 @@ class Usage:
     """Counts of one session; those of drafts are the server's own over that time, for all its clients.
 
     Args:
-        n_answers: answers that came, malformed ones included.
+        n_answers: answers that came, those without a proper text included.
         n_uncounted: those of which the server did not say how many tokens they have.
         n_drafts: forwards of the model that checked drafted tokens; 0 where the server does not say.
         n_drafted, n_accepted: drafted tokens, and those of them that were kept.
@@ -36,24 +39,26 @@ class Usage:
     n_drafted: int = 0
     n_accepted: int = 0
 
-    def count(self, body: str) -> None:
+    def count(self, answer: Mapping[str, Any]) -> None:
         """Add an answer."""
+        prompt_tokens, completion_tokens = counts_of(answer)
         self.n_answers += 1
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
-        given = answer.get("usage") if isinstance(answer, dict) else None
-        usage: dict[str, Any] = given if isinstance(given, dict) else {}
-        tokens = [token_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
-        self.n_uncounted += not any(tokens)
-        self.prompt_tokens += tokens[0]
-        self.completion_tokens += tokens[1]
+        self.n_uncounted += not (prompt_tokens or completion_tokens)
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+
+
+def counts_of(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """The tokens of an answer's prompt and of its texts together, as its server counted them; 0 where it does not say."""
+    given = answer.get("usage")
+    usage: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    prompt_tokens, completion_tokens = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return token_count(prompt_tokens), token_count(completion_tokens)
 
 
 def token_count(value: Any) -> int:
     """A count that a server gives; 0 for what is none."""
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST_TOKENS else 0
 
 
 def draft_counts(url: str) -> dict[str, int]:
@@ -69,5 +74,5 @@ def draft_counts(url: str) -> dict[str, int]:
             if name:
                 found[name] = found.get(name, 0) + int(float(line.rsplit(" ", 1)[1]))
         return found
-    except (OSError, ValueError, IndexError):
+    except (OSError, HTTPException, ValueError, IndexError, OverflowError):
         return {}

@@ -69,14 +69,12 @@ def evaluate(plan: Plan, candidates: Candidates, options: ExecutionOptions, cloc
 
 
 def judge_all_of(candidates: Candidates, n_missing: int, executor: Executor, store: RunStore, timing: Timing) -> None:
-    """Judge each candidate as it comes; on Ctrl-C what has come is still judged and journalled."""
+    """Judge each missing completion as it comes, with progress."""
     with progress("completions judged", n_missing) as shown:
         judge = Judge(executor, store, shown, lambda: timing.generation_seconds)
         try:
-            for candidate in candidates.produce(store, timing):
-                judge.submit(candidate)
+            judge.judge_each(candidates.produce(store, timing))
         finally:
-            judge.finish()
             timing.add(judge)
 
 

@@ -121,6 +121,8 @@ def to_record(candidate: Candidate, outcome: Outcome) -> Record:
     )
 
 
+INTERRUPTED_SECONDS = 0.7
+"""How long verdicts are still taken after Ctrl-C."""
 JOURNAL_SECONDS = 0.05
 """Verdicts that arrive within this are written together: each write waits for the disk, which costs more than a program."""
 
@@ -148,11 +150,29 @@ class Judge:
         self.waiting_seconds = 0.0
         self.execution_cpu_seconds = 0.0
         self.n_journalled = 0
+        self._n_open = 0
         self._arrived: list[tuple[object, Outcome]] = []
         self._written_at = 0.0
 
+    def judge_each(self, candidates: Iterable[Candidate]) -> None:
+        """Judge each candidate as it comes. Where one cannot be made, those before it are still judged and journalled; on Ctrl-C, as
+        many as are judged in a moment.
+        """
+        try:
+            try:
+                for candidate in candidates:
+                    self.submit(candidate)
+            except Exception:
+                self.finish()
+                raise
+            self.finish()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
+
     def submit(self, candidate: Candidate) -> None:
         """Hand over one candidate, and journal whatever has been judged meanwhile."""
+        self._n_open += 1
         match candidate.judged:
             case NoCompletion() as nothing:
                 self._take([(candidate, nothing.outcome)])
@@ -176,7 +196,17 @@ class Judge:
             self._journal()
         self.waiting_seconds += time.perf_counter() - started
 
+    def _leave(self) -> None:
+        """Journal what is judged within a moment: programs may run for seconds yet."""
+        until = time.monotonic() + INTERRUPTED_SECONDS
+        while self._n_open and time.monotonic() < until:
+            self._take(self.pool.ready())
+            time.sleep(0.01)
+        self._journal()
+
     def _take(self, judged: Iterable[tuple[object, Outcome]]) -> None:
+        judged = list(judged)
+        self._n_open -= len(judged)
         self._arrived += judged
         if time.monotonic() - self._written_at >= JOURNAL_SECONDS:
             self._journal()

@@ -13,7 +13,9 @@ from typing import Any
 Asked = list[dict[str, Any]]
 Reply = tuple[int, dict[str, str], str]
 Answer = Callable[[dict[str, Any], int], Reply | str]
-"""From a request's body and how many came before it: status, headers and body; "hang" or "reset" for none of that."""
+"""From a request's body and how many came before it: status, headers and body; or for none of that "hang", "reset", "drip" (a byte
+now and then), or "half" (the connection ends early)."""
+DRIP_SECONDS = 0.1
 
 
 def text_of(body: dict[str, Any]) -> str:
@@ -51,6 +53,15 @@ def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None 
             reply = answer(body, number)
             if reply == "hang":
                 closed.wait()
+            if reply in ("drip", "half"):
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                with suppress(OSError):
+                    self.wfile.write(b'{"choices": ')
+                    while reply == "drip" and not closed.wait(DRIP_SECONDS):
+                        self.wfile.write(b" ")
+                        self.wfile.flush()
             if isinstance(reply, str):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True

@@ -15,38 +15,21 @@ from typing import Any
 
 import pytest
 
-from mtp_eval.harness.backends.base import BackendOptions
+from mtp_eval.harness.backends.base import BackendOptions, Call
 from mtp_eval.harness.backends.openai import OpenAIBackend
-from mtp_eval.harness.backends.registry import identity_of, model_labels, open_backend
+from mtp_eval.harness.backends.registry import open_backend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.evaluation.config import RunConfig
-from mtp_eval.tasks.problem import Chat, Completion, Request
-from tests.harness.backends.server import Answer, Asked, Reply, completions_server, echo
-
-SAMPLED = DecodingSettings(temperature=0.5)
+from mtp_eval.tasks.problem import Chat, Request
+from tests.harness.backends.asking import SAMPLED, completed, requests
+from tests.harness.backends.server import Asked, Reply, completions_server, echo
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, Asked]]:
     with completions_server() as found:
         yield found
-
-
-def requests(n: int, samples: int = 1) -> list[Request]:
-    return [
-        Request(f"p/{i}", sample, f"say w{i}", seed=2**62 + 10 * i + sample, stop=("\nSTOP5",), max_new_tokens=9)
-        for i in range(n)
-        for sample in range(samples)
-    ]
-
-
-def completed(answer: Answer, n: int = 4, **options: Any) -> tuple[dict[str, Completion], Asked]:
-    """All completions by problem, of a server that answers so, and what it was asked."""
-    with completions_server(answer) as (url, asked):
-        backend = OpenAIBackend(f"{url}#m", BackendOptions(**options))
-        done = {c.problem_id: c for c in backend.generate(requests(n), SAMPLED)}
-    return done, asked
 
 
 def test_requests_carry_the_settings_and_stops_beyond_four_are_cut_here(server: tuple[str, Asked]) -> None:
@@ -107,6 +90,63 @@ def test_a_server_that_ignores_n_is_asked_for_the_rest() -> None:
     assert len(asked) == 3
 
 
+def test_a_server_that_refuses_n_is_asked_one_by_one() -> None:
+    def single(body: dict[str, Any], number: int) -> Reply:
+        return (400, {}, '{"error": "n must be 1"}') if "n" in body else echo(body)
+
+    with completions_server(single) as (url, asked):
+        backend = OpenAIBackend(f"{url}#m", BackendOptions(samples_per_request=3, concurrency=1))
+        done = list(backend.generate(requests(2, samples=3), SAMPLED))
+    assert {c.stop_reason for c in done} == {"stop"}
+    assert [a.get("n", 1) for a in asked] == [3, *[1] * 6], "and is not asked for several again"
+
+
+def test_the_next_call_begins_before_the_last_answer_of_one() -> None:
+    """Four calls of one request each: an answer comes when all four have been asked."""
+    together = threading.Barrier(4)
+
+    def patient(body: dict[str, Any], number: int) -> Reply:
+        together.wait()
+        return echo(body)
+
+    with completions_server(patient) as (url, _):
+        calls = [Call((request,), SAMPLED) for request in requests(4)]
+        found = list(OpenAIBackend(f"{url}#m", BackendOptions(concurrency=4)).generate_each(calls))
+    assert sorted((number, c.problem_id) for number, c in found) == [(n, f"p/{n}") for n in range(4)]
+
+
+def test_no_more_is_asked_for_than_a_caller_takes(server: tuple[str, Asked]) -> None:
+    url, asked = server
+    stream = OpenAIBackend(f"{url}#m", BackendOptions(concurrency=3)).generate(requests(100), SAMPLED)
+    next(stream)
+    time.sleep(0.5)  # for it to ask too much
+    assert len(asked) <= 1 + 2 * 3
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_models_that_count_their_reasoning_are_asked_as_they_want() -> None:
+    said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+
+    def reasoning(body: dict[str, Any], number: int) -> Reply:
+        return (400, {}, json.dumps({"error": {"message": said}})) if "max_tokens" in body else echo(body)
+
+    asking = [Request(f"p/{i}", 0, "shown", seed=i, max_new_tokens=9, chat=Chat("q", "a", "q")) for i in range(3)]
+    with completions_server(reasoning) as (url, asked):
+        done = list(OpenAIBackend(f"{url}#m", BackendOptions(concurrency=1)).generate(asking, SAMPLED))
+    assert [c.stop_reason for c in done] == ["length"] * 3
+    assert [a.get("max_completion_tokens") for a in asked] == [None, 9, 9, 9]
+
+
+@pytest.mark.parametrize("message", [{"content": None}, {"content": None, "reasoning_content": "hm"}])
+def test_a_chat_answer_that_was_all_reasoning_is_an_empty_text(message: dict[str, Any]) -> None:
+    reason = "stop" if len(message) > 1 else "length"
+    answer = json.dumps({"choices": [{"message": message, "finish_reason": reason}]})
+    chat = Request("p/0", 0, "shown", seed=1, chat=Chat("q", "a", "q"))
+    with completions_server(lambda body, number: (200, {}, answer)) as (url, _):
+        (done,) = OpenAIBackend(f"{url}#m").generate([chat], SAMPLED)
+    assert (done.text, done.stop_reason) == ("", reason)
+
+
 def test_no_more_requests_are_under_way_than_asked_for() -> None:
     now, most = [0], [0]
     changed = threading.Condition()
@@ -125,76 +165,6 @@ def test_no_more_requests_are_under_way_than_asked_for() -> None:
     done, _ = completed(counting, n=12, concurrency=3)
     assert len(done) == 12
     assert most[0] <= 3
-
-
-TEXT_HTML = {"Content-Type": "text/html"}
-MALFORMED: dict[str, Reply] = {
-    "an error with status 200": (200, {}, '{"error": {"message": "model is loading"}}'),
-    "no choices": (200, {}, '{"choices": [], "usage": null}'),
-    "choices is null": (200, {}, '{"choices": null}'),
-    "HTML": (200, TEXT_HTML, "<html>Bad gateway</html>"),
-    "nothing": (200, {}, ""),
-    "a text that is null": (200, {}, '{"choices": [{"text": null, "finish_reason": "stop"}]}'),
-    "a list": (200, {}, "[]"),
-    "a choice that is a string": (200, {}, '{"choices": ["x"]}'),
-    "half an object": (200, {}, '{"choices": [{"te'),
-}
-
-
-@pytest.mark.parametrize("name", MALFORMED)
-def test_an_answer_that_is_none_is_asked_for_again_and_then_named(name: str) -> None:
-    done, asked = completed(lambda body, number: MALFORMED[name] if number < 2 else echo(body), n=3)
-    assert {c.text for c in done.values()} == {" w0", " w1", " w2"}
-    assert len(asked) == 5
-    with pytest.raises(MtpEvalError, match=r"did not complete p/0: (the answer|a choice)"):
-        completed(lambda body, number: MALFORMED[name], n=1)
-
-
-@pytest.mark.parametrize("usage", [None, {"completion_tokens": None}, {"completion_tokens": "3"}, []])
-def test_missing_counts_are_no_error(usage: object) -> None:
-    answer = {"choices": [{"text": " x", "finish_reason": None}], "usage": usage}
-    done, _ = completed(lambda body, number: (200, {}, json.dumps(answer)), n=1)
-    assert (done["p/0"].text, done["p/0"].n_tokens, done["p/0"].stop_reason) == (" x", 0, "stop")
-
-
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_one_refused_prompt_is_that_samples_failure_and_is_named(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    def refusing(body: dict[str, Any], number: int) -> Reply:
-        if body["prompt"] == "say w1":
-            return status, {}, '{"error": {"message": "prompt is too long"}}'
-        return echo(body)
-
-    done, asked = completed(refusing)
-    assert len(done) == len(asked) == 4  # a refusal is not asked again
-    assert (done["p/1"].text, done["p/1"].stop_reason) == ("", "refused")
-    assert {c.stop_reason for c in done.values()} == {"refused", "stop"}
-    assert "refused the prompt of p/1" in caplog.text
-    assert "prompt is too long" in caplog.text
-
-
-def test_a_server_that_refuses_everything_ends_the_run() -> None:
-    with pytest.raises(MtpEvalError, match=r"refused all of 4 prompts.*no such model"):
-        completed(lambda body, number: (400, {}, '{"error": {"message": "no such model"}}'))
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_fault_of_all_requests_ends_the_run_at_once(status: int) -> None:
-    with pytest.raises(MtpEvalError, match=r"did not complete p/.*the same command goes on"):
-        completed(lambda body, number: (status, {}, '{"error": {"message": "nope"}}'))
-
-
-@pytest.mark.parametrize("fault", [(429, {"Retry-After": "0"}, "{}"), (500, {}, "oops"), (503, {}, ""), "reset"])
-def test_a_busy_or_broken_server_is_asked_again(fault: Reply | str) -> None:
-    done, asked = completed(lambda body, number: fault if number < 2 else echo(body), n=2)
-    assert {c.text for c in done.values()} == {" w0", " w1"}
-    assert len(asked) == 4
-
-
-def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
-    with completions_server(lambda body, number: "hang") as (url, _):
-        backend = OpenAIBackend(f"{url}#m", BackendOptions(timeout_seconds=0.3), retries=1)
-        with pytest.raises(MtpEvalError, match="timed out"):
-            list(backend.generate(requests(2), SAMPLED))
 
 
 INTERRUPTED = """
@@ -224,39 +194,6 @@ def test_ctrl_c_ends_a_run_on_a_server_that_hangs(tmp_path: Path) -> None:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGINT)
         assert process.communicate() == ("interrupted\n", ""), "while the server still hangs"
-
-
-def test_what_came_before_a_fault_is_kept(server: tuple[str, Asked]) -> None:
-    def failing_late(body: dict[str, Any], number: int) -> Reply:
-        return echo(body) if number < 6 else (401, {}, "{}")
-
-    got: list[Completion] = []
-    with completions_server(failing_late) as (url, _):
-        backend = OpenAIBackend(f"{url}#m", BackendOptions(concurrency=1))
-        with pytest.raises(MtpEvalError):
-            got.extend(backend.generate(requests(9), SAMPLED))
-    assert len(got) == 6
-
-
-def test_credentials_and_ports_are_no_part_of_what_is_shown_or_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-
-    def telling(body: dict[str, Any], number: int) -> Reply:
-        return 401, {}, '{"error": {"message": "bad key sk-very-secret of password hunter22"}}'
-
-    with completions_server(telling) as (url, _):
-        spec = url.replace("//", "//somebody:hunter22@") + "#m"
-        with pytest.raises(MtpEvalError) as caught:
-            list(OpenAIBackend(spec, retries=0).generate(requests(1), SAMPLED))
-    stored = json.dumps(
-        [dict(OpenAIBackend(spec).facts()), RunConfig(model=(f"openai:{spec}",), task=("mbpp",)).result_relevant()]
-    )
-    for secret in ("sk-very-secret", "hunter22", "somebody"):
-        assert secret not in str(caught.value)
-        assert secret not in stored
-        assert secret not in "".join(model_labels([f"openai:{spec}", "openai:http://h/v1#m"]))
-    assert identity_of("openai:http://u:p@host:8000/v1#m") == "openai:http://host/v1#m"
-    assert identity_of("openai:http://host:9000/v1#m") == "openai:http://host/v1#m"
 
 
 def test_how_a_server_is_asked_is_no_part_of_a_runs_identity() -> None:

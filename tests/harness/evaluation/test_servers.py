@@ -112,3 +112,23 @@ def test_a_server_without_counters_says_nothing_of_drafts(tmp_path: Path) -> Non
         result = asked_for(tmp_path / "run", url)
     (note,) = (note for note in result.notes if "answers" in note)
     assert note == "v1#m: 12 answers with 84 prompt tokens and 36 completion tokens"
+
+
+def test_a_run_folder_holds_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server repeats them in a refusal; the command line, which run.json keeps, has them in the model's name."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+
+    def telling(body: dict[str, Any], number: int) -> Reply:
+        return (400, {}, json.dumps({"error": "sk-very-secret, hunter22"})) if number == 3 else echo(body)
+
+    with completions_server(telling) as (url, _):
+        url = url.replace("//", "//somebody:hunter22@")
+        monkeypatch.setattr("sys.argv", ["mtp-eval", "run", f"--model=openai:{url}#m"])
+        asked_for(tmp_path / "run", url)
+    written = "".join(
+        path.read_text() for path in (tmp_path / "run").rglob("*") if path.suffix in (".json", ".jsonl", ".md")
+    )
+    assert "refused the prompt" in written
+    assert "mtp-eval" in written
+    for secret in ("sk-very-secret", "hunter22", "somebody"):
+        assert secret not in written

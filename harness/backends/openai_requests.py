@@ -1,0 +1,136 @@
+"""Requests in OpenAI's protocol: what is sent, and what kind of failure it is when no answer comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mtp_eval.harness.backends.endpoint import Endpoint
+from mtp_eval.harness.backends.openai_answers import Choice, MalformedAnswerError, choices_of, parsed
+from mtp_eval.harness.backends.patience import FaultError, HopelessError, RefusedError
+from mtp_eval.harness.backends.rate_limits import pause_asked_for, pause_until_refilled
+from mtp_eval.harness.backends.usage import Usage
+from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.tasks.problem import Request
+
+MAX_STOPS = 4
+"""What the protocol allows; the rest is cut from the text that comes back."""
+SEEDS = 2**31
+"""Some servers refuse larger ones."""
+REFUSALS = frozenset({400, 413, 422})
+"""Statuses that say that there is something wrong with the request, such as a prompt that is too long."""
+BUSY = frozenset({408, 409, 425, 429, 503, 529})
+SILENT_RETRIES = MALFORMED_RETRIES = 2
+MOST_SAID = 400
+"""Characters of what a server says that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came back for a request: the texts, the seconds that they took, and those for which nothing should be asked now."""
+
+    choices: list[Choice]
+    seconds: float
+    pause_seconds: float
+
+
+class Requester:
+    """Sends requests to one server, each once.
+
+    Args:
+        library: the openai package.
+        client: its asynchronous client.
+        key: shown in no message.
+        seconds: that a request may take as a whole.
+        system: the system prompt of chats.
+        usage: counts every answer.
+    """
+
+    def __init__(
+        self, library: Any, client: Any, endpoint: Endpoint, key: str, seconds: float, system: str, usage: Usage
+    ) -> None:
+        self._library, self._client, self._endpoint, self._key = library, client, endpoint, key
+        self._seconds, self._system, self._usage = seconds, system, usage
+        self._budget = "max_tokens"
+
+    async def send(self, group: Sequence[Request], settings: DecodingSettings) -> Received:
+        """What the server answers to the requests of a group, which ask the same.
+
+        Raises:
+            FaultError: no proper answer.
+            RefusedError: the server does not take this prompt.
+            HopelessError: it would not take another one either.
+        """
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._seconds):
+                answer = (await self._post(group, settings)).http_response
+        except (TimeoutError, self._library.APITimeoutError):
+            raise self._fault(f"timed out after {self._seconds:g} s", retries=SILENT_RETRIES) from None
+        except self._library.APIStatusError as error:
+            if group[0].chat and self._names_another_budget(error):
+                return await self.send(group, settings)
+            raise self._of_status(error) from None
+        except self._library.OpenAIError as error:
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            raise self._fault(f"{error}{cause}") from None
+        try:
+            found = parsed(answer.text)
+            self._usage.count(found)
+            choices = choices_of(found, len(group), chat=group[0].chat is not None)
+        except MalformedAnswerError as error:
+            raise self._fault(str(error), retries=MALFORMED_RETRIES) from None
+        return Received(choices, time.perf_counter() - started, pause_until_refilled(answer.headers))
+
+    async def _post(self, group: Sequence[Request], settings: DecodingSettings) -> Any:
+        request = group[0]
+        body: dict[str, Any] = {
+            "model": self._endpoint.model,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": request.seed % SEEDS,
+        }
+        if stop := list(stops_of(request)[:MAX_STOPS]):
+            body["stop"] = stop
+        if len(group) > 1:
+            body["n"] = len(group)
+        if request.chat is None:
+            body |= {"prompt": request.prompt, "max_tokens": request.max_new_tokens}
+            return await self._client.completions.with_raw_response.create(**body)
+        messages = request.chat.messages(self._system, request.chat.question_alone)
+        body |= {"messages": messages, self._budget: request.max_new_tokens}
+        return await self._client.chat.completions.with_raw_response.create(**body)
+
+    def _names_another_budget(self, error: Any) -> bool:
+        """Whether a model wants the tokens of its reasoning counted too; it is asked so from now on."""
+        wanted = "max_completion_tokens"
+        if error.status_code != 400 or self._budget == wanted or wanted not in str(error):
+            return False
+        self._budget = wanted
+        return True
+
+    def _of_status(self, error: Any) -> Exception:
+        headers: Mapping[str, str] = error.response.headers
+        status, said = error.status_code, self._clean(str(error))
+        if status in REFUSALS:
+            return RefusedError(said)
+        if status < 500 and status not in BUSY:
+            return HopelessError(said)
+        if headers.get("x-should-retry") == "false" or "insufficient_quota" in error.response.text:
+            return HopelessError(said)
+        is_busy = status in BUSY
+        return self._fault(said, is_busy=is_busy, hold_seconds=pause_asked_for(headers) if is_busy else 0.0)
+
+    def _fault(self, said: str, **more: Any) -> FaultError:
+        return FaultError(self._clean(said), **more)
+
+    def _clean(self, said: str) -> str:
+        return self._endpoint.clean(said, self._key)[:MOST_SAID]
+
+
+def stops_of(request: Request) -> tuple[str, ...]:
+    """The stop strings; a chat's are for an answer that was begun, which a server does not let us do."""
+    return () if request.chat else request.stop
