@@ -62,10 +62,11 @@ def references(n: int) -> list[Program]:
 
 
 def sleepers(n: int) -> list[Program]:
-    """Programs that wait for 50 ms, so that a busy machine does not hold them up."""
+    """Programs that wait for 50 ms, so that a busy machine does not hold them up; all distinct, since equal ones are run once."""
+    first = time.monotonic_ns()
     return [
         Program(f"p{i}", f"import time\ndef f():\n    time.sleep(0.05)\n    return {i}", f"assert f() == {i}")
-        for i in range(n)
+        for i in range(first, first + n)
     ]
 
 

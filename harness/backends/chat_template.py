@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.tasks.problem import Chat
+from mtp_eval.tasks.problem import Chat, Request
 
 _CUT = "-[[]]-the-answer-goes-on-here-[[]]-"
 
@@ -31,6 +31,17 @@ def templated(tokenizer: Any, chat: Chat, system: str = "") -> str:
             "@lm-eval-instruct need"
         )
     return text
+
+
+def request_ids(tokenizer: Any, request: Request, system: str = "") -> tuple[list[int], int]:
+    """A request as a tokenizer of transformers has it, and how many of the ids it puts before a text.
+
+    A template writes its special tokens itself.
+    """
+    if request.chat is not None:
+        return list(tokenizer.encode(templated(tokenizer, request.chat, system), add_special_tokens=False)), 0
+    ids = list(tokenizer.encode(request.prompt, add_special_tokens=True))
+    return ids, len(ids) - len(tokenizer.encode(request.prompt, add_special_tokens=False))
 
 
 def _cut(tokenizer: Any, turns: list[dict[str, str]], start: str) -> str:

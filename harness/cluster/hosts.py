@@ -17,13 +17,20 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.sandbox import Outcome, Pool, Program
 from mtp_eval.tasks.problem import Completion
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.02
+ENOUGH = 16
+GATHER_SECONDS = 0.25
+"""Outcomes that are collected together, and how long the first of them waits for others: a call costs a part of what a program does."""
 MOST_WAITING = 256
 """Completions that wait to be collected before a model stops to write more."""
 
 
 class PoolHost:
     """A pool of jails on this node."""
+
+    def __init__(self) -> None:
+        self._counting = threading.Lock()
+        self._n_open = 0
 
     def open(self, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         """Start the pool; returns its isolation and layers.
@@ -36,17 +43,26 @@ class PoolHost:
 
     def submit(self, programs: Sequence[tuple[int, Program]]) -> None:
         """Queue programs, each under its number."""
+        with self._counting:
+            self._n_open += len(programs)
         for number, program in programs:
             self._pool.submit(program, number)
 
     def collect(self, seconds: float) -> list[tuple[Any, Outcome]]:
-        """The outcomes that have arrived, as soon as there are any; none after so many seconds."""
+        """The outcomes that have arrived, as soon as there are enough or the last one is there; none after so many seconds."""
+        found: list[tuple[Any, Outcome]] = []
         until = time.monotonic() + seconds
-        while True:
-            time.sleep(LOOK_SECONDS)  # a call costs as much as a program: let some come together
-            found = self._pool.ready()
-            if found or time.monotonic() > until:
-                return found
+        while len(found) < ENOUGH and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            arrived = self._pool.ready()
+            if arrived and not found:
+                until = min(until, time.monotonic() + GATHER_SECONDS)
+            found += arrived
+            with self._counting:
+                self._n_open -= len(arrived)
+                if found and not self._n_open:
+                    break
+        return found
 
     def close(self) -> None:
         """End the pool's workers."""

@@ -56,6 +56,14 @@ def test_a_prompt_that_does_not_fit_keeps_its_end() -> None:
     assert (done.prompt_tokens, done.prompt_tokens_cut) == (fake_vllm.MAX_MODEL_LEN - 12, 101 - 52)
 
 
+def test_a_completion_that_fills_the_context_says_so() -> None:
+    """A prompt keeps half of the context, here 32 tokens; the completion has what is left of the 40 that it may have."""
+    requests = [Request(f"p/{i}", 0, f"{i}" + "x" * 100, 1, max_new_tokens=40) for i in range(8)]
+    done = list(open_backend("vllm:m").generate(requests, DecodingSettings()))
+    assert {(c.prompt_tokens, c.prompt_tokens_cut) for c in done} == {(32, 102 - 32)}
+    assert all(c.n_tokens <= 32 and c.stop_reason != "length" for c in done)
+
+
 def test_what_cannot_be_followed_is_refused_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="--draft-heads"):
         open_backend("vllm:m").check(DecodingSettings(decode="self-speculative"))
