@@ -1,7 +1,7 @@
 """Interruptions of a run on a server: Ctrl-C in several states, and a server that is killed and started again.
 
-Ctrl-C: seconds from the signal, which the whole group of processes gets as from a terminal, to the end of the command. Killed servers: how many
-requests a new one gets, beside how many completions were missing, where the run goes on and where it was killed as well.
+Ctrl-C: seconds from the signal, which the whole group of processes gets as from a terminal, to the end of the command. Killed servers: how
+many requests a new one gets, beside how many completions were missing, where the run goes on and where it was killed as well.
 """
 
 from __future__ import annotations
@@ -77,15 +77,18 @@ STATES: dict[str, tuple[str, Answer]] = {
 def ctrl_c(state: str) -> tuple[float, int]:
     """Seconds until the command has ended, and its exit code."""
     task, answer = STATES[state]
-    with completions_server(answer) as (url, asked), tempfile.TemporaryDirectory() as place:
-        with command(url, Path(place) / "run", task, 40, "--timeout", 60) as running:
-            while not asked and running.poll() is None:
-                time.sleep(0.05)
-            time.sleep(3.0)
-            started = time.monotonic()
-            os.killpg(running.pid, signal.SIGINT)
-            code = running.wait()
-            return time.monotonic() - started, code
+    with (
+        completions_server(answer) as (url, asked),
+        tempfile.TemporaryDirectory() as place,
+        command(url, Path(place) / "run", task, 40, "--timeout", 60) as running,
+    ):
+        while not asked and running.poll() is None:
+            time.sleep(0.05)
+        time.sleep(3.0)
+        started = time.monotonic()
+        os.killpg(running.pid, signal.SIGINT)
+        code = running.wait()
+        return time.monotonic() - started, code
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class ChatOptions(Config):
         description="File with the system prompt, for protocols @chat.",
         json_schema_extra={"metavar": "FILE", "default": "none"},
     )
-    concurrency: int = Field(default=16, ge=1, description="Requests under way at once, for openai: models.")
+    concurrency: int = Field(default=16, ge=1, le=1000, description="Requests under way at once, for openai: models.")
     request_timeout: float = Field(default=120.0, gt=0.0, description="Seconds for one request.")
     samples_per_request: int = Field(
         default=1, ge=1, description="Samples of one prompt asked for together (n=), for openai: models."
