@@ -91,7 +91,8 @@ class _Thread(Generic[Question, Answer]):
 
     def ask(self, question: Question) -> None:
         """Queue a question."""
-        self._loop.call_soon_threadsafe(self._waiting.put_nowait, question)
+        with suppress(RuntimeError):  # the thread has ended already, and says why in `found`
+            self._loop.call_soon_threadsafe(self._waiting.put_nowait, question)
 
     def finish(self) -> None:
         """Let the thread end when what is under way has been answered."""

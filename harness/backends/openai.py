@@ -3,8 +3,8 @@
 The completions endpoint gets the prompt as it is; a request that is a chat goes to the chat endpoint as the user's message, after
 the system prompt if there is one. `concurrency` requests are under way all the time, whatever part of a run they belong to. How
 failures are told apart and how often a request is sent again is said in `patience`. A prompt that the server refuses while it
-takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may ignore them. Not
-covered: likelihoods.
+takes others gives the verdict `no_completion`, with the stop reason "refused". Seeds are passed on; a server may ignore them.
+Likelihoods: `server_likelihoods`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from mtp_eval.harness.backends.endpoint import Endpoint
 from mtp_eval.harness.backends.openai_answers import REFUSED, Choice
 from mtp_eval.harness.backends.openai_requests import Requester, stops_of
 from mtp_eval.harness.backends.patience import RETRIES, FaultError, HopelessError, Patience, RefusedError
+from mtp_eval.harness.backends.server_likelihoods import Likelihoods
 from mtp_eval.harness.backends.usage import Usage, draft_counts
+from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.tasks.problem import Chat, Completion, Request
@@ -124,6 +126,13 @@ class OpenAIBackend(Backend):
         """The completions of several calls; the next one begins before the last of one is there."""
         if self._drafted_before is None:
             self._drafted_before = draft_counts(self.endpoint.url)
+        for compares, several in groupby(enumerate(calls), key=lambda pair: bool(pair[1].choices)):
+            if compares:
+                yield from ((number, completion) for number, call in several for completion in self.complete(call))
+            else:
+                yield from self._texts(several)
+
+    def _texts(self, calls: Iterable[tuple[int, Call]]) -> Iterator[tuple[int, Completion]]:
         refused: list[tuple[Group, Completion]] = []
         unanswered: list[tuple[Group, Unanswered]] = []
         for group, found in answers(self._groups(calls), self._connected, self.options.concurrency):
@@ -178,47 +187,48 @@ class OpenAIBackend(Backend):
         now = draft_counts(self.endpoint.url) if before else {}
         return replace(self._usage, **{name: n - (before or {}).get(name, 0) for name, n in now.items()})
 
-    def _groups(self, calls: Iterable[Call]) -> Iterator[Group]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        """The log-likelihood of each (context, continuation) pair's continuation, in order, where the server gives such."""
+        return Likelihoods(self.endpoint, self._server, self.options.concurrency).of(pairs)
+
+    def _groups(self, calls: Iterable[tuple[int, Call]]) -> Iterator[Group]:
         """Requests that go out as one: samples of one prompt that stand together, where asked for and sampled."""
-        for number, call in enumerate(calls):
+        for number, call in calls:
             self.check(call.settings)
-            if call.choices:
-                self.loglikelihood([])
             size = self.options.samples_per_request if call.settings.temperature else 1
             for _, same in groupby(call.requests, key=_question):
                 while together := tuple(islice(same, size)):
                     yield Group(number, together, call.settings)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Callable[[Group], Awaitable[list[Completion] | Unanswered]]]:
-        """A connection, by which a group is asked."""
+    async def _server(self) -> AsyncIterator[tuple[Requester, Patience]]:
+        """A connection to the server, and the patience of all that is asked over it."""
+        seconds = self.options.timeout_seconds
         client = self._openai.AsyncOpenAI(
             base_url=self.endpoint.address,
             api_key=self._key,
             max_retries=0,
-            timeout=self.options.timeout_seconds,
+            timeout=seconds,
             default_headers=self.endpoint.authorization,
         )
-        requester = Requester(
-            self._openai,
-            client,
-            self.endpoint,
-            self._key,
-            self.options.timeout_seconds,
-            self.options.system,
-            self._usage,
-        )
-        patience = Patience(self.retries)
-
-        async def ask(group: Group) -> list[Completion] | Unanswered:
-            try:
-                return await self._complete(requester, patience, group)
-            except FaultError as fault:
-                return Unanswered(str(fault))
-            except HopelessError as error:
-                raise self._failure(group.requests[0].problem_id, str(error)) from None
-
         async with client:
+            yield (
+                Requester(self._openai, client, self.endpoint, self._key, seconds, self.options.system, self._usage),
+                Patience(self.retries),
+            )
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Callable[[Group], Awaitable[list[Completion] | Unanswered]]]:
+        async with self._server() as (requester, patience):
+
+            async def ask(group: Group) -> list[Completion] | Unanswered:
+                try:
+                    return await self._complete(requester, patience, group)
+                except FaultError as fault:
+                    return Unanswered(str(fault))
+                except HopelessError as error:
+                    raise self._failure(group.requests[0].problem_id, str(error)) from None
+
             yield ask
 
     async def _complete(self, requester: Requester, patience: Patience, group: Group) -> list[Completion]:

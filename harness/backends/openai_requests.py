@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ REFUSALS = frozenset({400, 413, 422})
 """Statuses that say that there is something wrong with the request, such as a prompt that is too long."""
 BUSY = frozenset({408, 409, 425, 429, 503, 529})
 SILENT_RETRIES = MALFORMED_RETRIES = 2
+ECHO: Mapping[str, Any] = {"echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
+"""A request for a prompt's own log-probabilities; the token that is written is of no use. Most servers refuse to write none."""
 MOST_SAID = 400
 """Characters of what a server says that are kept."""
 
@@ -60,23 +63,15 @@ class Requester:
         """What the server answers to the requests of a group, which ask the same.
 
         Raises:
-            FaultError: no proper answer.
-            RefusedError: the server does not take this prompt.
-            HopelessError: it would not take another one either.
+            FaultError, RefusedError, HopelessError: as `receive`; a FaultError also for an answer that is none.
         """
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._seconds):
-                answer = (await self._post(group, settings)).http_response
-        except (TimeoutError, self._library.APITimeoutError):
-            raise self._fault(f"timed out after {self._seconds:g} s", retries=SILENT_RETRIES) from None
-        except self._library.APIStatusError as error:
-            if group[0].chat and self._names_another_budget(error):
+            answer = await self.receive(self._post(group, settings))
+        except RefusedError as error:
+            if group[0].chat and self._names_another_budget(str(error)):
                 return await self.send(group, settings)
-            raise self._of_status(error) from None
-        except self._library.OpenAIError as error:
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            raise self._fault(f"{error}{cause}") from None
+            raise
         try:
             found = parsed(answer.text)
             self._usage.count(found)
@@ -84,6 +79,37 @@ class Requester:
         except MalformedAnswerError as error:
             raise self._fault(str(error), retries=MALFORMED_RETRIES) from None
         return Received(choices, time.perf_counter() - started, pause_until_refilled(answer.headers))
+
+    async def echo(self, prompt: str) -> str:
+        """The body of the server's answer when it is asked to repeat a prompt with its log-probabilities.
+
+        Raises:
+            FaultError, RefusedError, HopelessError: as `receive`.
+        """
+        body = {"model": self._endpoint.model, "prompt": prompt, **ECHO}
+        answer = await self.receive(self._client.completions.with_raw_response.create(**body))
+        with suppress(MalformedAnswerError):
+            self._usage.count(parsed(answer.text))
+        return str(answer.text)
+
+    async def receive(self, sent: Awaitable[Any]) -> Any:
+        """The HTTP answer to a request, whose status says that all is well.
+
+        Raises:
+            FaultError: there is none.
+            RefusedError: the server does not take this request.
+            HopelessError: it would not take another one either.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                return (await sent).http_response
+        except (TimeoutError, self._library.APITimeoutError):
+            raise self._fault(f"timed out after {self._seconds:g} s", retries=SILENT_RETRIES) from None
+        except self._library.APIStatusError as error:
+            raise self._of_status(error) from None
+        except self._library.OpenAIError as error:
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            raise self._fault(f"{error}{cause}") from None
 
     async def _post(self, group: Sequence[Request], settings: DecodingSettings) -> Any:
         request = group[0]
@@ -104,10 +130,10 @@ class Requester:
         body |= {"messages": messages, self._budget: request.max_new_tokens}
         return await self._client.chat.completions.with_raw_response.create(**body)
 
-    def _names_another_budget(self, error: Any) -> bool:
+    def _names_another_budget(self, said: str) -> bool:
         """Whether a model wants the tokens of its reasoning counted too; it is asked so from now on."""
         wanted = "max_completion_tokens"
-        if error.status_code != 400 or self._budget == wanted or wanted not in str(error):
+        if self._budget == wanted or wanted not in said:
             return False
         self._budget = wanted
         return True
@@ -117,10 +143,10 @@ class Requester:
         status, said = error.status_code, self._clean(str(error))
         if status in REFUSALS:
             return RefusedError(said)
-        if status < 500 and status not in BUSY:
-            return HopelessError(said)
+        if (status < 500 or status == 501) and status not in BUSY:
+            return HopelessError(said, status)
         if headers.get("x-should-retry") == "false" or "insufficient_quota" in error.response.text:
-            return HopelessError(said)
+            return HopelessError(said, status)
         is_busy = status in BUSY
         return self._fault(said, is_busy=is_busy, hold_seconds=pause_asked_for(headers) if is_busy else 0.0)
 

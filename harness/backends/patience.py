@@ -54,7 +54,16 @@ class RefusedError(Exception):
 
 
 class HopelessError(MtpEvalError):
-    """Nothing that is asked will be answered: a wrong key, a model that is not there, a server that is gone."""
+    """Nothing that is asked will be answered: a wrong key, a model that is not there, a server that is gone.
+
+    Args:
+        said: what is known of it.
+        status: of the answer that says so; 0 where none came.
+    """
+
+    def __init__(self, said: str, status: int = 0) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 class Patience:

@@ -8,22 +8,20 @@ server's business.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from mtp_eval.harness.backends.background import results_of
-from mtp_eval.harness.backends.base import BackendOptions
+from mtp_eval.harness.backends.background import answers
 from mtp_eval.harness.backends.endpoint import Endpoint
+from mtp_eval.harness.backends.openai_requests import Requester
+from mtp_eval.harness.backends.patience import FaultError, HopelessError, Patience, RefusedError
 from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.errors import InputError, MtpEvalError
 
-ASKED: Mapping[str, Any] = {"echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
-"""The request besides its prompt; the one token that is written is left out again. Most servers refuse to write none."""
-NONE_GIVEN = frozenset({400, 404, 405, 413, 422, 501})
-"""Statuses of a server that does not answer such a request."""
+NO_SUCH_REQUEST = frozenset({404, 405, 501})
+"""Statuses of a server that does not know what it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +58,22 @@ def read_echo(body: str) -> Echo | None:
     return Echo(tuple(nats[:n_prompt]), tuple(greedy[:n_prompt]), first)
 
 
+Server = tuple[Requester, Patience]
+
+
 @dataclass(frozen=True, slots=True)
 class Likelihoods:
     """The likelihoods of one server.
 
     Args:
-        library: the openai package.
         endpoint: the server and the model's name there.
-        key: shown in no message.
-        options: concurrency and timeout_seconds count here.
-        retries: tries of a request after the first.
+        connect: opens a connection to it.
+        at_once: requests that are under way together.
     """
 
-    library: Any
     endpoint: Endpoint
-    key: str
-    options: BackendOptions
-    retries: int
+    connect: Callable[[], AbstractAsyncContextManager[Server]]
+    at_once: int
 
     def of(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
         """The log-likelihood of every (context, continuation) pair's continuation, in order.
@@ -85,21 +82,20 @@ class Likelihoods:
             InputError: the server gives none, or nothing at all stands before a continuation.
             MtpEvalError: the server cannot be reached.
         """
-        return list(results_of(lambda: self._of(pairs)))
-
-    async def _of(self, pairs: Sequence[tuple[str, str]]) -> AsyncIterator[LogLikelihood]:
         asked = [(context.rstrip(), context + continuation) for context, continuation in pairs if continuation]
-        echoes = await self._echoes(list(dict.fromkeys(text for both in asked for text in both if text)))
-        for context, continuation in pairs:
-            if not continuation:
-                yield LogLikelihood(0.0, 0, 0, True)
-                continue
-            text, before = context + continuation, context.rstrip()
-            whole = echoes[text]
-            n_before = len(echoes[before].nats) if before else self._n_marks(whole, text)
-            after = [value or 0.0 for value in whole.nats[n_before:]]
-            n_bytes = len(continuation.encode("utf-8", "surrogateescape"))
-            yield LogLikelihood(sum(after), len(after), n_bytes, all(whole.is_greedy[n_before:]))
+        prompts = dict.fromkeys(text for both in asked for text in both if text)
+        echoes = dict(answers(prompts, self._connected, self.at_once))
+        return [self._of(context, continuation, echoes) for context, continuation in pairs]
+
+    def _of(self, context: str, continuation: str, echoes: Mapping[str, Echo]) -> LogLikelihood:
+        if not continuation:
+            return LogLikelihood(0.0, 0, 0, True)
+        text, before = context + continuation, context.rstrip()
+        whole = echoes[text]
+        n_before = len(echoes[before].nats) if before else self._n_marks(whole, text)
+        after = [value or 0.0 for value in whole.nats[n_before:]]
+        n_bytes = len(continuation.encode("utf-8", "surrogateescape"))
+        return LogLikelihood(sum(after), len(after), n_bytes, all(whole.is_greedy[n_before:]))
 
     def _n_marks(self, whole: Echo, text: str) -> int:
         """Tokens before a text without a context: the begin mark, whose text is not how this one begins."""
@@ -110,48 +106,37 @@ class Likelihoods:
             "first token; use hf:NAME_OR_PATH"
         )
 
-    async def _echoes(self, prompts: Sequence[str]) -> dict[str, Echo]:
-        slots = asyncio.Semaphore(self.options.concurrency)
-        client = self.library.AsyncOpenAI(
-            base_url=self.endpoint.url, api_key=self.key, max_retries=self.retries, timeout=self.options.timeout_seconds
-        )
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Callable[[str], Awaitable[Echo]]]:
+        async with self.connect() as (requester, patience):
 
-        async def ask(prompt: str) -> Echo:
-            async with slots:
-                return await self._echo(client, prompt)
+            async def ask(prompt: str) -> Echo:
+                return await self._echo(requester, patience, prompt)
 
-        async with client:
-            tasks = [asyncio.create_task(ask(prompt)) for prompt in prompts]
-            try:
-                return dict(zip(prompts, await asyncio.gather(*tasks), strict=True))
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            yield ask
 
-    async def _echo(self, client: Any, prompt: str) -> Echo:
+    async def _echo(self, requester: Requester, patience: Patience, prompt: str) -> Echo:
         try:
-            answer = await client.completions.with_raw_response.create(
-                model=self.endpoint.model, prompt=prompt, **ASKED
-            )
-            body = str(answer.http_response.text)
-        except self.library.APIStatusError as error:
-            raise (self._none_given if error.status_code in NONE_GIVEN else self._failure)(str(error)) from None
-        except self.library.OpenAIError as error:
+            body = await patience.answer(lambda: requester.echo(prompt), lambda: requester.echo("x"))
+        except RefusedError as error:
+            raise self._none_given(str(error)) from None
+        except HopelessError as error:
+            raise (self._none_given if error.status in NO_SUCH_REQUEST else self._failure)(str(error)) from None
+        except FaultError as error:
             raise self._failure(str(error)) from None
         found = read_echo(body)
         if found is None:
-            raise self._none_given(body[:200])
+            raise self._none_given(self.endpoint.clean(body)[:200])
         return found
 
     def _none_given(self, said: str) -> InputError:
         return InputError(
-            f"the server at {self.endpoint.shown} gives no likelihoods of a prompt's tokens (`echo` with `logprobs` on /completions), by "
-            f"which this task compares choices: vLLM does; otherwise use hf:NAME_OR_PATH. It said: {self.endpoint.clean(said, self.key)}"
+            f"the server at {self.endpoint.address} gives no likelihoods of a prompt's tokens (`echo` with `logprobs` on /completions), by "
+            f"which this task compares choices: vLLM does; otherwise use hf:NAME_OR_PATH. It said: {said}"
         )
 
     def _failure(self, said: str) -> MtpEvalError:
         return MtpEvalError(
-            f"the server at {self.endpoint.shown} did not give a likelihood: {self.endpoint.clean(said, self.key)}; what was completed is "
-            "kept, and the same command goes on from there"
+            f"the server at {self.endpoint.address} did not give a likelihood: {said}; what was completed is kept, and the same command "
+            "goes on from there"
         )
