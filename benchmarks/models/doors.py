@@ -51,9 +51,14 @@ def doors(options: Any) -> dict[str, str]:
     return found | ({"server": options.server} if options.server else {})
 
 
-def texts(made: Run) -> Mapping[str, Record]:
+def records(made: Run) -> Mapping[str, Record]:
     """The records by problem."""
     return {record.problem_id: record for record in made.records()}
+
+
+def shown(record: Record) -> str:
+    """A text with bytes that are not UTF-8 as transformers and servers have them; ours keeps them apart."""
+    return record.completion.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").rstrip("\ufffd")
 
 
 def parting(backend: HuggingFaceBackend, problem_id: str, prompt: str, one: str, other: str) -> Parting | None:
@@ -94,13 +99,13 @@ def main() -> None:
         )
     problems = {problem.problem_id: problem for problem in load_task(options.task).problems()}
     backend = HuggingFaceBackend(str(options.model), BackendOptions(dtype="float32", device="cpu"))
-    first = texts(runs["hf"])
+    first = records(runs["hf"])
     figures: dict[str, Any] = {"problems": len(first), "doors": {}}
     for door in [door for door in runs if door != "hf"]:
-        others = texts(runs[door])
-        differ = [name for name, record in first.items() if record.completion.text != others[name].completion.text]
+        others = records(runs[door])
+        differ = [name for name, record in first.items() if shown(record) != shown(others[name])]
         partings = [
-            parting(backend, name, problems[name].prompt, first[name].completion.text, others[name].completion.text)
+            parting(backend, name, problems[name].prompt, shown(first[name]), shown(others[name]))
             for name in differ
             if problems[name].chat is None
         ]

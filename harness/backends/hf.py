@@ -232,6 +232,7 @@ class HuggingFaceBackend(Backend):
 
 def _unset_generation_config(model: Any) -> None:
     """Let `generate` do what a run's settings say and nothing else: a checkpoint's own may hold a repetition_penalty and the like."""
-    from transformers import GenerationConfig
+    import transformers
 
-    model.generation_config = GenerationConfig()
+    unset: Any = transformers.GenerationConfig
+    model.generation_config = unset()

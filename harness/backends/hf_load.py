@@ -129,7 +129,7 @@ def _load_part(source: str, options: BackendOptions, parts: int) -> Loaded:
             f"hf:{source}: GGUF files and adapters (LoRA) are not shared by processes; start it without torchrun"
         )
     try:
-        from transformers.distributed import DistributedConfig
+        from transformers.distributed.configuration_utils import DistributedConfig
 
         split: Any = DistributedConfig(tp_size=parts, tp_plan="auto")
     except (ImportError, TypeError):

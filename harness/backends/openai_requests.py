@@ -13,6 +13,7 @@ from mtp_eval.harness.backends.endpoint import Endpoint
 from mtp_eval.harness.backends.openai_answers import Choice, MalformedAnswerError, choices_of, parsed
 from mtp_eval.harness.backends.patience import FaultError, HopelessError, RefusedError
 from mtp_eval.harness.backends.rate_limits import pause_asked_for, pause_until_refilled
+from mtp_eval.harness.backends.server_stops import ends_in_prompt
 from mtp_eval.harness.backends.usage import Usage
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.tasks.problem import Request
@@ -59,15 +60,17 @@ class Requester:
         self._seconds, self._system, self._usage = seconds, system, usage
         self._budget = "max_tokens"
 
-    async def send(self, group: Sequence[Request], settings: DecodingSettings) -> Received:
+    async def send(self, group: Sequence[Request], settings: DecodingSettings, *, with_stops: bool = True) -> Received:
         """What the server answers to the requests of a group, which ask the same.
+
+        A server that takes the prompt's end for the beginning of a stop string is asked again without stop strings.
 
         Raises:
             FaultError, RefusedError, HopelessError: as `receive`; a FaultError also for an answer that is none.
         """
         started = time.perf_counter()
         try:
-            answer = await self.receive(self._post(group, settings))
+            answer = await self.receive(self._post(group, settings, with_stops=with_stops))
         except RefusedError as error:
             if group[0].chat and self._names_another_budget(str(error)):
                 return await self.send(group, settings)
@@ -78,6 +81,9 @@ class Requester:
             choices = choices_of(found, len(group), chat=group[0].chat is not None)
         except MalformedAnswerError as error:
             raise self._fault(str(error), retries=MALFORMED_RETRIES) from None
+        texts = [choice.text for choice in choices if choice.reason == "stop"]
+        if with_stops and any(ends_in_prompt(group[0].prompt, text, stops_of(group[0])) for text in texts):
+            return await self.send(group, settings, with_stops=False)
         return Received(choices, time.perf_counter() - started, pause_until_refilled(answer.headers))
 
     async def echo(self, prompt: str) -> str:
@@ -111,7 +117,7 @@ class Requester:
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             raise self._fault(f"{error}{cause}") from None
 
-    async def _post(self, group: Sequence[Request], settings: DecodingSettings) -> Any:
+    async def _post(self, group: Sequence[Request], settings: DecodingSettings, *, with_stops: bool) -> Any:
         request = group[0]
         body: dict[str, Any] = {
             "model": self._endpoint.model,
@@ -119,7 +125,7 @@ class Requester:
             "top_p": settings.top_p,
             "seed": request.seed % SEEDS,
         }
-        if stop := list(stops_of(request)[:MAX_STOPS]):
+        if with_stops and (stop := list(stops_of(request)[:MAX_STOPS])):
             body["stop"] = stop
         if len(group) > 1:
             body["n"] = len(group)

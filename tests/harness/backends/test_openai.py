@@ -221,3 +221,28 @@ def test_a_server_that_is_not_there_is_one_sentence() -> None:
     backend = OpenAIBackend("http://127.0.0.1:9/v1#m", retries=0)
     with pytest.raises(MtpEvalError, match=r"the server at http://127.0.0.1:9/v1 did not complete p/0"):
         next(backend.generate(requests(1), DecodingSettings()))
+
+
+def test_a_server_whose_stop_strings_reach_back_into_the_prompt_is_asked_again_without_them() -> None:
+    """As `transformers serve` does: a text that begins with "def" behind a line break was one token long."""
+    text = "def f():\n    return 1\n\ndef g(): pass"
+
+    def answer(body: dict[str, Any], number: int) -> Reply:
+        said = body["prompt"] + text
+        ends = [
+            said.find(stop, len(body["prompt"]) - len(stop) + 1) + len(stop)
+            for stop in body.get("stop") or ()
+            if stop in said
+        ]
+        cut = said[len(body["prompt"]) : min(ends, default=None)]
+        choice = {"index": 0, "text": cut, "finish_reason": "stop", "logprobs": None}
+        return 200, {}, json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+
+    prompts = {"a": "x = 1\n", "b": "x = 1"}
+    with completions_server(answer) as (url, asked):
+        wanted = [Request(name, 0, prompt, 1, ("\nclass", "\ndef"), 50) for name, prompt in prompts.items()]
+        done = {c.problem_id: c for c in OpenAIBackend(f"{url}#m").generate(wanted, DecodingSettings())}
+    assert {name: found.text for name, found in done.items()} == dict.fromkeys(prompts, "def f():\n    return 1\n")
+    assert sorted((body["prompt"], "stop" in body) for body in asked) == [
+        ("x = 1", True), ("x = 1\n", False), ("x = 1\n", True),
+    ]  # fmt: skip
