@@ -147,13 +147,16 @@ def restarted(n: int, kill_after: int, *, run_too: bool) -> dict[str, Any]:
 def main() -> None:
     parser = study_parser(__doc__, "one try each")
     parser.add_argument("--tries", type=int, default=5)
+    parser.add_argument("--only", choices=("killed", "ctrl_c"), help="one of the two")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores Ctrl-C
     tries = 1 if options.quick else options.tries
-    kills = [restarted(120, 30 + 10 * number, run_too=too) for too in (False, True) for number in range(tries)]
-    for found in kills:
-        print(", ".join(f"{name}: {value}" for name, value in found.items()), flush=True)
-    stops = {}
-    for state in STATES:
+    kills, stops = [], {}
+    for run_too in (False, True) if options.only != "ctrl_c" else ():
+        for number in range(tries):
+            kills.append(restarted(120, 30 + 10 * number, run_too=run_too))
+            print(", ".join(f"{name}: {value}" for name, value in kills[-1].items()), flush=True)
+    for state in STATES if options.only != "killed" else ():
         stops[state] = [ctrl_c(state) for _ in range(tries)]
         seconds = [took for took, _ in stops[state]]
         codes = sorted({code for _, code in stops[state]})
