@@ -25,8 +25,8 @@ MODELS = by_n(
         "data.sources": ["task:process@choices"],
         "model.context_length": LAWS["choices"].length + 2,
         "model.n_layers": 5,
-        "steps": 100,
-        "batch_size": 64,
+        "steps": 80,
+        "batch_size": 32,
     },
 )
 

@@ -62,7 +62,7 @@ class ChoiceTerms(Examination[Terms]):
     Terms are counted by their target: those of all periods but the first, which is not looked forward to from everywhere.
     """
 
-    n_texts: int = 500
+    n_texts: int = 200
 
     def of(self, result: CellResult) -> Terms:
         """One pass over the texts, and one for the trunk."""
