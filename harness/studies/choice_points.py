@@ -46,6 +46,7 @@ def figure(results: Results) -> Plot:
     terms.set_yticks(range(NS[-1]), [str(i + 1) for i in range(NS[-1])])
     terms.set_xticks(range(9), ["choice", "1", "2", "3", "4", ":", "free", ":", ":"], rotation=45)
     finish(terms, f"mean loss, n={NS[-1]}", "target", "head")
+    terms.grid(visible=False)
     for ax, measure in zip(shares, (LOSS, GRADIENT, TRUNK), strict=True):
         by_recipe(ax, results, part, measure, BY_N)
         ax.plot(range(len(NS)), [formula(n) for n in NS], "k_", markersize=22)
@@ -88,9 +89,9 @@ STUDY = Study(
     ),
     minutes=10.0,
     means=(
-        "What this means: the paper's count of terms is what a trained model's loss and its gradients at the heads' outputs show. What it "
-        "does not mean: that the trunk gets its gradient in the same proportion. The terms of one choice err the same way and add up "
-        "there, so that choices can weigh more than the count says (last column, of which nothing is claimed)."
+        "What this means: where losses are shared out as the formula says, choices weigh (n+1)/2 times as much in the loss of a trained "
+        "model as symbols without consequences. What it does not mean: that gradients follow the same count. A term's gradient depends on "
+        "how large its head's output is, too, and in the trunk (last column, of which nothing is claimed) the terms of one choice add up."
     ),
     figure=figure,
 )  # fmt: skip

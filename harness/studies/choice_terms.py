@@ -161,4 +161,4 @@ def hard_terms() -> Measure:
         tied = np.delete(terms.loss_of_place, Choices.free_place, axis=1)
         return float((tied > math.log(terms.options) / 2).sum())
 
-    return Measure("hard terms a choice", of, digits=0)
+    return Measure("hard terms a choice", of)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mtp_eval.harness.studies.claims import Agreement
-from mtp_eval.harness.studies.definition import Claim, Part, Study
+from mtp_eval.harness.studies.definition import Claim, Measure, Part, Recipe, Results, Study
 from mtp_eval.harness.studies.head_losses import NEXT, SECOND, SHARED, shared_weight
-from mtp_eval.harness.studies.recipes import by_n, panels
+from mtp_eval.harness.studies.recipes import by_n
+from mtp_eval.results.report.figure import Plot, finish, make_panels, style_of
 from mtp_eval.tasks.synthetic.laws import LAWS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WEIGHT = shared_weight()
 SECTION = "arXiv 2404.19737, section 5.2"
@@ -63,6 +67,41 @@ def claims_of(law: str) -> Iterator[Claim]:
             )
 
 
+def figure(results: Results) -> Plot:
+    """What was measured beside the closed forms, a panel for each process; and the weights."""
+    parts = results.parts()
+    figure, (*axes, last) = make_panels(len(parts) + 1, height=3.4)
+    for ax, part in zip(axes, parts, strict=True):
+        closed, (one, two) = LAWS[part.name].closed_forms(), part.recipes
+        shown = (
+            ("H(X|C)\nn=1", one, NEXT, closed.next),
+            ("H(X|C)\nn=2", two, NEXT, closed.next),
+            ("H(Y|C)\nn=2", two, SECOND, closed.second),
+            ("I(X;Y|C)\nn=2", two, SHARED, closed.shared),
+        )
+        _beside_formulas(ax, results, shown)
+        finish(ax, part.name, "", "nats")
+    weighed = [part for part in parts if LAWS[part.name].closed_forms().shared]
+    names = [(part.name, number, recipe) for part in weighed for number, recipe in enumerate(part.recipes, start=1)]
+    _beside_formulas(last, results, [(f"{name}\nn={n}", recipe, WEIGHT, float(n)) for name, n, recipe in names])
+    finish(last, "weight of I(X;Y|C)", "", "times")
+    return Plot(
+        "information",
+        "Losses of the heads and what they share, by process, and how often the loss counts it: points are seeds, bars the closed forms.",
+        figure,
+    )
+
+
+def _beside_formulas(ax: Axes, results: Results, shown: Sequence[tuple[str, Recipe, Measure, float]]) -> None:
+    """Every seed as a point on a bar that reaches to the formula's value."""
+    for place, (_, recipe, measure, expected) in enumerate(shown):
+        ax.bar([place], [expected], color="0.85", width=0.7)
+        values = list(results.values(recipe.name, measure).values())
+        n_future = int(recipe.changes["model.n_future"])
+        ax.plot([place] * len(values), values, "o", color=style_of(n_future - 1)["color"], markersize=5)
+    ax.set_xticks(range(len(shown)), [label for label, *_ in shown], fontsize=8)
+
+
 STUDY = Study(
     name="information",
     asks="do the heads' losses reach the entropies, and does a second head count what two tokens share twice?",
@@ -81,9 +120,5 @@ STUDY = Study(
         "that knows the process has nothing left to learn from either. A loss is above an entropy by what was not learnt; the chance of "
         "which texts it is measured on is taken out."
     ),
-    figure=panels(
-        "information",
-        "Losses of the heads by process, and the weight of I(X;Y|C); points are seeds, bars 95 % intervals.",
-        (NEXT, SECOND, SHARED, WEIGHT),
-    ),
+    figure=figure,
 )  # fmt: skip
