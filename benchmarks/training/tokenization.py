@@ -26,8 +26,6 @@ from benchmarks.study import save, study_parser
 from benchmarks.training.corpus import write_text
 
 HERE = "benchmarks.training.tokenization"
-BATCH_CHARACTERS = 1 << 20
-"""Text that is handed to the package at once, as `mtp-eval train` does."""
 
 
 def main() -> None:
@@ -85,6 +83,9 @@ def tokenized(folder: Path, part: int, parts: int) -> dict[str, float]:
 
 
 def batches(blocks: list[str]) -> list[list[str]]:
+    """Blocks that are handed to the package at once, as `mtp-eval train` does."""
+    from mtp_eval.harness.training.corpus_writer import BATCH_CHARACTERS
+
     found, size = [list[str]()], 0
     for block in blocks:
         if size > BATCH_CHARACTERS:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|endoftext|>", "<|i
 EOS_NAMES = ("</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|endoftext|>", "<|im_end|>")
 
 
-PART_CHARACTERS = 1 << 19
+PART_CHARACTERS = 1 << 17
 """Of a long text that are encoded at once."""
 BEFORE_SPACE = re.compile(r"(?<=\S)(?=[ \n])")
 
@@ -46,7 +47,7 @@ class JsonVocabulary:
         """Ids, without marks; a text that spells a special token ("<|im_start|>") is turned into it."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def encode_many(self, texts: list[str]) -> list[list[int]]:
+    def encode_many(self, texts: list[str]) -> Sequence[Sequence[int]]:
         """Ids of each text, on all cores unless TOKENIZERS_PARALLELISM says no.
 
         The package takes hundreds of bytes for each character while it works; a long text goes through it in parts where that
@@ -54,12 +55,10 @@ class JsonVocabulary:
         """
         if max(map(len, texts), default=0) <= PART_CHARACTERS or not _parts_are_alike(self.about):
             return self._encode_batch(texts)
-        found: list[list[int]] = []
-        for text in texts:
-            ids: list[int] = []
+        found = [array("I") for _ in texts]
+        for ids, text in zip(found, texts, strict=True):
             for part in parts_at_words(text, PART_CHARACTERS):
-                ids += self._encode_batch([part])[0]
-            found.append(ids)
+                ids.extend(self._encode_batch([part])[0])
         return found
 
     def _encode_batch(self, texts: list[str]) -> list[list[int]]:
@@ -135,7 +134,7 @@ class SentencePieceVocabulary:
         """Ids, without marks."""
         return list(self.processor.encode(text))
 
-    def encode_many(self, texts: list[str]) -> list[list[int]]:
+    def encode_many(self, texts: list[str]) -> Sequence[Sequence[int]]:
         """Ids of each text, on all cores."""
         return list(self.processor.encode(texts))
 

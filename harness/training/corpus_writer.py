@@ -22,7 +22,7 @@ from mtp_eval.harness.training.corpus import ENDS, FORMAT, INDEX, TARGETS_FROM, 
 from mtp_eval.harness.training.documents import Document
 
 SHARD_TOKENS = 1 << 28
-BATCH_CHARACTERS, BATCH_DOCUMENTS = 1 << 20, 10_000
+BATCH_CHARACTERS, BATCH_DOCUMENTS = 1 << 19, 10_000
 """Text that is tokenised at once, in parallel."""
 
 
