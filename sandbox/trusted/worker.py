@@ -23,7 +23,6 @@ from mtp_eval.sandbox import linux
 from mtp_eval.sandbox.errors import BadTests, IsolationUnavailable, JailDied, TestsDied, TestsKilled
 from mtp_eval.sandbox.outcome import Outcome, Verdict
 from mtp_eval.sandbox.program import Program
-from mtp_eval.sandbox.trusted.folders import WorkingFolder
 from mtp_eval.sandbox.trusted.jail import ONE_THREAD, Jail, JailConfig
 from mtp_eval.sandbox.trusted.judge import judge
 from mtp_eval.sandbox.wire.codec import register_collections
@@ -70,12 +69,12 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     """
     termination = _Termination()
     _detach(termination)
+    _leave_the_users_folder()
     register_collections()
     register_rare_types()
-    jail = folder = None
+    jail = None
     try:
         try:
-            folder = _own_folder()
             jail = _first_jail(connection, config)
             texts = Texts()
             gc.collect()
@@ -85,8 +84,6 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
                 program = replace(program, tests=texts.use(key, tests, n_chars))
                 outcome, jail = _judge_with_retries(program, jail, program.timeout_seconds or timeout_seconds)
                 connection.send_bytes(pickle.dumps(outcome))
-                if folder is not None:
-                    folder.empty()
                 if outcome.verdict is Verdict.MEMORY_LIMIT and _has_grown():
                     break
         finally:
@@ -96,18 +93,7 @@ def main(connection: Any, config: JailConfig, timeout_seconds: float) -> None:
     finally:
         if jail is not None:
             jail.close()
-        if folder is not None:
-            folder.remove()
         os._exit(0)
-
-
-def _own_folder() -> WorkingFolder | None:
-    """Where tests write files that they name without a folder; where none can be made, a folder that takes no files."""
-    try:
-        return WorkingFolder()
-    except OSError:
-        os.chdir("/proc" if sys.platform == "linux" else "/")
-        return None
 
 
 class _Termination:
@@ -139,6 +125,15 @@ def _detach(termination: _Termination) -> None:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(0)
+
+
+def _leave_the_users_folder() -> None:
+    """Stand where no file can be made: what tests write by a name without a folder must not land where the user works.
+
+    Tests that need such files fail from here, and are judged in the program's own interpreter, in the jail's folder.
+    """
+    sys.path[:] = map(os.path.abspath, sys.path)
+    os.chdir("/proc" if sys.platform == "linux" else "/")
 
 
 def _has_grown() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mtp_eval.sandbox import Outcome, Pool, Program, Verdict
+from mtp_eval.sandbox import Pool, Program, Verdict
 from mtp_eval.sandbox.trusted.folders import JailFolders, remove_left
 from tests.sandbox.processes import kill_all, workers
 
@@ -23,15 +23,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("isolation", ["full", "process"])
-def test_killed_workers_leave_no_folders(temporary: Path, isolation: str) -> None:
-    with Pool(workers=2, timeout_seconds=20.0, isolation=isolation) as pool:
+def test_killed_workers_leave_no_folders(temporary: Path) -> None:
+    with Pool(workers=2, timeout_seconds=20.0, isolation="process") as pool:
         for round_ in range(3):
             for n in range(4):
                 pool.submit(Program(f"{round_} {n}", f"import time\ntime.sleep(0.3)\nx = {round_, n}\n"), (round_, n))
             kill_all(workers(os.getpid()))
             assert [outcome.verdict for _, outcome in pool.drain()] == [Verdict.PASSED] * 4
-        assert list(temporary.iterdir()), "those that run have folders"
+        assert list(temporary.iterdir()), "the jails that run have folders"
     assert not list(temporary.iterdir())
 
 
@@ -66,35 +65,3 @@ def test_what_only_looks_like_ours_stays(temporary: Path) -> None:
         "elsewhere", "mtp-eval-jail-file", "mtp-eval-jail-link", "mtp-eval-other",
     ]  # fmt: skip
     assert (temporary / "elsewhere" / "file").exists()
-
-
-WRITES = """
-import os
-assert os.listdir() == [] and f() == 1
-with open("left.txt", "w") as file:
-    file.write("x")
-os.makedirs("left/deep")
-os.symlink("/", "left/root")
-"""
-
-
-def judged_outside(tests: list[str]) -> list[Outcome]:
-    programs = [
-        Program(str(n), "def f(): return 1", text, same_interpreter=False, timeout_seconds=10.0)
-        for n, text in enumerate(tests)
-    ]
-    with Pool(workers=1) as pool:
-        return list(pool.run(programs))
-
-
-def test_files_of_trusted_tests_stay_with_them(
-    temporary: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = tmp_path_factory.mktemp("here")
-    monkeypatch.chdir(here)
-    removes = "import os, shutil\nassert f() == 1\nshutil.rmtree(os.getcwd(), ignore_errors=True)\n"
-    elsewhere = "import os\nassert f() == 1\nos.chdir('/')\n"
-    outcomes = judged_outside([WRITES, WRITES + "#", removes, WRITES + "# after", elsewhere, WRITES + "# at last"])
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.PASSED] * 6, outcomes
-    assert not list(here.iterdir())
-    assert not list(temporary.iterdir())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from mtp_eval.sandbox import Pool, Program, Verdict
@@ -90,3 +93,18 @@ def test_a_judge_of_its_own_shares_no_names_with_a_program(pool: Pool) -> None:
 def one_worker() -> object:
     with Pool(workers=1, timeout_seconds=5.0) as pool:
         yield pool
+
+
+WRITES = "with open('left.txt', 'w') as file: file.write('x')\nassert f() == 1 and open('left.txt').read() == 'x'"
+
+
+def test_files_of_trusted_tests_stay_out_of_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = Program("p", "def f(): return 1", WRITES, timeout_seconds=10.0)
+    with Pool(workers=1) as pool:
+        outside, by_text = pool.run([replace(program, same_interpreter=False), program])
+        (by_reference,) = ByReference(pool).judge_references([program])
+    assert not outside.passed
+    assert by_text.passed
+    assert by_reference.passed
+    assert not list(tmp_path.iterdir())
