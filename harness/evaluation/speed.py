@@ -91,6 +91,11 @@ def measured(
         )
         done = list(model.generate(asked, settings))
         n_tokens, n_forwards = sum(one.n_tokens for one in done), sum(one.n_forwards for one in done)
+        if not n_forwards:
+            raise InputError(
+                f"{place.model}: every completion of {place.domain} ends with its first token, so that there is no rate to measure: "
+                "leave this --domain out"
+            )
         drafted = map(sum, zip(*(one.n_drafted for one in done), strict=True))
         accepted = map(sum, zip(*(one.n_accepted for one in done), strict=True))
         pair = model.speed_up(asked, settings)

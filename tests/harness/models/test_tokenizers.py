@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import decoders, models, normalizers, processors
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.models import begin_marks, vocabularies
+from mtp_eval.harness.models import begin_marks
 from mtp_eval.harness.models.tokenizers import (
     ByteTokenizer,
     Tokenizer,
@@ -288,45 +286,3 @@ def test_checkpoints_of_0_1_0_begin_with_the_mark_as_they_did(tmp_path: Path, bp
     meta = json.loads((tmp_path / "tokenizer_meta.json").read_text())
     (tmp_path / "tokenizer_meta.json").write_text(json.dumps({k: v for k, v in meta.items() if not k.endswith("_ids")}))
     assert load_tokenizer(tmp_path).prefix_ids == (0,)
-
-
-SPACES = st.text(alphabet="ab1. \n\t\r\x0b\x1c\x85\xa0\u2003\u3000éß🐍<s>", max_size=80)
-
-
-@pytest.mark.slow
-@settings(max_examples=300)
-@given(SPACES)
-def test_a_long_text_has_the_ids_of_the_whole_though_it_is_encoded_in_parts(text: str) -> None:
-    whole = [shared_bpe().encode(text), shared_bpe().encode("a")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabularies, "PART_CHARACTERS", 3)
-        in_parts = shared_bpe().encode_many([text, "a"])
-    assert [ids.tolist() for ids in in_parts] == whole
-
-
-def test_tokenizers_that_look_across_spaces_get_the_whole_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of these would give other ids in parts."""
-    monkeypatch.setattr(vocabularies, "PART_CHARACTERS", 3)
-    text = "aaa bbb\n aaa <m> b  a 11 22"
-    raw = RawTokenizer.from_str(trained_bpe_source())
-    changes: dict[str, Callable[[Any], None]] = {
-        "a prefix space": lambda it: setattr(it, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True)),
-        "no words": lambda it: setattr(it, "pre_tokenizer", pre_tokenizers.ByteLevel(False, use_regex=False)),
-        "a normalizer": lambda it: setattr(it, "normalizer", normalizers.Replace("a ", "b")),
-        "a mark that takes the space before it": lambda it: it.add_tokens([AddedToken("<m>", lstrip=True)]),
-    }
-    for name, change in changes.items():
-        other = RawTokenizer.from_str(raw.to_str())
-        change(other)
-        other.save(str(tmp_path / "tokenizer.json"))
-        found = vocabularies.JsonVocabulary((tmp_path / "tokenizer.json").read_bytes())
-        assert list(found.encode_many([text])[0]) == other.encode(text, add_special_tokens=False).ids, name
-
-
-def trained_bpe_source() -> str:
-    return vocabularies.train_bpe([*TEXTS, "aaa bbb\n aaa a b  a 11 22" * 50], 400).decode()
-
-
-def test_parts_hold_all_of_the_text() -> None:
-    for text in ("", " ", "aaaa", "aa  aa\n\naaa", " a" * 50):
-        assert "".join(vocabularies.parts_at_words(text, 2)) == text
