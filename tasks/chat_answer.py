@@ -116,6 +116,11 @@ def without_thoughts(completion: str) -> Answer:
     return Answer(text.removeprefix("\n") if len(text) < whole else text, whole - len(text))
 
 
+def with_fences_apart(text: str) -> str:
+    """The text with a line break before each fence that follows text on its line."""
+    return "\n".join(_fences_on_their_own_lines(text.split("\n")))
+
+
 def has_fence(text: str) -> bool:
     """Whether a text has a line that opens or closes a block of code."""
     return any(FENCE_LINE.match(line) or _behind_text(line) for line in text.split("\n"))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence
+from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence, with_fences_apart
 from mtp_eval.tasks.needed import missing_names, needed_statements
 from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, valid_runs
 from mtp_eval.tasks.statements import defined_names, written_apart, written_names
@@ -46,7 +46,7 @@ class Extraction:
 
 
 def chosen_block(asked: Asked, text: str) -> Extraction | None:
-    """The program in the blocks of an answer; None where it has none."""
+    """The program in the blocks of an answer, or outside of them where no block answers; None where there is no block."""
     if not has_fence(text) or compiles(asked.prefix + text):
         return None
     blocks = blocks_of(text, lambda code: compiles(code) or compiles(opened(asked.prefix) + code))
@@ -54,6 +54,8 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
     if not usable:
         return None
     chosen = best_block(asked, usable)
+    if not answers(asked, chosen) and (outside := lines_that_answer(asked, with_fences_apart(text))):
+        return outside
     place = usable.index(chosen)
     earlier, later = ([block.code for block in part] for part in (usable[:place], usable[place + 1 :]))
     said = (f"text around one block of {len(blocks)}",)
@@ -77,9 +79,21 @@ def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
             return defining[-1]
     parsing = [block for block in labelled or blocks if compiles(block.code)]
     if asked.entry_point is None:
-        reading = [block for block in parsing if "input(" in block.code or "stdin" in block.code]
+        reading = [block for block in parsing if reads_input(block.code)]
         return (reading or parsing or labelled or list(blocks))[-1]
     return (parsing or labelled or list(blocks))[0]
+
+
+def answers(asked: Asked, block: Block) -> bool:
+    """Whether a block is a program for what was asked; otherwise the program may stand outside of the blocks."""
+    if asked.entry_point is None:
+        return block.is_python or (compiles(block.code) and reads_input(block.code))
+    return writes(block, asked.entry_point)
+
+
+def reads_input(code: str) -> bool:
+    """Whether a program seems to read its standard input."""
+    return "input(" in code or "stdin" in code
 
 
 def writes(block: Block, entry_point: str) -> bool:
@@ -105,18 +119,14 @@ def defines(code: str, entry_point: str) -> bool:
 
 def chosen_lines(asked: Asked, text: str) -> Extraction:
     """The program in the lines of a text that parse, whatever stands around them."""
-    lines = text.count("\n") + 1
-    if asked.entry_point and defines(text, asked.entry_point):  # the function is written anew
-        runs = valid_runs(text)
-        defining = numbers_of(runs, asked.entry_point)
-        if defining:
-            place = defining[-1]
-            kept = with_what_it_needs(runs[place], runs[:place], runs[place + 1 :])
-            return Extraction(with_prefix(asked, kept), _lines_cut(lines - kept.count("\n") - 1))
-    if asked.entry_point and asked.entry_point in text and not compiles(asked.prefix + text):
-        indented = [code for code in indented_groups(text) if asked.entry_point in written_names(code)]
-        if indented:
-            return Extraction(with_prefix(asked, indented[-1]), _lines_cut(lines - indented[-1].count("\n")))
+    anew = asked.entry_point is not None and defines(text, asked.entry_point)
+    goes_on = asked.entry_point is None or compiles(asked.prefix + text)
+    if (anew or not goes_on) and (written := lines_that_answer(asked, text)):
+        return written
+    runs = valid_runs(text)
+    defining = [n for n, run in enumerate(runs) if asked.entry_point and asked.entry_point in defined_names(run)]
+    if anew and defining:  # by an import, or as a stub
+        return run_with_its_needs(asked, text, runs, defining[-1])
     runs = valid_runs(asked.prefix + text)
     if asked.entry_point:
         runs = [run for run in runs if asked.entry_point in defined_names(run)] or runs
@@ -124,10 +134,27 @@ def chosen_lines(asked: Asked, text: str) -> Extraction:
     return Extraction(kept, _lines_cut((asked.prefix + text).count("\n") - kept.count("\n")))
 
 
-def numbers_of(runs: Sequence[str], entry_point: str) -> list[int]:
-    """The numbers of the runs that define the entry point with a body; where none does, of those that define it at all."""
-    writing = [number for number, run in enumerate(runs) if entry_point in written_names(run)]
-    return writing or [number for number, run in enumerate(runs) if entry_point in defined_names(run)]
+def lines_that_answer(asked: Asked, text: str) -> Extraction | None:
+    """The last lines that write the entry point, or read the input where there is none; None where no lines do."""
+    if asked.entry_point and asked.entry_point not in text:
+        return None
+    runs = valid_runs(text)
+    if asked.entry_point is None:
+        answering = [number for number, run in enumerate(runs) if reads_input(run)]
+    else:
+        answering = [number for number, run in enumerate(runs) if asked.entry_point in written_names(run)]
+    if answering:
+        return run_with_its_needs(asked, text, runs, answering[-1])
+    indented = [code for code in indented_groups(text) if asked.entry_point in written_names(code)]
+    if not indented:
+        return None
+    return Extraction(with_prefix(asked, indented[-1]), _lines_cut(text.count("\n") + 1 - indented[-1].count("\n")))
+
+
+def run_with_its_needs(asked: Asked, text: str, runs: Sequence[str], place: int) -> Extraction:
+    """One run of lines, behind what it needs of the others."""
+    kept = with_what_it_needs(runs[place], runs[:place], runs[place + 1 :])
+    return Extraction(with_prefix(asked, kept), _lines_cut(text.count("\n") - kept.count("\n")))
 
 
 def _lines_cut(n: int) -> tuple[str, ...]:

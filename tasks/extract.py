@@ -3,7 +3,7 @@
     completion = [special tokens] text [special token, and whatever follows it]      (special_tokens)
     text       = [thoughts] answer                                                   (chat_answer)
     answer     = {prose | block of code}     of which one block is chosen
-               | {prose | lines that parse}  where there is no block
+               | {prose | lines that parse}  where there is no block, or none that defines the entry point
     program    = prefix + body | prefix closed + chosen code, behind what it needs of earlier code
 
 Chosen is the last code that defines the entry point; else what continues the prompt; else the last block, the longest lines.
@@ -78,7 +78,7 @@ def longest(asked: Asked, completion: str) -> Extraction:
 
 
 def fence(asked: Asked, completion: str) -> Extraction:
-    """Keep the chosen block of a chat answer, else as `stops`."""
+    """Keep the chosen block of a chat answer, or the lines outside that answer where no block does; without blocks as `stops`."""
     answer, cut = answer_of(asked, completion)
     found = chosen_block(asked, answer.text)
     if found is None:
