@@ -71,7 +71,7 @@ READS = "n = int(input())\nprint(n + 1)\n"
 INPUTS = {
     "an example's input in a block": f"Here's the program:\n\n{READS}\nExample input:\n```\n3\n```\n",
     "a closing fence alone": f"Here's the program:\n\n{READS}```\n\nThat's it, isn't it?",
-    "a function of its own": f"Here's the program:\n\nimport sys\n\ndef main():\n    print(int(sys.stdin.read()) + 1)\n\nmain()\n\nIt'll print:\n```\n4\n```\n",
+    "a function of its own": "Here's the program:\n\nimport sys\n\ndef main():\n    print(int(sys.stdin.read()) + 1)\n\nmain()\n\nIt'll print:\n```\n4\n```\n",
     "a block that answers": f"It isn't:\n\nprint(int(input()) + 2)\n\nbut it's:\n{block(READS)}",
 }
 
