@@ -52,6 +52,8 @@ MARKDOWN = frozenset(("markdown", "md"))
 LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t>]*$")
 AT_LINE_END = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
 NOT_A_MARK = re.compile(r"[^\s`~>]")
+TAGS_BEFORE = re.compile(r"^[ \t]*(?:<\w[^<>\n]*>)+(?=(?:async|def|class|import|from)\b|@)", re.MULTILINE)
+TAGS_AT_END = re.compile(r"(?:</\w[^<>\n]*>)+[ \t]*$", re.MULTILINE)
 
 MOST_TRIES = 100
 """Fence lines of an answer that are tried as the end of a block that does not parse, so that no text takes minutes."""
@@ -119,6 +121,11 @@ def without_thoughts(completion: str) -> Answer:
 def with_fences_apart(text: str) -> str:
     """The text with a line break before each fence that follows text on its line."""
     return "\n".join(_fences_on_their_own_lines(text.split("\n")))
+
+
+def with_tags_apart(text: str) -> str:
+    """The text with tags of HTML or XML that stand before a statement's first word, or end a line, on lines of their own."""
+    return TAGS_AT_END.sub(r"\n\g<0>", TAGS_BEFORE.sub(r"\g<0>\n", text))
 
 
 def has_fence(text: str) -> bool:

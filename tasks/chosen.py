@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence, with_fences_apart
+from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence, with_fences_apart, with_tags_apart
 from mtp_eval.tasks.needed import missing_names, needed_statements
 from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, valid_runs
 from mtp_eval.tasks.statements import defined_names, written_apart, written_names
@@ -138,6 +138,12 @@ def lines_that_answer(asked: Asked, text: str) -> Extraction | None:
     """The last lines that write the entry point, or read the input where there is none; None where no lines do."""
     if asked.entry_point and asked.entry_point not in text:
         return None
+    return _lines_that_answer(asked, text) or (
+        _lines_that_answer(asked, apart) if (apart := with_tags_apart(text)) != text else None
+    )
+
+
+def _lines_that_answer(asked: Asked, text: str) -> Extraction | None:
     runs = valid_runs(text)
     if asked.entry_point is None:
         answering = [number for number, run in enumerate(runs) if reads_input(run)]

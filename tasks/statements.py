@@ -24,6 +24,14 @@ READING = frozenset(
 """Builtins that change none of their arguments."""
 
 
+BRANCHES = (ast.stmt, ast.ExceptHandler, ast.match_case)
+"""What statements hold statements in."""
+MAY_BE_CALLED = (
+    ast.Lambda, ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.IfExp, ast.BoolOp, ast.NamedExpr, ast.Tuple,
+)  # fmt: skip
+"""Expressions whose value may be a function; a tuple for several names at once."""
+
+
 def body_of(source: str) -> list[ast.stmt]:
     """The top-level statements of a text; none when it does not parse."""
     try:
@@ -38,8 +46,41 @@ def defined_names(source: str) -> set[str]:
 
 
 def written_names(source: str) -> set[str]:
-    """The names to which the top-level statements of a text give a meaning of their own: not by an import, and not by a stub."""
-    return {name for node in body_of(source) if not (is_import(node) or _is_stub(node)) for name in binds(node)}
+    """The names for which a text writes a function or class, or assigns what may be one: not by an import, and not by a stub.
+
+    Not written is a name that an example gives its result or a value: `f = f(3)`, `f = 6`, `for f in ...`, `with ... as f`.
+    """
+    found = set[str]()
+    for node in body_of(source):
+        if not is_import(node):
+            found |= _written(node)
+    return found
+
+
+def _written(node: ast.stmt) -> set[str]:
+    """Of a top-level statement and its branches; without recursion, as `binds`."""
+    found, todo = set[str](), list[ast.AST]([node])
+    while todo:
+        node_or_branch = todo.pop()
+        match node_or_branch:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found |= set() if _is_stub(node_or_branch) else {node_or_branch.name}
+            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+                found |= binds(node_or_branch) - _read_at_once(value) if isinstance(value, MAY_BE_CALLED) else set()
+            case _:
+                todo += [part for part in ast.iter_child_nodes(node_or_branch) if isinstance(part, BRANCHES)]
+    return found
+
+
+def _read_at_once(value: ast.expr) -> set[str]:
+    """The names that an expression reads when it is evaluated: not those in the bodies of its lambdas."""
+    found, todo = set[str](), list[ast.AST]([value])
+    while todo:
+        part = todo.pop()
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+        todo += [part.args] if isinstance(part, ast.Lambda) else list(ast.iter_child_nodes(part))
+    return found
 
 
 def written_apart(source: str) -> set[str]:
