@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 BARRED = r"<\|[A-Za-z_][\w▁ ./:-]{0,40}\|>|<\|[a-z_]{2,20}>|<[a-z_]{2,20}\|>|\[\|[a-z]+\|\]|<｜[^｜\n]{1,40}｜>|◁/?\w+▷"
 NAMES = (
-    r"▁?(?:</?s>|<(?:EOT|EOD|EOS|eos|bos|pad|unk|eot|eom|end_of_turn|start_of_turn|end_of_text|endoftext|end_of_utterance"
+    r"▁?(?:</?s>|<(?:EOT|EOD|EOS|eod|eos|bos|pad|unk|eot|eom|end_of_turn|start_of_turn|end_of_text|endoftext|end_of_utterance"
     r"|file_sep|filename|reponame|repo_name|gh_stars|empty_output|(?:fim|jupyter|issue|commit|pr)_[a-z_]+)>"
-    r"|<(?:PRE|SUF|MID|sop|eop|eoa|eoh|extra_id_\d+)>"
+    r"|<(?:PRE|SUF|MID|sop|eop|eoa|eoh|extra_id_\d+|reserved_\d+|_[a-z]+|seed:[a-z]+|(?:[a-z]+:)?tool_call)>"
+    r"|<\[[A-Za-z]+▁[^\]\n]{1,30}\]>|\[e~\[|\]~!?b[\[\]]"
     r"|\[/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|gMASK)\]|<</?SYS>>)"
 )
 QUOTED = r'"""(?:\\.|[^\\])*?"""' + r"|'''(?:\\.|[^\\])*?'''" + r'|"(?:\\.|[^"\\\n])*"' + r"|'(?:\\.|[^'\\\n])*'"

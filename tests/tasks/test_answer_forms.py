@@ -123,6 +123,15 @@ RIGHT_CASES = {
     "Gemma 4's end of a turn": ((*DEFS, *STOPS), [GO_ON], f"{BODY}<turn|>\n<|turn>user\nThanks"),
     "Gemma 4's beginning of a turn": (BOTH, BOTH_ASKED, f"<|turn>model\n{block(RIGHT)}<turn|>"),
     "Gemma 4's call of a tool": ((*DEFS, *STOPS), [GO_ON], f"{BODY}<|tool_call>call:run{{}}<tool_call|>"),
+    **{
+        f"{token} {place}": ((*DEFS, *STOPS), [GO_ON], f"{BODY if own_line else BODY.rstrip()}{token}{behind}")
+        for token in ("<seed:eos>", "<[end▁of▁sentence]>", "<_end>", "<eod>", "<reserved_107>", "<tool_call>", "<minimax:tool_call>", "[e~[", "]~b]")
+        for place, own_line, behind in (
+            ("at the end of a line", False, ""),
+            ("on a line of its own", True, "\nimport nothing_such\n"),
+            ("and more text", True, "It's done"),
+        )
+    },
     "a program about tokens": (BOTH, BOTH_ASKED, block("def total(xs):\n    s = '<channel|><|turn>'\n    return sum(xs) + len(s) - 17\n")),
     "comparisons like tokens": (DEFS, [GO_ON], "    a = 1\n    b = a|1\n    return sum(xs) + (b<a)\n\nThat isn't <|all|>"),
 }  # fmt: skip
