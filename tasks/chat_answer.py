@@ -52,6 +52,10 @@ MARKDOWN = frozenset(("markdown", "md"))
 LIST_ITEM = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t>]*$")
 AT_LINE_END = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[\w+.{}-]*)[ \t]*$")
 NOT_A_MARK = re.compile(r"[^\s`~>]")
+CODE_LINE = re.compile(
+    r"^(?![ \t]*#).*(?:[=(\[]|^[ \t]*(?:return|import|from|raise|yield|pass|for|while|if|try|with)\b)", re.MULTILINE
+)
+"""A line of code that is not prose which Python parses: `# Solution`, `Answer`, `Note: nothing`."""
 TAGS_BEFORE = re.compile(r"^[ \t]*(?:<\w[^<>\n]*>)+(?=(?:async|def|class|import|from)\b|@)", re.MULTILINE)
 TAGS_AT_END = re.compile(r"(?:</\w[^<>\n]*>)+[ \t]*$", re.MULTILINE)
 
@@ -145,7 +149,7 @@ def blocks_of(text: str, is_program: Callable[[str], bool]) -> list[Block]:
     first = next((number for number, line in enumerate(lines) if FENCE_LINE.match(line)), None)
     if first is not None and not _match(lines[first])["info"].strip():
         before = "\n".join(lines[:first])
-        if before.strip() and is_program(before):
+        if CODE_LINE.search(before) and is_program(before):
             found, lines = [Block("python", before + "\n")], lines[first + 1 :]
     return found + _fenced(lines, is_program)
 

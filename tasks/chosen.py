@@ -16,6 +16,9 @@ from mtp_eval.tasks.needed import missing_names, needed_statements
 from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, valid_runs
 from mtp_eval.tasks.statements import defined_names, written_apart, written_names
 
+TILDES = re.compile(r"^[ \t]*~{3,}[ \t]*(\w+)[ \t]*$", re.MULTILINE)
+"""An opening fence that Python takes for an expression."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -63,9 +66,10 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
 
 
 def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
-    """The last block that defines the entry point, blocks marked as Python first; else one that can continue the prompt."""
+    """The last block that defines the entry point, blocks of Python first; else one that can continue the prompt."""
     labelled = [block for block in blocks if block.is_python]
-    for group in (labelled, blocks):
+    sure = [block for block in blocks if block.is_python or (not block.language and compiles(block.code))]
+    for group in (sure, blocks):
         writing = [block for block in group if asked.entry_point and writes(block, asked.entry_point)]
         if writing:
             return writing[-1]
@@ -138,6 +142,7 @@ def lines_that_answer(asked: Asked, text: str) -> Extraction | None:
     """The last lines that write the entry point, or read the input where there is none; None where no lines do."""
     if asked.entry_point and asked.entry_point not in text:
         return None
+    text = TILDES.sub(r"```\1", text)
     return _lines_that_answer(asked, text) or (
         _lines_that_answer(asked, apart) if (apart := with_tags_apart(text)) != text else None
     )

@@ -66,6 +66,12 @@ RIGHT_CASES = {
     "its import in a block behind": (BOTH, BOTH_ASKED, f"{block('def total(xs):' + chr(10) + '    return int(math.fsum(xs))' + chr(10))}You need\n{block('import math' + chr(10))}"),
     "its class in a block before": (BOTH, BOTH_ASKED, f"{block('class Node:' + chr(10) + '    v = 0' + chr(10))}\n{block('def total(xs):' + chr(10) + '    return sum(xs) + Node().v' + chr(10))}"),
     "its helper behind, unfenced": (DEFS, BOTH_ASKED, f"It's:\n\n{BY_PLUS}\nwhere that's:\n\n{PLUS}\nDone, isn't it?"),
+    "a draft with a language, the answer without": (BOTH, BOTH_ASKED, f"{block(WRONG)}\nNo, so:\n{block(RIGHT, '')}"),
+    "pseudocode without a language behind": (BOTH, BOTH_ASKED, f"{block(RIGHT)}\nIn words:\n{block('def total(xs):' + chr(10) + '    add them all up' + chr(10), '')}"),
+    **{
+        f"its use without a language behind {words!r}": (BOTH, BOTH_ASKED, f"{words}\n\n{block('r = total([1, 2])' + chr(10), '')}\nIt isn't hard:\n\n{block(RIGHT)}")
+        for words in ("# Solution", "Answer", "Note: nothing", "'Simple'")
+    },
     # other blocks that give its name another meaning
     "its result under its name behind": (BOTH, BOTH_ASKED, f"{block(RIGHT)}\n{block('total = total([1, 2])' + chr(10) + 'print(total)' + chr(10))}"),
     "its result under its name behind, annotated": (BOTH, BOTH_ASKED, f"{block(RIGHT)}\n{block('xs = [1]' + chr(10) + 'total: int = total(xs)' + chr(10))}"),

@@ -43,6 +43,7 @@ CASES = {
     "a helper above a fence": (BOTH, BOTH_ASKED, f"It's:\n\ndef plus(x):\n    return x\n```\n{RIGHT}```\n"),
     "a helper above a fence, without prose": (BOTH, BOTH_ASKED, f"def plus(x):\n    return x\n```\n{RIGHT}```\n"),
     "tests in a block": (BOTH, BOTH_ASKED, f"Here's the function:\n\n{RIGHT}\nTests:\n{block('def test_total():' + chr(10) + '    assert total([1]) == 1' + chr(10))}"),
+    "its stub behind, fenced by tildes": (DEFS, BOTH_ASKED, f"It's:\n\n{RIGHT}\n{block('def total(xs):' + chr(10) + '    raise NotImplementedError' + chr(10), mark='~~~')}\n{USE}"),
     # a block that answers is taken before what stands outside
     "a wrong one outside before": (BOTH, BOTH_ASKED, f"Not:\n\n{WRONG}\nbut it's:\n{block(RIGHT)}"),
     "a wrong one outside behind": (BOTH, BOTH_ASKED, f"{block(RIGHT)}\nIt isn't:\n\n{WRONG}\nOK?"),
