@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mtp_eval.tasks.chat_answer import Block, blocks_of, has_fence, with_fences_apart, with_tags_apart
 from mtp_eval.tasks.needed import missing_names, needed_statements
-from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, valid_runs
+from mtp_eval.tasks.python_text import compiles, future_first, indented_groups, longest_start, valid_runs
 from mtp_eval.tasks.statements import defined_names, written_apart, written_names
 
 TILDES = re.compile(r"^[ \t]*~{3,}[ \t]*(\w+)[ \t]*$", re.MULTILINE)
@@ -57,7 +57,7 @@ def chosen_block(asked: Asked, text: str) -> Extraction | None:
     if not usable:
         return None
     chosen = best_block(asked, usable)
-    if not answers(asked, chosen) and (outside := lines_that_answer(asked, with_fences_apart(text))):
+    if not answers(asked, chosen) and (outside := answer_outside(asked, with_fences_apart(text))):
         return outside
     place = usable.index(chosen)
     earlier, later = ([block.code for block in part] for part in (usable[:place], usable[place + 1 :]))
@@ -136,6 +136,20 @@ def chosen_lines(asked: Asked, text: str) -> Extraction:
         runs = [run for run in runs if asked.entry_point in defined_names(run)] or runs
     kept = max(runs, key=lambda run: run.count("\n"), default="")
     return Extraction(kept, _lines_cut((asked.prefix + text).count("\n") - kept.count("\n")))
+
+
+def answer_outside(asked: Asked, text: str) -> Extraction | None:
+    """The lines that answer, or those at the text's beginning that go on from the prompt; None where there are none."""
+    text = TILDES.sub(r"```\1", text)
+    if written := lines_that_answer(asked, text):
+        return written
+    if not asked.prefix or not text.lstrip("\n")[:1].isspace():
+        return None
+    lines, of_prefix = (opened(asked.prefix) + text).split("\n"), opened(asked.prefix).count("\n")
+    kept = longest_start(lines, at_least=of_prefix)
+    if not any(line.strip() for line in lines[of_prefix:kept]):
+        return None
+    return Extraction("\n".join([*lines[:kept], ""]), _lines_cut(len(lines) - kept))
 
 
 def lines_that_answer(asked: Asked, text: str) -> Extraction | None:

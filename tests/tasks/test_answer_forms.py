@@ -84,6 +84,9 @@ RIGHT_CASES = {
     "a lambda that calls itself": (BOTH, BOTH_ASKED, block("total = lambda xs: xs[0] + total(xs[1:]) if xs else 0\n")),
     "one of two functions": (BOTH, BOTH_ASKED, block("import sys\nif sys.version_info > (3,):\n    def total(xs):\n        return sum(xs)\nelse:\n    total = None\n")),
     "its result under its name, unfenced": (DEFS, BOTH_ASKED, f"It's:\n\n{RIGHT}\nDon't write:\n\ntotal = total([1, 2])\nprint(total)\n"),
+    "a body, its stub in a block behind": (DEFS, [GO_ON], f"{BODY}\n{block('def total(xs):' + chr(10) + '    pass' + chr(10))}"),
+    "a body, prose, its stub in a block behind": (DEFS, [GO_ON], f"{BODY}\nDon't leave it as\n\n{block('def total(xs):' + chr(10) + '    ...' + chr(10), mark='~~~')}"),
+    "a body, its use in a block behind": (DEFS, [GO_ON], f"{BODY}\nIt's used so:\n{block('print(total([1, 2]))' + chr(10))}"),
     # tags and prose
     "a tag on its first line": (DEFS, BOTH_ASKED, f"<answer>{RIGHT}</answer>"),
     "a tag on its first and last line": (DEFS, BOTH_ASKED, f"It's:\n<answer>{RIGHT.rstrip()}</answer>\nThat's it."),
