@@ -134,8 +134,8 @@ class Backend(ABC):
             InputError: the model has no chat template (the default).
         """
         raise InputError(
-            f"model {self.name} has no chat template: protocols @chat and @lm-eval-instruct are for hf: models "
-            "that bring one and for openai: servers"
+            f"model {self.name} has no chat template: protocols @chat and @lm-eval-instruct are for chat models: hf:, "
+            "openai: and vllm:, and checkpoints converted from one"
         )
 
     @abstractmethod

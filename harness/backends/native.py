@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions
+from mtp_eval.harness.backends.chat_template import templated
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.candidates import COUNTS
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
@@ -31,7 +32,7 @@ from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.devices import choose_device, choose_dtype
 from mtp_eval.harness.models.tokenizers import Tokenizer, prompt_ids
 from mtp_eval.harness.models.transformer import MTPModel
-from mtp_eval.tasks.problem import Completion, Request
+from mtp_eval.tasks.problem import Chat, Completion, Request
 
 log = logging.getLogger(__name__)
 _TOKENS_AT_ONCE = 8192  # of pairs whose likelihood is taken
@@ -58,7 +59,9 @@ class NativeBackend(Backend):
     @classmethod
     def open(cls, source: str, options: BackendOptions) -> Self:
         """The checkpoint in a folder."""
-        return cls(source, device=options.device, dtype=options.dtype)
+        backend = cls(source, device=options.device, dtype=options.dtype)
+        backend.system = options.system
+        return backend
 
     @classmethod
     def of_model(cls, model: MTPModel, tokenizer: Tokenizer, name: str = "model") -> NativeBackend:
@@ -69,7 +72,8 @@ class NativeBackend(Backend):
         return backend
 
     def _set(self, model: MTPModel, tokenizer: Tokenizer, name: str) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.model, self.tokenizer, self.name, self.system = model, tokenizer, name, ""
+        self._renderer: Any = None  # of a chat's turns
         self._networks = Networks(model)
         self._engine: tuple[DecodingSettings, Engine] | None = None
         self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
@@ -220,14 +224,39 @@ class NativeBackend(Backend):
         """The model as a decoder with so many heads asks it; weights are packed once for all of them."""
         return self._networks.with_heads(draft_heads)
 
+    def check_chat(self) -> None:
+        """Refuse a model without a chat template.
+
+        Raises:
+            InputError: the checkpoint has none, or transformers, which runs it, is not installed.
+        """
+        self._chat_renderer()
+
+    def _chat_renderer(self) -> Any:
+        if self.tokenizer.chat is None:
+            raise InputError(
+                f"{self.name} has no chat template: those checkpoints have one that `mtp-eval convert` made of a chat model's folder, and "
+                "those trained on from such; ask it by a protocol that is no chat"
+            )
+        if self._renderer is None:
+            self._renderer = self.tokenizer.chat.renderer()
+        return self._renderer
+
+    def request_ids(self, request: Request) -> list[int]:
+        """A request as the model is given it: its prompt, or its chat in the model's template, which writes its own begin mark."""
+        if request.chat is None:
+            return prompt_ids(self.tokenizer, request.prompt)
+        return self.tokenizer.encode(templated(self._chat_renderer(), request.chat, self.system))
+
     def jobs(self, requests: Sequence[Request]) -> tuple[list[Job], list[int]]:
         """Jobs, and how many tokens were cut from each prompt."""
-        encoded: dict[str, list[int]] = {}
+        encoded: dict[tuple[str, Chat | None], list[int]] = {}
         jobs, cuts = [], []
         for index, request in enumerate(requests):
-            if request.prompt not in encoded:
-                encoded[request.prompt] = prompt_ids(self.tokenizer, request.prompt)
-            job, n_cut = self._job(index, request, encoded[request.prompt])
+            asked = request.prompt, request.chat
+            if asked not in encoded:
+                encoded[asked] = self.request_ids(request)
+            job, n_cut = self._job(index, request, encoded[asked])
             jobs.append(job)
             cuts.append(n_cut)
         return jobs, cuts

@@ -3,7 +3,7 @@
 A tokenizer lies in its checkpoint's folder as `tokenizer.json` or `tokenizer.model` beside `tokenizer_meta.json`,
 which says which kind it is, which ids begin and end a document, and what is put before every text: that is what the
 tokenizer's own post-processor adds, which may be nothing. Encoding never adds those by itself: whoever builds a document
-or a prompt does, with `begin`.
+or a prompt does, with `begin`. A chat model's template lies there too (`chat_template`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models import chat_template
 from mtp_eval.harness.models.begin_marks import prefix_of
+from mtp_eval.harness.models.chat_template import ChatTemplate
 from mtp_eval.harness.models.vocabularies import (
     BOS_NAMES,
     EOS_NAMES,
@@ -49,6 +51,8 @@ class Tokenizer(Protocol):
     """What stands before every text, in training and in prompts: the begin mark, or nothing."""
     eos_ids: frozenset[int]
     """The ids that end a completion, `eos_id` among them."""
+    chat: ChatTemplate | None
+    """How turns of a chat are written; None where the model is no chat model."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without begin and end marks."""
@@ -89,6 +93,7 @@ class ByteTokenizer:
     bos_id, eos_id, pad_id = 256, 257, 258
     prefix_ids: tuple[int, ...] = (256,)
     eos_ids = frozenset({257})
+    chat: ChatTemplate | None = None
 
     def encode(self, text: str) -> list[int]:
         """The bytes of `text` in UTF-8."""
@@ -130,8 +135,9 @@ class PieceTokenizer:
         vocab_size: int | None = None,
         prefix_ids: Sequence[int] | None = None,
         eos_ids: Iterable[int] = (),
+        chat: ChatTemplate | None = None,
     ):
-        self.name, self.bos_id, self.eos_id = name, bos_id, eos_id
+        self.name, self.bos_id, self.eos_id, self.chat = name, bos_id, eos_id, chat
         self.prefix_ids = (bos_id,) if prefix_ids is None else tuple(prefix_ids)
         self.eos_ids = frozenset({eos_id, *eos_ids})
         self._source, self._kind = source, kind
@@ -163,6 +169,8 @@ class PieceTokenizer:
         meta = {"kind": self._kind, "name": self.name, "bos_id": self.bos_id, "eos_id": self.eos_id}
         begins_and_ends = {"prefix_ids": list(self.prefix_ids), "eos_ids": sorted(self.eos_ids)}
         write_meta(folder, {**meta, **begins_and_ends, "vocab_size": self.vocab_size})
+        if self.chat is not None:
+            self.chat.save(folder)
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
@@ -193,6 +201,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
                 vocab_size=int(meta["vocab_size"]),
                 prefix_ids=meta.get("prefix_ids"),  # neither is in checkpoints of 0.1.0
                 eos_ids=meta.get("eos_ids", ()),
+                chat=chat_template.load(folder),
             )
     except FileNotFoundError as error:
         raise InputError(
@@ -214,6 +223,8 @@ def fingerprint(tokenizer: Tokenizer) -> str:
         tokenizer.save(Path(name))
         digest = hashlib.sha256()
         for path in sorted(Path(name).iterdir()):
+            if path.name == chat_template.FILE:
+                continue
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -263,6 +274,7 @@ def read_tokenizer(path: str | Path, *, vocab_size: int | None = None, eos_ids: 
         vocab_size=vocab_size,
         prefix_ids=prefix_of(vocabulary, file.parent, config, bos_id),
         eos_ids=eos_ids,
+        chat=chat_template.of_hugging_face(file.parent, config),
     )
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.models import chat_template
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.convert.architectures import config_json, model_config
 from mtp_eval.harness.models.convert.mtp_modules import taken_out
@@ -164,7 +165,11 @@ def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
             names = {"bos_token": by_id.get(tokenizer.bos_id, "<s>"), "eos_token": by_id.get(tokenizer.eos_id, "</s>")}
     if (folder / "tokenizer.json").is_file():
         _begin_with(folder / "tokenizer.json", tokenizer.prefix_ids)
-    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **names})
+    about: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+    if tokenizer.chat is not None:
+        (folder / chat_template.FILE).unlink()
+        about |= {**tokenizer.chat.tokens, "chat_template": tokenizer.chat.source}
+    _write_json(folder / "tokenizer_config.json", about)
 
 
 def _begin_with(file: Path, prefix_ids: tuple[int, ...]) -> None:

@@ -23,9 +23,10 @@ from mtp_eval.harness.models.convert import huggingface
 from mtp_eval.harness.models.convert.convert import convert
 from mtp_eval.harness.models.initialize import new_model
 from mtp_eval.harness.models.tokenizers import Tokenizer, load_tokenizer, prompt_ids, trained_bpe
-from mtp_eval.tasks.problem import Request
+from mtp_eval.tasks.problem import Chat, Request
 from tests.extras import needs
 from tests.harness.backends.server import Reply, completions_server
+from tests.harness.backends.test_chat_template import CHATML
 
 needs("transformers", "hf")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -78,7 +79,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if not about.pop("begins"):
         raw["post_processor"] = None
     (folder / "tokenizer.json").write_text(json.dumps(raw))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", **about}))
+    about |= {"bos_token": "<s>", "eos_token": "</s>", "chat_template": CHATML}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, first + 1]}))
     return folder
 
@@ -125,6 +127,29 @@ def test_greedy_and_sampled_texts_are_the_same(doors: tuple[NativeBackend, Huggi
             for door in doors
         )
         assert ours == theirs
+
+
+@pytest.mark.parametrize("system", ["", "Be brief."])
+def test_a_chat_is_the_same_question(folder: Path, tmp_path: Path, system: str) -> None:
+    convert(folder, tmp_path / "ours")
+    options = BackendOptions(dtype="float64", system=system)
+    ours, theirs = NativeBackend.open(str(tmp_path / "ours"), options), HuggingFaceBackend(str(folder), options)
+    huggingface.write(tmp_path / "back", ours.config, dict(ours.model.state_dict()), ours.tokenizer)
+    back = HuggingFaceBackend(str(tmp_path / "back"), options)
+    for door in (ours, theirs, back):
+        door.check_chat()
+    chats = [Chat("x = y\n", "def f(", "q"), Chat("for", "x", "q", examples=(("a", "b"),), keeps_space=False)]
+    requests = [Request(f"p{i}", 0, "shown", seed=i, max_new_tokens=20, chat=chat) for i, chat in enumerate(chats)]
+    for request in requests:
+        assert ours.request_ids(request) == theirs.request_ids(request) == back.request_ids(request)
+    texts = [
+        {
+            c.problem_id: (shown(c.text), c.n_tokens, c.prompt_tokens)
+            for c in door.generate(requests, DecodingSettings())
+        }
+        for door in (ours, theirs)
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_special_tokens_stay_in_the_text(doors: tuple[NativeBackend, HuggingFaceBackend]) -> None:
