@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.scaling.processes import cpu_by_role, cpu_seconds, own_children
 from benchmarks.study import save, study_parser
 from mtp_eval.harness.cluster.executor import RayExecutor
 from mtp_eval.harness.cluster.ray_cluster import Cluster
@@ -24,7 +24,7 @@ from mtp_eval.tasks.registry import load_task
 OBJECT_STORE_BYTES = 80 << 20
 START_SECONDS = 300
 """For a node to come up on a busy machine."""
-TICKS = os.sysconf("SC_CLK_TCK")
+IDLE_SECONDS = 20.0
 
 
 @contextmanager
@@ -70,51 +70,31 @@ def sleepers(n: int) -> list[Program]:
     ]
 
 
-def children() -> dict[int, list[int]]:
-    """The processes of this machine by parent."""
-    found: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit():
-                found.setdefault(int(after_name(entry / "stat")[1]), []).append(int(entry.name))
-    return found
-
-
-def after_name(stat: Path) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; a name may hold spaces."""
-    return stat.read_text().rpartition(")")[2].split()
-
-
-def cpu_seconds(roots: Iterable[int]) -> float:
-    """CPU of this process and of the trees below some of its children, what has ended there included."""
-    below, left, ticks = children(), list(roots), 0
-    while left:
-        pid = left.pop()
-        left += below.get(pid, [])
-        with suppress(OSError):
-            ticks += sum(map(int, after_name(Path(f"/proc/{pid}/stat"))[11:15]))
-    return time.process_time() + ticks / TICKS
-
-
 @dataclass(frozen=True)
 class Party:
     """An executor, and the children of this process that work for it."""
 
     executor: Executor
     roots: frozenset[int]
+    spent: dict[str, float] = field(default_factory=dict, compare=False, hash=False)
 
     def timed(self, programs: list[Program]) -> tuple[float, float]:
         """Wall and CPU seconds of the programs, everything that works for the executor included."""
-        started, cpu = time.perf_counter(), cpu_seconds(self.roots)
+        started, before = time.perf_counter(), cpu_by_role(self.roots)
         outcomes = list(self.executor.run(programs))
-        took = time.perf_counter() - started, cpu_seconds(self.roots) - cpu
+        took = time.perf_counter() - started
+        spent = {role: now - before.get(role, 0.0) for role, now in cpu_by_role(self.roots).items()}
+        for role, seconds in spent.items():
+            self.spent[role] = self.spent.get(role, 0.0) + seconds
         wrong = sum(not outcome.passed for outcome in outcomes)
         assert not wrong, f"{wrong} of {len(programs)} did not pass"
-        return took
+        return took, sum(spent.values())
 
-
-def own_children() -> frozenset[int]:
-    return frozenset(children().get(os.getpid(), []))
+    def idle(self, seconds: float) -> float:
+        """CPU that is spent in a second in which there is nothing to do."""
+        before = cpu_seconds(self.roots)
+        time.sleep(seconds)
+        return (cpu_seconds(self.roots) - before) / seconds
 
 
 def on_ray() -> RayExecutor:
@@ -136,6 +116,21 @@ def paired(a: Party, b: Party, made: Callable[[int], list[Program]], n: int, rou
     return found[1:]
 
 
+def started(opening: Callable[[], Any]) -> tuple[Any, str]:
+    """What a call opens, and what that costs."""
+    wall, cpu = time.perf_counter(), cpu_seconds(own_children())
+    opened = opening()
+    wall, cpu = time.perf_counter() - wall, cpu_seconds(own_children()) - cpu
+    return opened, f"{wall:.1f} s of wall time, {cpu:.1f} s of CPU"
+
+
+def shown(title: str, spent: Mapping[str, float], n: int) -> None:
+    """Print who spent the CPU of n programs, the greatest part first."""
+    most_first = sorted(spent.items(), key=lambda pair: -pair[1])
+    parts = ", ".join(f"{role} {1000 * seconds / n:.2f}" for role, seconds in most_first if seconds / n >= 5e-6)
+    print(f"{title}, ms of CPU a program: {parts}", flush=True)
+
+
 def main() -> None:
     parser = study_parser(__doc__, "a fifth of the programs, one round")
     parser.add_argument("--programs", type=int, default=1000)
@@ -144,25 +139,34 @@ def main() -> None:
     n, rounds = (options.programs // 5, 1) if options.quick else (options.programs, options.rounds)
     found: dict[str, list[Round]] = {}
     before = own_children()
-    with cluster_of(1) as cluster, on_ray() as one:
+    with cluster_of(1) as cluster:
+        one, took = started(on_ray)
+        print(f"a pool on a node, the cluster being there: {took}", flush=True)
         of_ray = own_children() - before
-        with Pool(workers=1, timeout_seconds=20.0) as pool:
+        pool, took = started(lambda: Pool(workers=1, timeout_seconds=20.0))
+        print(f"the pool: {took}", flush=True)
+        with one, pool:
             ray, here = Party(one, of_ray), Party(pool, own_children() - before - of_ray)
             found["HumanEval: one node / the pool"] = paired(ray, here, references, n, rounds)
+            for name, party in (("one node", ray), ("the pool", here)):
+                shown(f"HumanEval, {name}", party.spent, n * (rounds + 1))
             found["sleeping 50 ms: one node / the pool"] = paired(ray, here, sleepers, n // 5, rounds)
-        before_second = own_children()
-        cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
-        both = of_ray | (own_children() - before_second)
-        with on_ray() as two:
-            ray, twice = Party(one, both), Party(two, both)
-            found["HumanEval: one node / two nodes"] = paired(ray, twice, references, n, rounds)
-            found["sleeping 50 ms: one node / two nodes"] = paired(ray, twice, sleepers, n // 5, rounds)
+            idle = {name: 100 * party.idle(IDLE_SECONDS) for name, party in (("one node", ray), ("the pool", here))}
+            print(", ".join(f"{name} with nothing to do: {share:.1f} % of a CPU" for name, share in idle.items()))
+            pool.close()
+            before_second = own_children()
+            cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+            both = of_ray | (own_children() - before_second)
+            with on_ray() as two:
+                ray, twice = Party(one, both), Party(two, both)
+                found["HumanEval: one node / two nodes"] = paired(ray, twice, references, n, rounds)
+                found["sleeping 50 ms: one node / two nodes"] = paired(ray, twice, sleepers, n // 5, rounds)
     for name, pairs in found.items():
         for unit, column in (("wall", 0), ("CPU", 1)):
             ratios = [a[column] / b[column] for a, b in pairs]
             each = f"{median(a[column] for a, _ in pairs):.1f} s and {median(b[column] for _, b in pairs):.1f} s"
             print(f"{name}, {unit}: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), {each}", flush=True)
-    save(options.json, {"programs": n, "rounds": rounds, "measured": found})
+    save(options.json, {"programs": n, "rounds": rounds, "measured": found, "idle_percent": idle})
 
 
 if __name__ == "__main__":

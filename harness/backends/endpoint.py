@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,14 +28,13 @@ class Endpoint:
         try:
             parts = urlsplit(url)
             known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-            known = (
-                known and not parts.query and "@" not in parts.path
-            )  # a key that would be shown; a password with a slash in it
+            is_secret = parts.query or "@" in parts.path  # a key that would be shown; a password with a slash in it
+            known = known and not is_secret and source.isprintable() and " " not in url
         except ValueError:  # a port that is no number
             known = False
         if not known or not model:
             raise InputError(
-                f"openai:{_without_user(source)}: expected openai:URL#MODEL, such as openai:http://localhost:8000/v1#my-model, "
+                f"openai:{_printable(_without_user(source))}: expected openai:URL#MODEL, such as openai:http://localhost:8000/v1#my-model, "
                 "without a query; a key belongs into OPENAI_API_KEY"
             )
         return cls(url, model)
@@ -59,18 +59,27 @@ class Endpoint:
         return f"{urlunsplit(parts._replace(netloc=f'[{host}]' if ':' in host else host))}#{self.model}"
 
     def clean(self, text: str, key: str = "") -> str:
-        """A text without the credentials that a server may have repeated in it, in whatever form it got or could decode them."""
+        """A text in one line that a terminal shows as it is, without the credentials that a server may have repeated in it.
+
+        They are found in whatever form the server got or could decode them, and as JSON writes them.
+        """
         parts, user = urlsplit(self.url), _user_of(self.url)
         given = (parts.password, parts.username)
         secrets = {key, b64encode(user.encode()).decode(), *given, *(unquote(one) for one in given if one)}
+        secrets |= {json.dumps(one)[1:-1] for one in secrets if one}
         for secret in sorted((one for one in secrets if one and len(one) > 3), key=len, reverse=True):
             text = text.replace(secret, "***")
-        return text
+        return _printable(text)
 
 
 def _user_of(url: str) -> str:
     """USER:PASSWORD of a URL as they are meant; "" without them."""
     return unquote(urlsplit(url).netloc.rpartition("@")[0])
+
+
+def _printable(text: str) -> str:
+    """A text with escapes in place of line breaks, control characters and what else a terminal would obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _without_user(source: str) -> str:

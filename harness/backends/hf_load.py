@@ -18,6 +18,7 @@ from mtp_eval.harness.backends.base import BackendOptions
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.begin_marks import say_where_it_is_not_as_stated
 from mtp_eval.harness.models.devices import ALL_DEVICES, choose_device, choose_dtype
+from mtp_eval.harness.models.vocabularies import before
 
 HUB_SECONDS = 10.0
 _GGUF = ".gguf"
@@ -104,8 +105,7 @@ def _tokenizer(name: str, place: Mapping[str, Any], trust: Mapping[str, bool]) -
 def prefix_ids(tokenizer: Any) -> tuple[int, ...]:
     """The ids that a tokenizer of transformers puts before a text."""
     plain, whole = list(tokenizer("x", add_special_tokens=False).input_ids), list(tokenizer("x").input_ids)
-    at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
-    return tuple(whole[:at])
+    return before(plain, whole)
 
 
 def _facts(place: Mapping[str, Any], options: BackendOptions) -> dict[str, Any]:

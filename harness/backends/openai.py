@@ -84,6 +84,13 @@ class OpenAIBackend(Backend):
             raise InputError("openai: models need the openai package: pip install 'mtp-eval[api]'") from None
         self._openai: Any = openai
         self._key = key_of(os.environ)
+        try:
+            self._client()
+        except (ImportError, OSError, ValueError) as error:
+            raise InputError(
+                f"no connection to {self.endpoint.address} can be made: {self.endpoint.clean(str(error))}; what the variables HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR say counts here"
+            ) from None
         self._usage = Usage()
         self._drafted_before: dict[str, int] | None = None
         self._takes_n = True
@@ -200,18 +207,20 @@ class OpenAIBackend(Backend):
                 while together := tuple(islice(same, size)):
                     yield Group(number, together, call.settings)
 
+    def _client(self) -> Any:
+        return self._openai.AsyncOpenAI(
+            base_url=self.endpoint.address,
+            api_key=self._key,
+            max_retries=0,
+            timeout=self.options.timeout_seconds,
+            default_headers=self.endpoint.authorization,
+        )
+
     @asynccontextmanager
     async def _server(self) -> AsyncIterator[tuple[Requester, Patience]]:
         """A connection to the server, and the patience of all that is asked over it."""
         seconds = self.options.timeout_seconds
-        client = self._openai.AsyncOpenAI(
-            base_url=self.endpoint.address,
-            api_key=self._key,
-            max_retries=0,
-            timeout=seconds,
-            default_headers=self.endpoint.authorization,
-        )
-        async with client:
+        async with self._client() as client:
             yield (
                 Requester(self._openai, client, self.endpoint, self._key, seconds, self.options.system, self._usage),
                 Patience(self.retries),

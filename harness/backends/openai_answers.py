@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ REFUSED = "refused"
 """The stop reason of a completion for which a server does not take the prompt."""
 UNFINISHED = frozenset({"abort", "aborted", "error", "cancelled"})
 """Reasons of texts that a server did not complete, as when it is shut down."""
-MOST_SHOWN = 200
-"""Characters of an answer that are shown in a message."""
+MOST_BYTES = 1 << 26
+"""Of an answer; no text of a model is longer."""
 
 
 class MalformedAnswerError(Exception):
@@ -33,6 +33,20 @@ class Choice:
     refusal: str = ""
 
 
+async def text_of(parts: AsyncIterator[bytes]) -> str:
+    """The body of an answer: UTF-8, as all JSON is, whatever a header says; bytes that are not become U+FFFD.
+
+    Raises:
+        MalformedAnswerError: it has no end.
+    """
+    body = bytearray()
+    async for part in parts:
+        body += part
+        if len(body) > MOST_BYTES:
+            raise MalformedAnswerError(f"the answer has more than {MOST_BYTES >> 20} MiB")
+    return body.decode("utf-8-sig", "replace")
+
+
 def parsed(body: str) -> Mapping[str, Any]:
     """The object that a body holds.
 
@@ -42,9 +56,9 @@ def parsed(body: str) -> Mapping[str, Any]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise MalformedAnswerError(f"the answer is not JSON: {body[:MOST_SHOWN]!r}") from None
+        raise MalformedAnswerError(f"the answer is not JSON: {body!r}") from None
     if not isinstance(answer, dict) or answer.get("error"):
-        raise MalformedAnswerError(f"the answer is an error: {body[:MOST_SHOWN]!r}")
+        raise MalformedAnswerError(f"the answer is an error: {body}")
     return answer
 
 
@@ -56,7 +70,7 @@ def choices_of(answer: Mapping[str, Any], n: int, *, chat: bool) -> list[Choice]
     """
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise MalformedAnswerError(f"the answer has no choices: {str(dict(answer))[:MOST_SHOWN]}")
+        raise MalformedAnswerError(f"the answer has no choices: {_shown(answer)}")
     prompt_tokens, n_tokens = counts_of(answer)
     texts = [_text(choice, chat=chat) for choice in choices[:n]]
     of_each = shares(n_tokens, [len(text) + 1 for text, _, _ in texts])
@@ -64,6 +78,13 @@ def choices_of(answer: Mapping[str, Any], n: int, *, chat: bool) -> list[Choice]
         Choice(text, reason, own, prompt_tokens, refusal)
         for (text, reason, refusal), own in zip(texts, of_each, strict=True)
     ]
+
+
+def _shown(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "lists in lists, too deep to be shown"
 
 
 def _text(choice: Any, *, chat: bool) -> tuple[str, str, str]:
@@ -83,7 +104,7 @@ def _text(choice: Any, *, chat: bool) -> tuple[str, str, str]:
     if text is None and chat and (reason == "length" or said.get("reasoning_content") or said.get("reasoning")):
         text = ""  # all of its tokens went into reasoning
     if not isinstance(text, str):
-        raise MalformedAnswerError(f"a choice has no text: {json.dumps(choice)[:MOST_SHOWN]}")
+        raise MalformedAnswerError(f"a choice has no text: {_shown(choice)}")
     if reason in UNFINISHED:
         raise MalformedAnswerError(f"the server did not complete a text (finish_reason {reason!r})")
     return text, reason, ""

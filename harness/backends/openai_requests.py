@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mtp_eval.harness.backends.endpoint import Endpoint
-from mtp_eval.harness.backends.openai_answers import Choice, MalformedAnswerError, choices_of, parsed
+from mtp_eval.harness.backends.openai_answers import Choice, MalformedAnswerError, choices_of, parsed, text_of
 from mtp_eval.harness.backends.patience import FaultError, HopelessError, RefusedError
 from mtp_eval.harness.backends.rate_limits import pause_asked_for, pause_until_refilled
+from mtp_eval.harness.backends.server_errors import advice, status_line, through_proxy
 from mtp_eval.harness.backends.server_stops import ends_in_prompt
 from mtp_eval.harness.backends.usage import Usage
 from mtp_eval.harness.decoding.settings import DecodingSettings
@@ -57,6 +59,8 @@ class Requester:
         self, library: Any, client: Any, endpoint: Endpoint, key: str, seconds: float, system: str, usage: Usage
     ) -> None:
         self._library, self._client, self._endpoint, self._key = library, client, endpoint, key
+        below = library.DefaultAsyncHttpxClient.__mro__[1]
+        self._http: Any = sys.modules[below.__module__.partition(".")[0]]  # httpx; its name depends on openai's version
         self._seconds, self._system, self._usage = seconds, system, usage
         self._budget = "max_tokens"
 
@@ -70,13 +74,13 @@ class Requester:
         """
         started = time.perf_counter()
         try:
-            answer = await self.receive(self._post(group, settings, with_stops=with_stops))
+            answer, headers = await self.receive(self._post(group, settings, with_stops=with_stops))
         except RefusedError as error:
             if group[0].chat and self._names_another_budget(str(error)):
                 return await self.send(group, settings)
             raise
         try:
-            found = parsed(answer.text)
+            found = parsed(answer)
             self._usage.count(found)
             choices = choices_of(found, len(group), chat=group[0].chat is not None)
         except MalformedAnswerError as error:
@@ -84,7 +88,7 @@ class Requester:
         texts = [choice.text for choice in choices if choice.reason == "stop"]
         if with_stops and any(ends_in_prompt(group[0].prompt, text, stops_of(group[0])) for text in texts):
             return await self.send(group, settings, with_stops=False)
-        return Received(choices, time.perf_counter() - started, pause_until_refilled(answer.headers))
+        return Received(choices, time.perf_counter() - started, pause_until_refilled(headers))
 
     async def echo(self, prompt: str) -> str:
         """The body of the server's answer when it is asked to repeat a prompt with its log-probabilities.
@@ -93,13 +97,13 @@ class Requester:
             FaultError, RefusedError, HopelessError: as `receive`.
         """
         body = {"model": self._endpoint.model, "prompt": prompt, **ECHO}
-        answer = await self.receive(self._client.completions.with_raw_response.create(**body))
+        answer, _ = await self.receive(self._client.completions.with_streaming_response.create(**body))
         with suppress(MalformedAnswerError):
-            self._usage.count(parsed(answer.text))
-        return str(answer.text)
+            self._usage.count(parsed(answer))
+        return answer
 
-    async def receive(self, sent: Awaitable[Any]) -> Any:
-        """The HTTP answer to a request, whose status says that all is well.
+    async def receive(self, sent: AbstractAsyncContextManager[Any]) -> tuple[str, Mapping[str, str]]:
+        """Body and headers of the answer to a request, whose status says that all is well.
 
         Raises:
             FaultError: there is none.
@@ -107,17 +111,22 @@ class Requester:
             HopelessError: it would not take another one either.
         """
         try:
-            async with asyncio.timeout(self._seconds):
-                return (await sent).http_response
-        except (TimeoutError, self._library.APITimeoutError):
+            async with asyncio.timeout(self._seconds), sent as answer:
+                return await text_of(answer.iter_bytes()), answer.headers
+        except MalformedAnswerError as error:
+            raise self._fault(str(error), retries=MALFORMED_RETRIES) from None
+        except (TimeoutError, self._library.APITimeoutError, self._http.TimeoutException):
             raise self._fault(f"timed out after {self._seconds:g} s", retries=SILENT_RETRIES) from None
         except self._library.APIStatusError as error:
             raise self._of_status(error) from None
-        except self._library.OpenAIError as error:
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            raise self._fault(f"{error}{cause}") from None
+        except (self._library.OpenAIError, self._http.HTTPError) as error:
+            cause = f" ({error.__cause__})" if str(error.__cause__ or error) != str(error) else ""
+            raise self._fault(f"{error}{cause}{through_proxy(self._endpoint.url)}") from None
 
-    async def _post(self, group: Sequence[Request], settings: DecodingSettings, *, with_stops: bool) -> Any:
+    def _post(
+        self, group: Sequence[Request], settings: DecodingSettings, *, with_stops: bool
+    ) -> AbstractAsyncContextManager[Any]:
+        """A request, which is sent when it is entered."""
         request = group[0]
         body: dict[str, Any] = {
             "model": self._endpoint.model,
@@ -129,12 +138,15 @@ class Requester:
             body["stop"] = stop
         if len(group) > 1:
             body["n"] = len(group)
+        endpoint: Any = self._client.completions
         if request.chat is None:
             body |= {"prompt": request.prompt, "max_tokens": request.max_new_tokens}
-            return await self._client.completions.with_raw_response.create(**body)
-        messages = request.chat.messages(self._system, request.chat.question_alone)
-        body |= {"messages": messages, self._budget: request.max_new_tokens}
-        return await self._client.chat.completions.with_raw_response.create(**body)
+        else:
+            endpoint = self._client.chat.completions
+            messages = request.chat.messages(self._system, request.chat.question_alone)
+            body |= {"messages": messages, self._budget: request.max_new_tokens}
+        sent: AbstractAsyncContextManager[Any] = endpoint.with_streaming_response.create(**body)
+        return sent
 
     def _names_another_budget(self, said: str) -> bool:
         """Whether a model wants the tokens of its reasoning counted too; it is asked so from now on."""
@@ -146,7 +158,10 @@ class Requester:
 
     def _of_status(self, error: Any) -> Exception:
         headers: Mapping[str, str] = error.response.headers
-        status, said = error.status_code, self._clean(str(error))
+        status, answer = error.status_code, error.response
+        sent_on_to = str(answer.url) if answer.history else ""
+        hint = self.clean(advice(status, self._endpoint.address, sent_on_to))
+        said = self.clean(status_line(status, answer.text)) + hint
         if status in REFUSALS:
             return RefusedError(said)
         if (status < 500 or status == 501) and status not in BUSY:
@@ -154,12 +169,13 @@ class Requester:
         if headers.get("x-should-retry") == "false" or "insufficient_quota" in error.response.text:
             return HopelessError(said, status)
         is_busy = status in BUSY
-        return self._fault(said, is_busy=is_busy, hold_seconds=pause_asked_for(headers) if is_busy else 0.0)
+        return FaultError(said, is_busy=is_busy, hold_seconds=pause_asked_for(headers) if is_busy else 0.0)
 
     def _fault(self, said: str, **more: Any) -> FaultError:
-        return FaultError(self._clean(said), **more)
+        return FaultError(self.clean(said), **more)
 
-    def _clean(self, said: str) -> str:
+    def clean(self, said: str) -> str:
+        """The beginning of what a server says, without credentials."""
         return self._endpoint.clean(said, self._key)[:MOST_SAID]
 
 

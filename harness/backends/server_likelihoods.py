@@ -126,7 +126,7 @@ class Likelihoods:
             raise self._failure(str(error)) from None
         found = read_echo(body)
         if found is None:
-            raise self._none_given(self.endpoint.clean(body)[:200])
+            raise self._none_given(requester.clean(body))
         return found
 
     def _none_given(self, said: str) -> InputError:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.models.vocabularies import JsonVocabulary
+from mtp_eval.harness.models.vocabularies import JsonVocabulary, before
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,7 @@ def _as_transformers_has_it(vocabulary: JsonVocabulary, folder: Path) -> tuple[i
     except Exception as error:  # it raises whatever it likes; `hf:` will say the same of this folder
         log.warning("transformers cannot read the tokenizer in %s (%s)", folder, " ".join(str(error).split())[:200])
         return None
-    plain = vocabulary.encode("x")
-    at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
-    return tuple(whole[:at])
+    return before(vocabulary.encode("x"), whole)
 
 
 def say_where_it_is_not_as_stated(name: str, stated: bool | None, prefix: tuple[int, ...]) -> None:

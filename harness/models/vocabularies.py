@@ -82,12 +82,21 @@ class JsonVocabulary:
         """The ids that the post-processor puts before a text."""
         plain = self.tokenizer.encode("x", add_special_tokens=False).ids
         whole = self.tokenizer.encode("x", add_special_tokens=True).ids
-        at = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
-        return tuple(whole[:at])
+        return before(plain, whole)
 
     def id_of(self, names: Iterable[str]) -> int | None:
         """The id of the first of these pieces that exists."""
         return next((id for name in names if (id := self.tokenizer.token_to_id(name)) is not None), None)
+
+
+def before(text: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+    """What stands in a tokenizer's ids before those of the text itself; nothing where they are not in it.
+
+    >>> before([7, 8], [1, 7, 8, 2])
+    (1,)
+    """
+    at = next((i for i in range(len(whole)) if whole[i : i + len(text)] == text), 0)
+    return tuple(whole[:at])
 
 
 def parts_at_words(text: str, size: int) -> Iterator[str]:

@@ -67,7 +67,7 @@ def completions_server(answer: Answer = echo, metrics: Callable[[], str] | None 
                 self.close_connection = True
                 return
             status, headers, text = reply
-            data = text.encode()
+            data = text.encode("latin-1" if headers.get("Content-Encoding") == "gzip" else "utf-8")
             self.send_response(status)
             for name, value in {
                 "Content-Type": "application/json",
