@@ -18,6 +18,7 @@ from mtp_eval.tasks.statements import defined_names, written_apart, written_name
 
 TILDES = re.compile(r"^[ \t]*~{3,}[ \t]*(\w+)[ \t]*$", re.MULTILINE)
 """An opening fence that Python takes for an expression."""
+READS_INPUT = re.compile(r"\binput\(|\bstdin\b|\b(?:open|read|fdopen)\(0\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
             return defining[-1]
     parsing = [block for block in labelled or blocks if compiles(block.code)]
     if asked.entry_point is None:
-        reading = [block for block in parsing if reads_input(block.code)]
+        reading = [block for block in sure if reads_input(block.code)]
         return (reading or parsing or labelled or list(blocks))[-1]
     return (parsing or labelled or list(blocks))[0]
 
@@ -91,13 +92,13 @@ def best_block(asked: Asked, blocks: Sequence[Block]) -> Block:
 def answers(asked: Asked, block: Block) -> bool:
     """Whether a block is a program for what was asked; otherwise the program may stand outside of the blocks."""
     if asked.entry_point is None:
-        return block.is_python or (compiles(block.code) and reads_input(block.code))
+        return compiles(block.code) and reads_input(block.code)
     return writes(block, asked.entry_point)
 
 
 def reads_input(code: str) -> bool:
     """Whether a program seems to read its standard input."""
-    return "input(" in code or "stdin" in code
+    return READS_INPUT.search(code) is not None
 
 
 def writes(block: Block, entry_point: str) -> bool:

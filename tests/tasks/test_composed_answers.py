@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from mtp_eval.tasks.extract import Asked, rule_named
 from tests.tasks.test_unusual_answers import ALONE, GO_ON, WRONG, result
 
 PROGRAMS = (
@@ -57,6 +58,16 @@ STUBS = (
     "def total(xs): ...\n",
     "def total(xs):\n    # your code here\n    raise NotImplementedError\n",
 )
+READING = (
+    "n = int(input())\nprint(n + 1)\n",
+    "import sys\n\n\ndef main():\n    words = sys.stdin.read().split()\n    print(int(words[0]) + 1)\n\n\nif __name__ == '__main__':\n    main()\n",
+    "from sys import stdin\n\n\ndef plus(n):\n    return n + 1\n\n\nfor line in stdin:\n    print(plus(int(line)))\n",
+    "import sys\n\ninput = sys.stdin.readline\nn = int(input())\nprint(n + 1)\n",
+    "print(int(open(0).read()) + 1)\n",
+    "def solve():\n    n = int(input())\n    print(n + 1)\n\n\nsolve()\n",
+    "import fileinput\n\nfor line in fileinput.input():\n    print(int(line) + 1)\n",
+)
+WRONG_READING = "n = int(input())\nprint(n + 2)\n"
 HELPER = "import math\n\n\ndef plus(a, b):\n    return int(math.fsum([a, b]))\n"
 BY_HELPER = "def total(xs):\n    n = 0\n    for x in xs:\n        n = plus(n, x)\n    return n\n"
 
@@ -71,8 +82,8 @@ def fenced(draw: random.Random, code: str, language: str | None = None) -> str:
     return margin(f"{mark}{language}\n{code}{mark}", draw.choice(("", "", "", "  ", "   ")))
 
 
-def around(draw: random.Random, drafts: bool) -> list[str]:
-    """Prose, uses, outputs and stubs; wrong programs before the right one only."""
+def around(draw: random.Random, draft: str = "") -> list[str]:
+    """Prose, uses, outputs and stubs, and where there is one, wrong drafts."""
     kinds: list[Callable[[], str]] = [
         lambda: draw.choice(PROSE) + "\n\n",
         lambda: draw.choice(PROSE) + "\n\n",
@@ -80,8 +91,8 @@ def around(draw: random.Random, drafts: bool) -> list[str]:
         lambda: fenced(draw, draw.choice(OUTPUTS), draw.choice(("", "text", "console", "json"))),
         lambda: fenced(draw, draw.choice(STUBS)),
     ]
-    if drafts:
-        kinds.append(lambda: "A draft:\n" + fenced(draw, WRONG))
+    if draft:
+        kinds.append(lambda: "A draft:\n" + fenced(draw, draft))
     return [draw.choice(kinds)() for _ in range(draw.randrange(4))]
 
 
@@ -106,22 +117,30 @@ AT_THE_END = ("never closed", "cut off")
 WITHOUT_OTHER_FENCES = ("closed only",)
 
 
-def composed(seed: int) -> tuple[str, str]:
+def composed(
+    seed: int, programs: Sequence[str] = PROGRAMS, wrong: str = WRONG, but_for: Sequence[str] = ()
+) -> tuple[str, str]:
     """The form in which the right program stands, and the answer."""
     draw = random.Random(seed)
-    form = draw.choice([*FORMS])
-    before = [] if form == "a body" else around(draw, drafts=form not in ("without a fence", "closed only"))
-    behind = [] if form in AT_THE_END else around(draw, drafts=False)
+    form = draw.choice([name for name in FORMS if name not in but_for])
+    before = [] if form == "a body" else around(draw, "" if form in ("without a fence", "closed only") else wrong)
+    behind = [] if form in AT_THE_END else around(draw)
     if form in WITHOUT_OTHER_FENCES:
         before, behind = without_fences(before), without_fences(behind)
     thoughts = ""
     if form != "a body" and draw.random() < 0.25:
-        thoughts = f"<think>\n{''.join(around(draw, drafts=True))}{fenced(draw, WRONG)}</think>\n\n"
+        thoughts = f"<think>\n{''.join(around(draw, wrong))}{fenced(draw, wrong)}</think>\n\n"
     between = draw.choice(("\n", "\n", ""))
-    text = thoughts + between.join([*before, FORMS[form](draw, draw.choice(PROGRAMS)), *behind])
+    text = thoughts + between.join([*before, FORMS[form](draw, draw.choice(programs)), *behind])
     if draw.random() < 0.15:
         text = text.replace("\n", "\r\n")
     return form, text + (draw.choice(("<|im_end|>", "</s>", "<|eot_id|>")) if draw.random() < 0.15 else "")
+
+
+def rules_for(form: str) -> tuple[str, ...]:
+    """`fence` takes what stands in blocks."""
+    outside = ("without a fence", "closed only", "never closed", "cut off", "a body")
+    return ("definitions",) if form in outside else ("fence", "definitions")
 
 
 def without_fences(parts: Sequence[str]) -> list[str]:
@@ -133,9 +152,19 @@ def test_the_right_program_is_found_in_an_answer_of_many_parts(first: int) -> No
     failed = []
     for seed in range(first, first + 100):
         form, text = composed(seed)
-        in_block = form not in ("without a fence", "closed only", "never closed", "cut off", "a body")
-        for rule in ("fence", "definitions") if in_block else ("definitions",):
+        for rule in rules_for(form):
             for asked in (GO_ON,) if form == "a body" else (GO_ON, ALONE):
                 if result(rule, asked, text) != 7:
                     failed.append((seed, form, rule, text))
+    assert not failed, failed[0]
+
+
+def test_the_program_that_reads_its_input_is_found_in_an_answer_of_many_parts() -> None:
+    failed = []
+    for seed in range(400):
+        form, text = composed(seed, READING, WRONG_READING, but_for=("a body", "in two blocks", "by tabs"))
+        for rule in rules_for(form):
+            source = rule_named(rule).apply(Asked(), text).source
+            if WRONG_READING in source or not any(program.strip() in source for program in READING):
+                failed.append((seed, form, rule, text))
     assert not failed, failed[0]
