@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-LONG_LABELS = 40
-"""Characters of all labels under one panel that would run into each other."""
+LONG_LABELS = 50
+"""Characters under one panel, at so many labels of the longest one's length, that would run into each other."""
 
 
 def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) -> None:
@@ -36,7 +36,7 @@ def by_recipe(ax: Axes, results: Results, part: Part, measure: Measure, x: str) 
         ax.errorbar([place + 0.1], [spread.difference], yerr=shown, fmt="s", color=colour, markersize=5, capsize=3)
     labels = [recipe.label for recipe in part.recipes]
     ax.set_xticks(range(len(labels)), labels)
-    if sum(map(len, labels)) > LONG_LABELS:
+    if len(labels) * max(map(len, labels)) > LONG_LABELS:
         ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.5, len(part.recipes) - 0.5)
     least, most = measure.bounds
