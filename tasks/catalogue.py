@@ -145,7 +145,7 @@ MBPP = ("3shot-austin", "0shot-docstring", "0shot-evalplus", "lm-eval-instruct",
 SANITIZED = tuple(one for one in MBPP if one != "lm-eval-instruct")
 APPS = ("0shot", "0shot-stdin")
 CHOICES = ("sum", "acc_norm")
-STEPS = ("0shot-steps", "0shot-long")
+STEPS = tuple(one + pause for pause in ("", "-nl", "-spaces") for one in ("0shot-steps", "0shot-long"))
 POLY = ("f7x5", "f7x5-pause5", "f7x5-pause10", "f3x2", "f2x3", "f2x3-m3")
 CHAIN = ("n8h2", "n10h3", "n16h4")
 ROUTE = ("n10h3", "n8h2", "n16h4")
@@ -191,6 +191,10 @@ TASKS = (
              "multiple choice by likelihood", CHOICES, "siqa.jsonl"),
     TaskInfo("copa", "multiple_choice:MultipleChoiceTask", 100,
              "multiple choice by likelihood", CHOICES, "copa.jsonl"),
+    TaskInfo("summaries", "summaries:SummariesTask", 200,
+             "the summary line of a docstring of the running Python", ("docstrings",)),
+    TaskInfo("sentences", "sentences:SentencesTask", 200,
+             "which ending a sentence of the running Python's documentation had", CHOICES),
     TaskInfo("listops", "synthetic.listops:ListopsTask", 270,
              "compositions of m list operations, in and out of domain", STEPS),
     TaskInfo("stringops", "synthetic.listops:ListopsTask", 278,
@@ -209,6 +213,8 @@ TASKS = (
              "reach a target with given numbers, step by step", ("n3", "n4", "n4s2")),
     TaskInfo("reach", "synthetic.reach:ReachTask", 200,
              "a path between two nodes of a graph that was learnt", ("n100", "n50", "n200")),
+    TaskInfo("sums", "synthetic.sums:SumsTask", 300,
+             "word problems of one to three steps, worked as GSM8K's are", ("0shot-cot",)),
     TaskInfo("process", "synthetic.process:ProcessTask", 200,
              "the likeliest next symbol of a process of known entropy", ("markov", "copy", "permutation", "choices")),
 )

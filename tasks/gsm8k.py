@@ -21,7 +21,23 @@ PROTOCOLS = ("8shot-cot", "8shot-cot-strict")
 NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 
 
-class Gsm8kTask(ExactMatchTask):
+class NumberTask(ExactMatchTask):
+    """A task whose answer is a number in a worked solution: the last one anywhere."""
+
+    strict = False
+    """Whether only a number after the last "The answer is" counts."""
+
+    def answer(self, problem: Problem, text: str) -> str:
+        """The number, in its shortest form."""
+        if self.strict:
+            _, found, text = text.rpartition("The answer is")
+            numbers = NUMBER.findall(text)[:1] if found else []
+        else:
+            numbers = NUMBER.findall(text)[-1:]
+        return normal_number(numbers[0]) if numbers else ""
+
+
+class Gsm8kTask(NumberTask):
     """GSM8K under one protocol.
 
     Args:
@@ -37,7 +53,7 @@ class Gsm8kTask(ExactMatchTask):
         self, name: str, protocol: str | None = None, *, data_dir: Path | None = None, extract: str | None = None
     ):
         chosen = choose_protocol(name, protocol, PROTOCOLS)
-        self._strict = chosen.endswith("strict")
+        self.strict = chosen.endswith("strict")
         loaded = load_file(FILE, data_dir)
         problems = [
             Problem(
@@ -50,15 +66,6 @@ class Gsm8kTask(ExactMatchTask):
             for index, row in enumerate(loaded.rows)
         ]
         super().__init__(name, chosen, problems, data_sha256=loaded.sha256, extract=extract)
-
-    def answer(self, problem: Problem, text: str) -> str:
-        """The number, in its shortest form."""
-        if self._strict:
-            _, found, text = text.rpartition("The answer is")
-            numbers = NUMBER.findall(text)[:1] if found else []
-        else:
-            numbers = NUMBER.findall(text)[-1:]
-        return normal_number(numbers[0]) if numbers else ""
 
 
 def normal_number(text: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,14 @@ READERS: Mapping[str, Callable[[Row], Question]] = {
 """How the published rows of each set become questions."""
 
 
-class MultipleChoiceTask(Task):
-    """One set of questions under one way of comparing choices.
+class ChoiceTask(Task):
+    """A task whose problems have choices, and the number of the right one as the tag "answer".
 
     Args:
-        name: a key of `READERS`, or of the user's own file.
+        name: as registered.
         protocol: one of `PROTOCOLS`.
-        file: local questions as (prompt, choices, answer) rows.
-        data_dir: a folder where NAME.jsonl may lie, with the hub's rows or with local ones.
+        problems: with choices.
+        data_sha256: as in `Task`.
     """
 
     needs = "likelihood"
@@ -89,27 +89,14 @@ class MultipleChoiceTask(Task):
     def __init__(
         self,
         name: str,
-        protocol: str | None = None,
+        protocol: str,
+        problems: Sequence[Problem],
         *,
-        file: Path | None = None,
-        data_dir: Path | None = None,
+        data_sha256: str | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol(name, protocol, PROTOCOLS)
-        self._by_length = chosen == "acc_norm"
-        questions = load(name, file, data_dir)
-        problems = [
-            Problem(
-                problem_id=f"{name}/{number}",
-                prompt=prompt,
-                reference=choices[answer],
-                choices=tuple(choices),
-                tags={"answer": str(answer)},
-            )
-            for number, (prompt, choices, answer) in enumerate(questions)
-        ]
-        sha256 = hashlib.sha256(json.dumps(questions).encode()).hexdigest()
-        super().__init__(name, chosen, problems, data_sha256=sha256, extract=extract)
+        self._by_length = protocol == "acc_norm"
+        super().__init__(name, protocol, problems, data_sha256=data_sha256, extract=extract)
 
     def judge_program(self, problem: Problem, source: str) -> Judgement:
         """Judge a JSON list with one log-probability in nats for each choice."""
@@ -130,6 +117,41 @@ class MultipleChoiceTask(Task):
         right = int(problem.tags["answer"])
         nats = [0.0 if number == right else -1000.0 for number in range(len(problem.choices))]
         return self.judge_program(problem, json.dumps(nats))
+
+
+class MultipleChoiceTask(ChoiceTask):
+    """One set of questions under one way of comparing choices.
+
+    Args:
+        name: a key of `READERS`, or of the user's own file.
+        protocol: one of `PROTOCOLS`.
+        file: local questions as (prompt, choices, answer) rows.
+        data_dir: a folder where NAME.jsonl may lie, with the hub's rows or with local ones.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        protocol: str | None = None,
+        *,
+        file: Path | None = None,
+        data_dir: Path | None = None,
+        extract: str | None = None,
+    ):
+        chosen = choose_protocol(name, protocol, PROTOCOLS)
+        questions = load(name, file, data_dir)
+        problems = [
+            Problem(
+                problem_id=f"{name}/{number}",
+                prompt=prompt,
+                reference=choices[answer],
+                choices=tuple(choices),
+                tags={"answer": str(answer)},
+            )
+            for number, (prompt, choices, answer) in enumerate(questions)
+        ]
+        sha256 = hashlib.sha256(json.dumps(questions).encode()).hexdigest()
+        super().__init__(name, chosen, problems, data_sha256=sha256, extract=extract)
 
 
 def load(name: str, file: Path | None, data_dir: Path | None) -> list[Question]:

@@ -15,6 +15,7 @@ from mtp_eval.harness.commands.options import command
     "mtp-eval train listops-n4 --out ckpt",
     "mtp-eval train paper-0.3B-n4 --corpus 'code/**/*.py' --out ckpt",
     "mtp-eval train code-tiny-n4 --out ckpt --set model.n_future=2 --set steps=2000 --seed 1",
+    "mtp-eval train chain-n2 --out ckpt --set model.n_future=auto",
 )
 def train(
     what: Annotated[str, typer.Argument(metavar="PRESET|CONFIG.toml", help="See `mtp-eval presets`.")],

@@ -11,7 +11,7 @@ from mtp_eval.tasks.errors import did_you_mean
 ALL = "all"
 NAMES = (
     "planning", "speed", "bytes", "heads", "arithmetic", "induction", "code-scaling", "information", "choice-points", "exposure",
-    "retrofit", "finetune",
+    "retrofit", "finetune", "best-n", "vocabulary", "natural-language", "whitespace",
 )  # fmt: skip
 """Each is STUDY in the module of its name, with "_" for "-"."""
 
@@ -31,13 +31,13 @@ def load_study(name: str) -> Study:
 
 def listing() -> str:
     """Every study with its question and what it costs."""
-    lines = [f"{'study':<14} {'budget':>8} {'all parts':>18}  asks"]
+    lines = [f"{'study':<16} {'budget':>8} {'all parts':>18}  asks"]
     for_gpu = []
     for name in NAMES:
         study = load_study(name)
         for_gpu += [f"{name}'s {part.name}" for part in study.parts if part.on_gpu]
         whole = f"{study.core_minutes:.0f} core minutes"
-        lines.append(f"{name:<14} {study.minutes:>4g} min {whole:>18}  {study.asks}")
+        lines.append(f"{name:<16} {study.minutes:>4g} min {whole:>18}  {study.asks}")
     lines.append(
         "\nbudget: used where --budget gives none, on all cores; all parts: with the usual seeds, on one core (about). "
         "A smaller budget leaves out parts from the end, then seeds, then steps. "

@@ -7,6 +7,7 @@ undecided       everything else; the smallest difference that the test would hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -31,6 +32,8 @@ class Comparison(Claim):
         rises: whether the candidate's measure should be above the baseline's; else below.
         learnt: a mean that one of the two must reach, for their being alike to say anything: well above guessing.
         relative: `matters` is a share of the baseline's mean.
+        candidate_from, baseline_from: recipes from which the change to each of the two is taken, so that two changes are compared:
+            an interaction. "": their values themselves are.
     """
 
     candidate: str
@@ -38,20 +41,34 @@ class Comparison(Claim):
     rises: bool = True
     learnt: float = 0.0
     relative: bool = False
+    candidate_from: str = ""
+    baseline_from: str = ""
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """Both."""
-        return self.baseline, self.candidate
+        """Both, and those that they are changes from."""
+        return self.baseline, self.candidate, *filter(None, (self.baseline_from, self.candidate_from))
+
+    @property
+    def _sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (self.baseline, self.baseline_from), (self.candidate, self.candidate_from)
+
+    def _values(self, results: Results, name: str, origin: str) -> dict[int, float]:
+        """The measure of a recipe by seed, or its change from another one."""
+        values = results.values(name, self.measure)
+        if not origin:
+            return values
+        before = results.values(origin, self.measure)
+        return {seed: values[seed] - before[seed] for seed in values if seed in before}
 
     def means(self, results: Results) -> tuple[float, float]:
-        """The means over all seeds of each."""
-        base, cand = (fmean(results.values(name, self.measure).values()) for name in self.recipes)
-        return base, cand
+        """The means over all seeds of each; NaN of changes without a seed that both have."""
+        base, cand = (self._values(results, *side).values() for side in self._sides)
+        return fmean(base or [math.nan]), fmean(cand or [math.nan])
 
     def pairs(self, results: Results) -> SeedPairs | None:
         """The differences of the seeds that both have."""
-        base, cand = (results.values(name, self.measure) for name in self.recipes)
+        base, cand = (self._values(results, *side) for side in self._sides)
         seeds = sorted(base.keys() & cand.keys())
         if len(seeds) < LEAST_SEEDS:
             return None
@@ -95,8 +112,10 @@ class Comparison(Claim):
 
     def definition(self) -> dict[str, Any]:
         """All but the paper's figure."""
+        origins = {"candidate_from": self.candidate_from, "baseline_from": self.baseline_from}
         return _sorted(
             {
+                **{key: origin for key, origin in origins.items() if origin},
                 "text": self.text,
                 "source": self.source,
                 "measure": self.measure.name,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,21 @@ def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
 
 
 def check_parts(study: Study) -> None:
-    """Check before anything is trained that the sandbox works, and that tasks and presets are there."""
+    """Check before anything is trained that the sandbox works, and that tasks, presets and packages are there.
+
+    Raises:
+        InputError: a package is not installed.
+    """
     with ExecutionOptions(workers=1).open():
         pass
     for part in study.parts:
-        for task in part.task.split(","):
+        if part.package is not None and find_spec(part.package[0]) is None:
+            name, extra = part.package
+            raise InputError(
+                f"study {study.name}, part {part.name}, needs the package {name}: pip install 'mtp-eval[{extra}]', or leave the part out "
+                "with --part"
+            )
+        for task in {name for one in (part.task, *(r.task for r in part.recipes)) for name in one.split(",") if name}:
             load_task(task)
         steps_of(part)
 

@@ -38,6 +38,7 @@ class Recipe:
         trained_as: the recipe of the same part whose model is tested again; "": a model of its own.
         starts_from: the recipe of the same part whose model of the same seed the training begins with; "": fresh weights. That model
             decides on shape and tokenizer, with heads added or taken off until there are as many as asked for.
+        task: on which it is tested; "": that of its part.
     """
 
     name: str
@@ -48,10 +49,12 @@ class Recipe:
     run: Mapping[str, Any] = field(default_factory=dict)
     trained_as: str = ""
     starts_from: str = ""
+    task: str = ""
 
-    def again(self, name: str, label: str, **run: Any) -> Recipe:
-        """Its models once more, run with other options."""
-        return replace(self, name=name, label=label, run=run, trained_as=self.trained_as or self.name)
+    def again(self, name: str, label: str, *, on: str = "", **run: Any) -> Recipe:
+        """Its models once more, run with other options, or on another task."""
+        trained_as = self.trained_as or self.name
+        return replace(self, name=name, label=label, run=run, trained_as=trained_as, task=on or self.task)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Part:
         seeds: of each recipe, where the budget allows.
         watch: share of right answers whose first step is looked for during training; None: no such curve is needed.
         on_gpu: too large for a CPU, on which it is left out unless it is named.
+        package: what it measures with beside what is always installed, as it is imported; and the extra that brings it.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Part:
     watch: float | None = None
     again_minutes: float = 0.0
     on_gpu: bool = False
+    package: tuple[str, str] | None = None
 
     def minutes_of(self, recipe: Recipe) -> float:
         """Minutes that one cell of a recipe takes, as stated."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtp_eval.harness.studies.definition import Measure, Part, Results
+from mtp_eval.harness.studies.definition import Measure, Part, Recipe, Results
 from mtp_eval.harness.studies.measures import pass_at_1
 from mtp_eval.results.curves import read_curve
 from mtp_eval.results.report.figure import finish, style_of
@@ -86,18 +86,26 @@ def against_groups(ax: Axes, results: Results, part: Part, groups: Sequence[str]
 
 def against_sizes(ax: Axes, results: Results, parts: Sequence[Part], measure: Measure, title: str) -> None:
     """Mean over seeds against the size, a part each, one line a recipe, with 95 % intervals, as in the paper's Figure 3."""
-    for place, recipe in enumerate(parts[0].recipes):
-        spreads = [results.spread(part.recipes[place].name, measure) for part in parts]
-        found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
-        xs, means = [i + 0.06 * (place - 1) for i, _ in found], [spread.difference for _, spread in found]
-        intervals = [measure.interval(spread) for _, spread in found]
-        reach = np.array(
-            [[abs(mean - edges[k]) for mean, edges in zip(means, intervals, strict=True)] for k in range(2)]
-        )
-        shown = None if np.isnan(reach).any() else reach
-        ax.errorbar(xs, means, yerr=shown, label=recipe.label, capsize=3, **style_of(place))
+    lines = {recipe.label: [part.recipes[place] for part in parts] for place, recipe in enumerate(parts[0].recipes)}
+    lines_of_recipes(ax, results, lines, measure)
     ax.set_xticks(range(len(parts)), [part.name.partition(" ")[2] for part in parts])
     finish(ax, title, "size", measure.name)
+
+
+def lines_of_recipes(ax: Axes, results: Results, lines: Mapping[str, Sequence[Recipe]], measure: Measure) -> None:
+    """Mean over seeds with 95 % intervals, one line a group of recipes.
+
+    Args:
+        lines: recipes by the label of their line, each in the order of the places on the axis.
+    """
+    for place, (label, recipes) in enumerate(lines.items()):
+        spreads = [results.spread(recipe.name, measure) for recipe in recipes]
+        found = [(i, spread) for i, spread in enumerate(spreads) if spread is not None]
+        xs, means = [i + 0.06 * (place - 1) for i, _ in found], [spread.difference for _, spread in found]
+        edges = [measure.interval(spread) for _, spread in found]
+        reach = np.array([[abs(mean - edge[k]) for mean, edge in zip(means, edges, strict=True)] for k in range(2)])
+        shown = None if np.isnan(reach).any() else reach
+        ax.errorbar(xs, means, yerr=shown, label=label, capsize=3, **style_of(place))
 
 
 def watched(parts: Sequence[Part]) -> list[Part]:

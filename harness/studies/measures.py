@@ -88,3 +88,8 @@ def speed_up() -> Measure:
 def step_milliseconds() -> Measure:
     """CPU milliseconds of an optimizer step, validations left out, the mean over the training."""
     return Measure("CPU ms/step", lambda cell: 1000.0 * float(cell.training["step_cpu_seconds"]))
+
+
+def n_future() -> Measure:
+    """The n of the model, which its training may have chosen."""
+    return Measure("n", lambda cell: float(cell.training["config"]["model"]["n_future"]))

@@ -64,7 +64,15 @@ def definition_of(study: Study) -> dict[str, Any]:
     """The definition of a study that is fixed beforehand, for study.json."""
     return {
         "parts": [
-            {"name": part.name, "task": part.task, "run": dict(part.run), "recipes": [asdict(r) for r in part.recipes]}
+            {
+                "name": part.name,
+                "task": part.task,
+                "run": dict(part.run),
+                "recipes": [
+                    {key: value for key, value in asdict(recipe).items() if key != "task" or value}
+                    for recipe in part.recipes
+                ],
+            }
             for part in study.parts
         ],
         "claims": [claim.definition() for claim in study.claims],
@@ -192,7 +200,7 @@ def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig,
         changes=dict(recipe.changes),
         steps=steps,
         seed=seed,
-        task=part.task,
+        task=recipe.task or part.task,
         model=str(out / "models" / trained),
         run=str(out / "runs" / name),
         device=config.device,

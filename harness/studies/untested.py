@@ -41,7 +41,7 @@ UNTESTED: tuple[Untested, ...] = (
         "with 32,000 tokens n=4 is best for code, with n=6 ahead on APPS",
         "arXiv 2404.19737, section 3.4 and Table 1",
         "MBPP 30.0, 30.3, 33.8, 31.9, 30.7 with n = 1, 2, 4, 6, 8",
-        f"{SCALE}; a study of the best n on small tasks is not there yet",
+        f"{SCALE}; `best-n` looks for the best n of small models",
     ),
     Untested(
         "with more passes over the same data the gains shrink",
@@ -54,30 +54,6 @@ UNTESTED: tuple[Untested, ...] = (
         "arXiv 2404.19737, section 2",
         "",
         "an identity of the implementation, measured in docs/benchmarks/training.md and not a matter of trained models",
-    ),
-    Untested(
-        "choice tasks in natural language: n=2 is as good as n=1, n=4 is worse",
-        "arXiv 2404.19737, section 3.7 and Figure 5",
-        "a curve",
-        "a study of it is not there yet",
-    ),
-    Untested(
-        "summaries are better with n=2 and n=4",
-        "arXiv 2404.19737, section 3.7, Tables S8 to S10",
-        "mean ROUGE-L F1 26.23 with n=1, +0.51 with n=2, +0.46 with n=4 (200B tokens)",
-        "a study of it is not there yet",
-    ),
-    Untested(
-        "GSM8K: n=2 is ahead after 200B tokens and behind after 500B, n=4 worst",
-        "arXiv 2404.19737, Figure S13",
-        "a curve",
-        SCALE,
-    ),
-    Untested(
-        "white space before the answer changes the scores of n=4 no more than those of n=1",
-        "arXiv 2404.19737, Table S11",
-        "mean change -0.01 with n=1, +0.14 with n=4",
-        "needs models that solve problems of HumanEval and MBPP",
     ),
     Untested(
         "pause tokens do not widen the gain of n>1 on polynomial arithmetic",
@@ -95,18 +71,6 @@ UNTESTED: tuple[Untested, ...] = (
         "with nine tenths of better text the advantage of n=2 in induction is left at 1M and 3M parameters only",
         "arXiv 2404.19737, appendix J and Figure S14",
         "a curve",
-        "a study of it is not there yet",
-    ),
-    Untested(
-        "open question: n could be chosen automatically",
-        "arXiv 2404.19737, section 7",
-        "",
-        "a study of it is not there yet",
-    ),
-    Untested(
-        "open question: the best vocabulary for n>1 may be another one than for n=1",
-        "arXiv 2404.19737, section 7",
-        "",
         "a study of it is not there yet",
     ),
 )

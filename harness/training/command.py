@@ -10,6 +10,7 @@ from typing import Any
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import progress, say
+from mtp_eval.harness.training.choice.choose import chosen_config
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import named_config
 from mtp_eval.harness.training.data import resolve_data_once, training_provenance
@@ -65,6 +66,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
     check_free(out, resume=resume)
     check_shape(config.model)
     data, tokenizer = resolve_data_once(config, out, processes)
+    config, choice = chosen_config(config, data, tokenizer, out, processes)
     if not processes.is_main:
         return train_model(config, data, out, tokenizer=tokenizer, resume=resume)
     say(describe_model(config, tokenizer.vocab_size))
@@ -88,6 +90,7 @@ def train_checkpoint(config: TrainConfig, out: Path, label: str, *, resume: bool
             resume=resume,
             on_progress=report,
             provenance=training_provenance(),
+            choice=choice,
         )
     say(describe_result(result))
     return result

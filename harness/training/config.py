@@ -5,31 +5,20 @@ A typo in a key is an error. Units are in the names or in the descriptions; "tok
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from mtp_eval.harness.models.config import HeadKind
+from mtp_eval.harness.training.choice.options import ChoiceConfig, asked_for_choices
+from mtp_eval.harness.training.section import Section
 from mtp_eval.harness.training.text_rules import FILES, RULES, is_rule
 
 FARTHEST_ORDER = 64
 """The widest window of token order prediction: a token so far away weighs less than 1e-27 of the next one."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _none_is_a_choice(cls, values: Any) -> Any:
-        """`--set freeze=none` arrives as no value; where "none" is one of the choices it is meant."""
-        if not isinstance(values, dict):
-            return values
-        choices = {name for name, field in cls.model_fields.items() if "none" in get_args(field.annotation)}
-        return {key: "none" if value is None and key in choices else value for key, value in values.items()}
-
-
-class ModelShape(_Section):
+class ModelShape(Section):
     """The next-token model that everything is matched with, and how many heads to give it."""
 
     d_model: int = Field(gt=0)
@@ -38,7 +27,7 @@ class ModelShape(_Section):
     n_kv_heads: int | None = None
     d_ff: int | None = Field(default=None, description="None: 8/3 of d_model, rounded up to a multiple of 8")
     context_length: int = Field(gt=0, description="tokens")
-    n_future: int = Field(default=1, gt=0)
+    n_future: int = Field(default=1, gt=0, description='"auto": see choice')
     head_kind: HeadKind = "parallel"
     match: Literal["params", "layers", "flops"] = Field(
         default="params",
@@ -51,7 +40,7 @@ class ModelShape(_Section):
     norm_eps: float = 1e-5
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """The training text: where it comes from and how it becomes tokens."""
 
     sources: tuple[str, ...] = Field(
@@ -109,7 +98,7 @@ class DataConfig(_Section):
         return self
 
 
-class OptimizerConfig(_Section):
+class OptimizerConfig(Section):
     """AdamW with linear warm-up and decay; the defaults are the paper's."""
 
     learning_rate: float = Field(default=3e-4, gt=0)
@@ -126,7 +115,7 @@ class OptimizerConfig(_Section):
     clip_norm: float = Field(default=1.0, ge=0, description="0 does not clip")
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """The loss is the weighted sum over heads of the mean cross-entropy per position."""
 
     head_weights: tuple[float, ...] | None = Field(default=None, description="one per head; None: all 1, the paper's")
@@ -163,13 +152,14 @@ class LossConfig(_Section):
         return tuple(name for name, size in wanted.items() if size)
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """Everything that decides the trained weights, and how the run is watched."""
 
     model: ModelShape
     data: DataConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
+    choice: ChoiceConfig = ChoiceConfig()
     seed: int = Field(default=0, ge=0)
     steps: int | None = Field(default=None, gt=0, description="optimizer steps; give steps or tokens")
     tokens: int | None = Field(default=None, gt=0, description="training tokens, rounded up to whole steps")
@@ -200,8 +190,14 @@ class TrainConfig(_Section):
     log_every: int = Field(default=20, gt=0, description="steps between lines of metrics.csv")
     tensorboard: bool = Field(default=False, description="write event files (needs `pip install tensorboard`)")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_a_choice(cls, values: Any) -> Any:
+        return asked_for_choices(values) if isinstance(values, dict) else values
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_choices()
         if (self.steps is None) == (self.tokens is None):
             raise ValueError("give the budget as either steps or tokens")
         weights = self.loss.head_weights
@@ -226,6 +222,23 @@ class TrainConfig(_Section):
                 "use another model.head_kind, or freeze = 'none'"
             )
         return self
+
+    def _check_choices(self) -> None:
+        given, loss = self.loss.head_weights is not None, self.loss
+        if self.choice.n_future:
+            self.choice.refuse_n_future(
+                init=self.init is not None, head_weights=given, registers=loss.register_distance > 0
+            )
+        if self.choice.weights:
+            self.choice.refuse_weights(
+                n_future=self.model.n_future,
+                frozen=self.freeze == "trunk",
+                others=[
+                    *(["loss.head_weights"] if given else []),
+                    *(["loss.curriculum"] if loss.curriculum != "none" else []),
+                    *(["loss.auxiliary_decay"] if loss.auxiliary_decay < 1 else []),
+                ],
+            )
 
     def _check_registers(self) -> None:
         distance, n_future = self.loss.register_distance, self.model.n_future

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.training.choice.options import AUTO
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.first_weights import shape_of_checkpoint
 from mtp_eval.harness.training.presets import preset_values
@@ -45,6 +46,8 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = (), *, ori
 def _follow_checkpoint(values: dict[str, Any]) -> None:
     """With `init` the shape and the tokenizer are the checkpoint's; n_future and a shorter context are the config's."""
     asked = values.get("model", {})
+    if asked.get("n_future") == AUTO:
+        return  # which is refused, with the reason, where the whole config is checked
     shape = shape_of_checkpoint(values["init"], asked.get("n_future")).model_dump()
     shape["context_length"] = min(shape["context_length"], asked.get("context_length", shape["context_length"]))
     values["model"] = shape

@@ -66,6 +66,7 @@ def train(
     resume: bool = False,
     on_progress: OnProgress | None = None,
     provenance: Mapping[str, Any] | None = None,
+    choice: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train one model into the folder `out`, or continue a run that was cut off there.
 
@@ -73,6 +74,7 @@ def train(
         data: tokenised text, or documents, of which as many are read as the budget needs.
         tokenizer: the one that `data` was or is to be tokenised with; None is bytes.
         provenance: stored in training.json: versions, git commit, command.
+        choice: stored there, too: how n or the weights of the heads were chosen (`choice.choose`), which the config has as numbers.
 
     Raises:
         InputError: a config, text or folder that cannot be used, or memory ran out.
@@ -89,7 +91,11 @@ def train(
         data = Mixture((data,))
     elif not isinstance(data, Mixture):
         data = Mixture((_tokenised(data, config, out, tokenizer, processes),))
-    run = _Run(config, data, out, tokenizer, processes, resume=resume, provenance=provenance or {})
+    if config.choice.wanted:
+        raise InputError(
+            "this config leaves n or the weights of the heads to be chosen: mtp_eval.harness.train does that"
+        )
+    run = _Run(config, data, out, tokenizer, processes, resume=resume, provenance=provenance or {}, choice=choice)
     explain_out_of_memory(lambda: run.run(on_progress or (lambda report: None)), config)
     return run.result()
 
@@ -118,7 +124,9 @@ class _Run:
         *,
         resume: bool,
         provenance: Mapping[str, Any],
+        choice: Mapping[str, Any] | None,
     ):
+        self.choice = choice
         self.config, self.corpus, self.out, self.tokenizer, self.processes = config, corpus, out, tokenizer, processes
         self.trainer = state.TrainerState()
         self.stopped_early = False
@@ -152,6 +160,8 @@ class _Run:
                 tensorboard=config.tensorboard,
                 more_losses=[f"loss_{name}" for name in config.loss.beside],
             )
+            if choice is not None and not self.trainer.step:
+                self.metrics.write("choice", 0, {"tokens": choice["cost"]["tokens"]})
 
     def _runtime(self, stored: Mapping[str, Any] | None) -> Runtime:
         """What "auto" means here; a resumed run keeps what decides its weights."""
@@ -263,6 +273,7 @@ class _Run:
             "processes": self.processes.world_size,
             "config": self.config.model_dump(mode="json"),
             "provenance": self.provenance,
+            "choice": self.choice,
         }
 
     def result(self) -> TrainResult:

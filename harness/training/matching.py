@@ -57,6 +57,11 @@ def matched(shape: ModelShape, vocab_size: int) -> ModelConfig:
     return chosen.model_copy(update={"extra_layers": chosen.extra_layers + shape.extra_layers})
 
 
+def training_flops(shape: ModelShape, vocab_size: int) -> int:
+    """FLOPs of training the model of this shape, for each token."""
+    return model_size(matched(shape, vocab_size)).train_flops_per_token
+
+
 def check_shape(shape: ModelShape) -> None:
     """Refuse a shape that is impossible whatever the vocabulary, before any text is made for it.
 

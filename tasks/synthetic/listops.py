@@ -10,6 +10,9 @@ The prompt ends after the docstring and the model writes the body; hidden tests 
 test has m = 1 to 3 ("in" domain) and longer ones ("out"). Everything follows from a seed. The test problems do not
 depend on the training seed, and a training document whose program does what a test problem's does is never emitted.
 
+Behind the protocol `-nl` adds an empty line to the prompts of the test, `-spaces` three spaces and a line end: white space in which a
+model may compute, as in Table S11 of arXiv 2404.19737. Training text has none of it.
+
 `stringops` is the same with transformations of a string, for a shift of domain: reverse, take and drop are written as
 for lists, the rest is new. `0shot-long` is tested up to m = 10.
 
@@ -41,6 +44,8 @@ from mtp_eval.tasks.synthetic.compositions import (
 
 PROTOCOLS = {"0shot-steps": (4, 6), "0shot-long": (4, 10)}
 """The numbers of operations of the out-of-domain test."""
+PAUSES = {"": "", "-nl": "\n", "-spaces": "   \n"}
+"""White space behind the prompts of the test, by what it adds to the protocol's name."""
 TEST_SEED = 20240419
 """The seed of the published test set: another seed is another benchmark, and another data hash."""
 VARIABLES = "abcdefghijklmnopqrstuvwxyz"
@@ -167,8 +172,9 @@ class ListopsTask(Task):
         data_dir: Path | None = None,
         extract: str | None = None,
     ):
-        chosen = choose_protocol(name, protocol, tuple(PROTOCOLS))
-        out_m = out_m or PROTOCOLS[chosen]
+        chosen = choose_protocol(name, protocol, tuple(one + pause for pause in PAUSES for one in PROTOCOLS))
+        usual = next(one for one in PROTOCOLS if chosen.startswith(one))
+        out_m, pause = out_m or PROTOCOLS[usual], PAUSES[chosen.removeprefix(usual)]
         self._train_m, self._family = train_m, FAMILIES[name]
         rng = random.Random(f"{name} test {seed}")
         n_of_one = sum(len(operation.arguments) or 1 for operation in self._family.operations)
@@ -184,8 +190,8 @@ class ListopsTask(Task):
             for index in range(min(wanted, n_of_one // 3) if m == 1 else wanted):
                 steps, few = _draw_unseen(rng, m, prompts, self._family)
                 inputs = telling_inputs(steps, few, others, probes)
-                problem = _problem(f"{name}/m{m}/{index}", steps, m, domain)
-                prompts.add(problem.prompt)
+                problem = _problem(f"{name}/m{m}/{index}", steps, m, domain, pause)
+                prompts.add(prompt_of(steps))
                 self._behaviours.add(behaviour_of(steps, self._family))
                 problems.append(problem)
                 self._tests[problem.problem_id] = _tests(steps, inputs)
@@ -225,10 +231,10 @@ def _draw_unseen(rng: random.Random, m: int, prompts: set[str], family: Family) 
     raise TaskOptionError(f"no unused composition of m={m} operations is left; ask for fewer problems")
 
 
-def _problem(problem_id: str, steps: Steps, m: int, domain: str) -> Problem:
+def _problem(problem_id: str, steps: Steps, m: int, domain: str, pause: str) -> Problem:
     return Problem(
         problem_id=problem_id,
-        prompt=prompt_of(steps),
+        prompt=prompt_of(steps) + pause,
         reference=reference_of(steps),
         stop=("\ndef", "\n\n"),
         max_new_tokens=40 + 36 * m,

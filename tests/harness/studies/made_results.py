@@ -16,6 +16,7 @@ from mtp_eval.harness.studies.choice_terms import ByKind, ChoiceTerms, Terms
 from mtp_eval.harness.studies.definition import Recipe, Results, Study
 from mtp_eval.harness.studies.exposed import Accuracy, Exposure
 from mtp_eval.harness.studies.head_losses import HeadLosses, Losses
+from mtp_eval.harness.studies.rouge import Rouge
 from mtp_eval.results.scores.cells import Cell as ScoredCell
 from mtp_eval.tasks.synthetic.laws import Entropies
 
@@ -46,7 +47,12 @@ def accuracy(share: float, n: int) -> Accuracy:
 
 
 SPREAD = np.linspace(0.9, 1.1, N_PROBLEMS)
-LOOKED: Mapping[type, Callable[[float, int], Any]] = {HeadLosses: losses, ChoiceTerms: terms, Exposure: accuracy}
+LOOKED: Mapping[type, Callable[[float, int], Any]] = {
+    HeadLosses: losses,
+    ChoiceTerms: terms,
+    Exposure: accuracy,
+    Rouge: lambda share, n: 50 * share * SPREAD,
+}
 """The outcome of an examination, for a share and n."""
 
 
@@ -74,7 +80,12 @@ class MadeResult(CellResult):
 
     @property
     def training(self) -> dict[str, Any]:
-        return {"validation": {"bits_per_byte": [2.0 - self.share]}, "step_cpu_seconds": 0.1 + self.share / 10}
+        n = self.cell.changes.get("model.n_future", 1)
+        return {
+            "validation": {"bits_per_byte": [2.0 - self.share]},
+            "step_cpu_seconds": 0.1 + self.share / 10,
+            "config": {"model": {"n_future": 1 if n == "auto" else n}},
+        }
 
     @property
     def verification(self) -> list[dict[str, Any]]:
@@ -102,7 +113,7 @@ def made(study: Study, n_seeds: int, share: Share, folder: Path | None = None) -
                     place = folder / f"{recipe.name}-{seed}"
                     write_curve(place, of)
                 cell = Cell(
-                    part.name, recipe.name, recipe.preset, dict(recipe.changes), 200, seed, part.task, "", "",
+                    part.name, recipe.name, recipe.preset, dict(recipe.changes), 200, seed, recipe.task or part.task, "", "",
                     watched=part.watch is not None,
                     options={**part.run, **recipe.run},
                 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Choosing n, or the weights of the heads, from the first percents of a training."""
