@@ -71,8 +71,7 @@ class RayBackend(RemoteBackend):
                             for number, completion in found:
                                 yield from self._fresh(worker, number, completion, seen)
         finally:
-            for worker in [worker for worker in self._workers if worker.open_work]:  # the caller stopped early
-                self._end(worker)
+            self._end([worker for worker in self._workers if worker.open_work])  # the caller stopped early
 
     def _fresh(
         self, worker: Worker, number: int, found: Completion | Exception | None, seen: dict[int, set[tuple[str, int]]]
@@ -126,8 +125,10 @@ class RayBackend(RemoteBackend):
             worker = self._workers[0] if self._workers else self._more()
             if worker is None:
                 raise self._nowhere()
+            asked = worker.actor.ask.remote(question)
+            self._places.cluster.say_if_slow(asked, worker.node, f"model {self.name}")
             try:
-                answer: Answer = self._places.cluster.answer(worker.actor.ask.remote(question), worker.node)
+                answer: Answer = self._places.cluster.answer(asked, worker.node)
             except NodeLost as lost:
                 self._lose(worker, lost)
             else:
@@ -137,10 +138,11 @@ class RayBackend(RemoteBackend):
         """Another model takes this place."""
         self._workers.remove(worker)
 
-    def _end(self, worker: Worker) -> None:
-        self._workers.remove(worker)
-        self._places.free(worker)
-        self._places.cluster.end(worker)
+    def _end(self, workers: list[Worker]) -> None:
+        for worker in workers:
+            self._workers.remove(worker)
+            self._places.free(worker)
+        self._places.cluster.end(*workers)
 
     def _lose(self, worker: Worker, why: NodeLost) -> None:
         self._workers.remove(worker)
@@ -160,5 +162,4 @@ class RayBackend(RemoteBackend):
 
     def close(self) -> None:
         """End all copies."""
-        for worker in list(self._workers):
-            self._end(worker)
+        self._end(list(self._workers))

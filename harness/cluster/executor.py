@@ -6,6 +6,7 @@ program that was on three nodes when they were lost is an infrastructure error, 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
@@ -15,6 +16,8 @@ from mtp_eval.harness.cluster.hosts import PoolHost
 from mtp_eval.harness.cluster.ray_cluster import Cluster, Harvest, Node, NodeLost, Worker
 from mtp_eval.sandbox import Executor, Outcome, Program, Verdict
 from mtp_eval.sandbox.errors import PoolClosed, SandboxError
+
+log = logging.getLogger(__name__)
 
 AT_HAND_PER_JAIL = 48
 AT_ONCE = 16
@@ -66,7 +69,8 @@ class RayExecutor(Executor):
         for worker, opened in opening:
             try:
                 found.append((worker.node, *self._cluster.answer(opened, worker.node, START_SECONDS)))
-            except NodeLost:
+            except NodeLost as lost:
+                log.warning("%s; programs go to other nodes", lost)
                 self._losses[worker.node.node_id] = self._losses.get(worker.node.node_id, 0) + 1
             else:
                 self._workers.append(worker)
@@ -177,6 +181,5 @@ class RayExecutor(Executor):
     def close(self) -> None:
         """End the pools."""
         self._closed = True
-        for worker in self._workers:
-            self._cluster.end(worker)
+        self._cluster.end(*self._workers)
         self._workers = []

@@ -5,10 +5,14 @@ Plain classes; `Cluster.start` makes actors of them. Their methods are called fr
 
 from __future__ import annotations
 
+import pickle
+import platform
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
@@ -25,10 +29,40 @@ MOST_WAITING = 256
 """Completions that wait to be collected before a model stops to write more."""
 
 
-class PoolHost:
-    """A pool of jails on this node."""
+def check_version(expected: str) -> None:
+    """Refuse to work for another version of this package: verdicts and texts could be others.
 
-    def __init__(self) -> None:
+    Raises:
+        InputError: this one has another version.
+    """
+    here = metadata.version("mtp-eval")
+    if here != expected:
+        raise InputError(
+            f"mtp-eval {here} is installed here, and {expected} where the run was started: install one version on all nodes"
+        )
+
+
+def portable(error: Exception) -> Exception:
+    """An error that can be sent to another machine, with a note of where it was raised."""
+    error.add_note(f"On {platform.node()}:\n{''.join(traceback.format_exception(error))}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # of a library that did not think of it
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        told.__notes__ = error.__notes__
+        return told
+    return error
+
+
+class PoolHost:
+    """A pool of jails on this node.
+
+    Args:
+        version: of this package where the run was started.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
         self._counting = threading.Lock()
         self._n_open = 0
 
@@ -37,7 +71,9 @@ class PoolHost:
 
         Raises:
             IsolationUnavailable: this node cannot give the isolation asked for.
+            InputError: it has another version of this package.
         """
+        check_version(self._version)
         self._pool = Pool(**options)
         return self._pool.isolation, dict(self._pool.layers)
 
@@ -70,9 +106,14 @@ class PoolHost:
 
 
 class ModelHost:
-    """A model on this node, which completes one call after another in a thread of its own."""
+    """A model on this node, which completes one call after another in a thread of its own.
 
-    def __init__(self) -> None:
+    Args:
+        version: of this package where the run was started.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
         self._opened = threading.Event()
         self._calls: queue.SimpleQueue[tuple[int, Call]] = queue.SimpleQueue()
         self._done: queue.Queue[tuple[int, Completion | Exception | None]] = queue.Queue(MOST_WAITING)
@@ -85,6 +126,7 @@ class ModelHost:
         """
         self._failure: Exception | None = None
         try:
+            check_version(self._version)
             self._loaded: Backend = open_backend(spec, options)
             found = self._loaded.facts()
             if facts is not None and facts["sha256"] != found["sha256"]:
@@ -92,7 +134,7 @@ class ModelHost:
                     f"{spec} has other weights here (sha256 {found['sha256']}) than elsewhere ({facts['sha256']})"
                 )
         except Exception as error:
-            self._failure = error
+            self._failure = portable(error)
         self._opened.set()
         threading.Thread(target=self._work, daemon=True, name="model").start()
 
@@ -124,7 +166,7 @@ class ModelHost:
                     self._done.put((number, completion))
                 self._done.put((number, None))
             except Exception as error:
-                self._done.put((number, error))
+                self._done.put((number, portable(error)))
 
     def collect(self, seconds: float) -> list[tuple[int, Completion | Exception | None]]:
         """Completions with their call's number, as soon as there are any; None stands for the call's end."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
-from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.errors import InputError, MtpEvalError
+
+log = logging.getLogger(__name__)
 
 ASK_SECONDS = 1.0
 """How long a worker waits for something to be finished before it answers that nothing is."""
+CLOSE_SECONDS = 2.0
+"""How long actors have to end what they started, all of them together, before they are ended as they are."""
+SLOW_SECONDS = 60.0
 THREADS = 3
 """Calls that an actor answers at once: one that gives it work, one that asks for results, one that ends it."""
 
@@ -90,7 +95,7 @@ class Cluster:
 
         place = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         options = {"num_cpus": n_cpus, "num_gpus": n_gpus, "scheduling_strategy": place, "max_concurrency": THREADS}
-        return Worker(self.ray.remote(host).options(**options).remote(), node)
+        return Worker(self.ray.remote(host).options(**options).remote(metadata.version("mtp-eval")), node)
 
     def answer(self, reference: Any, node: Node, seconds: float | None = None) -> Any:
         """The return value of a call; what the call raised is raised here, with the node's name.
@@ -101,15 +106,36 @@ class Cluster:
         try:
             return self.ray.get(reference, timeout=seconds)
         except self.ray.exceptions.RayTaskError as error:
-            raise type(error.cause)(f"node {node.name}: {error.cause}") from None
+            told = _again(error.cause, f"node {node.name}: {error.cause}")
+            told.add_note(str(error))  # with the traceback there
+            raise told from None
         except self.ray.exceptions.RayError as error:
-            raise NodeLost(f"node {node.name}: {str(error).splitlines()[0]}") from None
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            raise NodeLost(f"node {node.name}: {lines[-1 if 'creation task' in lines[0] else 0].strip()}") from None
 
-    def end(self, worker: Worker) -> None:
-        """End an actor and everything that it has started."""
-        with suppress(self.ray.exceptions.RayError):  # it is gone already, or does not answer
-            self.ray.get(worker.actor.close.remote(), timeout=10)
-        self.ray.kill(worker.actor)
+    def say_if_slow(self, reference: Any, node: Node, what: str) -> None:
+        """Wait a while for an answer, and say what may be the matter when none comes."""
+        if not self.ray.wait([reference], timeout=SLOW_SECONDS)[0]:
+            log.warning(
+                "%s: no answer from node %s in %.0f s; it is still loading, or others have its CPUs and GPUs (`ray status` tells)",
+                what, node.name, SLOW_SECONDS,
+            )  # fmt: skip
+
+    def end(self, *workers: Worker) -> None:
+        """End actors and everything that they have started, all at once; those that are gone or hang as well."""
+        closing = [worker.actor.close.remote() for worker in workers]
+        if closing:
+            self.ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+        for worker in workers:
+            self.ray.kill(worker.actor)
+
+
+def _again(cause: Exception, said: str) -> Exception:
+    """An error of a node's with another message; its own kind where a message is all that this is made of."""
+    try:
+        return type(cause)(said)
+    except TypeError:
+        return MtpEvalError(f"{said} ({type(cause).__name__})")
 
 
 class NodeLost(Exception):  # noqa: N818 - what happened

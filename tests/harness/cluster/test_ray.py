@@ -13,6 +13,7 @@ import pytest
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
 from mtp_eval.harness.backends.registry import open_backend
+from mtp_eval.harness.cluster import ray_cluster
 from mtp_eval.harness.cluster.backend import open_on
 from mtp_eval.harness.cluster.executor import RayExecutor
 from mtp_eval.harness.cluster.places import Places
@@ -127,6 +128,20 @@ def test_a_run_on_two_nodes_is_the_run_of_one_machine(nodes: Any, tmp_path: Path
     here, there = evaluated(tmp_path, "here"), evaluated(tmp_path, "there", cluster="auto")
     assert (tmp_path / "there/metrics.json").read_bytes() == (tmp_path / "here/metrics.json").read_bytes()
     assert {r.key: r.completion.text for r in there.records()} == {r.key: r.completion.text for r in here.records()}
+
+
+def test_a_node_with_another_version_is_refused_by_name(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster.metadata, "version", lambda name: "0.0.0")
+    with pytest.raises(InputError, match=r"node .*: mtp-eval .* is installed here, and 0\.0\.0"):
+        RayExecutor(Cluster("auto"), POOL)
+
+
+def test_an_error_of_a_model_on_a_node_says_where_it_was(nodes: Any, tmp_path: Path) -> None:
+    opened = open_on(Places(Cluster("auto")), str(make_checkpoint(tmp_path / "tiny")), BackendOptions())
+    with pytest.raises(AttributeError) as caught:
+        list(opened.generate([Request("p", 0, 17, seed=1)], SETTINGS))  # type: ignore[arg-type]
+    assert "Traceback" in caught.value.__notes__[0]
+    opened.close()
 
 
 def wait_until_alive(n: int) -> None:
