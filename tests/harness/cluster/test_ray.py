@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 
 from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
 from mtp_eval.harness.backends.registry import open_backend
-from mtp_eval.harness.cluster import ray_cluster
 from mtp_eval.harness.cluster.backend import open_on
 from mtp_eval.harness.cluster.executor import RayExecutor
 from mtp_eval.harness.cluster.places import Places
@@ -131,7 +131,7 @@ def test_a_run_on_two_nodes_is_the_run_of_one_machine(nodes: Any, tmp_path: Path
 
 
 def test_a_node_with_another_version_is_refused_by_name(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_cluster.metadata, "version", lambda name: "0.0.0")
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0.0")
     with pytest.raises(InputError, match=r"node .*: mtp-eval .* is installed here, and 0\.0\.0"):
         RayExecutor(Cluster("auto"), POOL)
 
