@@ -36,7 +36,7 @@ STUDY = Study(
         "parallel, the models half a million parameters, and the text programs of one to three list operations."
     ),
     parts=(
-        Part("listops", "listops", (*MODELS, *DRAFTING), minutes=4.0, again_minutes=0.7, run={"limit": 200}, seeds=3),
+        Part("listops", "listops", (*MODELS, *DRAFTING), minutes=7.0, again_minutes=0.7, run={"limit": 200}, seeds=3),
     ),
     measures=(SCORE, BITS, TOKENS, FASTER),
     claims=(
