@@ -113,6 +113,10 @@ def paired(a: Party, b: Party, made: Callable[[int], list[Program]], n: int, rou
         order = (a, b) if number % 2 else (b, a)
         took = {party: party.timed(made(n)) for party in order}
         found.append((took[a], took[b]))
+        for party, name in ((a, "first"), (b, "second")):
+            if number == 0:
+                shown(f"{name} of the two, its first {n} programs", party.spent, n)
+                party.spent.clear()
     return found[1:]
 
 
@@ -149,7 +153,7 @@ def main() -> None:
             ray, here = Party(one, of_ray), Party(pool, own_children() - before - of_ray)
             found["HumanEval: one node / the pool"] = paired(ray, here, references, n, rounds)
             for name, party in (("one node", ray), ("the pool", here)):
-                shown(f"HumanEval, {name}", party.spent, n * (rounds + 1))
+                shown(f"HumanEval, {name}", party.spent, n * rounds)
             found["sleeping 50 ms: one node / the pool"] = paired(ray, here, sleepers, n // 5, rounds)
             idle = {name: 100 * party.idle(IDLE_SECONDS) for name, party in (("one node", ray), ("the pool", here))}
             print(", ".join(f"{name} with nothing to do: {share:.1f} % of a CPU" for name, share in idle.items()))

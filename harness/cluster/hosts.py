@@ -21,10 +21,10 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.sandbox import Outcome, Pool, Program
 from mtp_eval.tasks.problem import Completion
 
-LOOK_SECONDS = 0.02
-ENOUGH = 16
-GATHER_SECONDS = 0.25
-"""Outcomes that are collected together, and how long the first of them waits for others: a call costs a part of what a program does."""
+LOOK_SECONDS = 0.05
+ENOUGH_PER_JAIL = 16
+GATHER_SECONDS = 0.5
+"""Outcomes that are collected together, and how long the first of them waits for others: a call costs as much CPU as a program does."""
 MOST_WAITING = 256
 """Completions that wait to be collected before a model stops to write more."""
 
@@ -75,6 +75,7 @@ class PoolHost:
         """
         check_version(self._version)
         self._pool = Pool(**options)
+        self._enough = ENOUGH_PER_JAIL * options["workers"]
         return self._pool.isolation, dict(self._pool.layers)
 
     def submit(self, programs: Sequence[tuple[int, Program]]) -> None:
@@ -88,7 +89,7 @@ class PoolHost:
         """The outcomes that have arrived, as soon as there are enough or the last one is there; none after so many seconds."""
         found: list[tuple[Any, Outcome]] = []
         until = time.monotonic() + seconds
-        while len(found) < ENOUGH and time.monotonic() < until:
+        while len(found) < self._enough and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
             arrived = self._pool.ready()
             if arrived and not found:

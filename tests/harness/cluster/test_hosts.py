@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,9 +15,37 @@ from mtp_eval.harness.cluster import hosts
 from mtp_eval.harness.cluster.hosts import ModelHost, PoolHost
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
+from mtp_eval.sandbox import Program
 from mtp_eval.tasks.problem import Request
 
 VERSION = metadata.version("mtp-eval")
+
+
+POOL = {"workers": 1, "timeout_seconds": 20.0, "isolation": "full"}
+
+
+def test_outcomes_come_together_and_the_last_ones_at_once() -> None:
+    """A call costs as much as a program: no call for each of many, and no waiting for others once all are there."""
+    host = PoolHost(VERSION)
+    host.open(POOL)
+    try:
+        n = 3 * hosts.ENOUGH_PER_JAIL
+        host.submit([(i, Program(f"p{i}", f"def f(): return {i}", f"assert f() == {i}")) for i in range(n)])
+        found: list[int] = []
+        n_calls = 0
+        started = time.monotonic()
+        while len(found) < n:
+            found += [number for number, outcome in host.collect(60.0) if outcome.passed]
+            n_calls += 1
+        seconds = time.monotonic() - started
+        assert sorted(found) == list(range(n))
+        assert n_calls <= 4 + seconds / hosts.GATHER_SECONDS
+        started = time.monotonic()
+        host.submit([(n, Program("last", "def f(): return 'last'", "assert f() == 'last'"))])
+        ((number, _),) = host.collect(60.0)
+        assert (number, time.monotonic() - started < 60.0) == (n, True)
+    finally:
+        host.close()
 
 
 class AwkwardError(Exception):
