@@ -109,6 +109,8 @@ Round = tuple[tuple[float, float], tuple[float, float]]
 def paired(a: Party, b: Party, made: Callable[[int], list[Program]], n: int, rounds: int) -> list[Round]:
     """Both in turn, each first every second time, after a round that warms both up."""
     found: list[Round] = []
+    for party in (a, b):
+        party.spent.clear()
     for number in range(rounds + 1):
         order = (a, b) if number % 2 else (b, a)
         took = {party: party.timed(made(n)) for party in order}
