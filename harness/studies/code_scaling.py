@@ -32,7 +32,6 @@ def sizes(family: str, preset: str, task: str, minutes: float, run: Mapping[str,
             by_n(f"{family}-d{width}", preset, NS, {"model.d_model": width}),
             minutes=minutes,
             run=run,
-            seeds=3,
         )
         for width in WIDTHS[family]
     )
