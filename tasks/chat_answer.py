@@ -57,7 +57,8 @@ CODE_LINE = re.compile(
 )
 """A line of code that is not prose which Python parses: `# Solution`, `Answer`, `Note: nothing`."""
 TAGS_BEFORE = re.compile(r"^[ \t]*(?:<\w[^<>\n]*>)+(?=(?:async|def|class|import|from)\b|@)", re.MULTILINE)
-TAGS_AT_END = re.compile(r"(?:</\w[^<>\n]*>)+[ \t]*$", re.MULTILINE)
+TAGS_AT_END = re.compile(r"(?<!>)(?:</\w[^<>\n]*>)+[ \t]*$", re.MULTILINE)
+"""From the first tag of a chain on, so that a chain of thousands is read once."""
 
 MOST_TRIES = 100
 """Fence lines of an answer that are tried as the end of a block that does not parse, so that no text takes minutes."""

@@ -193,6 +193,7 @@ LARGE = {
     "the same block again and again": block(RIGHT) * (MEGABYTE // 8 // 50),
     "the same function again and again": RIGHT * (MEGABYTE // 16 // 35),
     "fence lines": block(RIGHT) + "```\n" * (MEGABYTE // 64),
+    "closing tags that do not end": f"{'</a>' * (MEGABYTE // 8)}x\n{block('print(total([1]))' + chr(10))}\nIt's:\n\n<answer>{RIGHT}</answer>",
     "a list that does not end": block(f"T = [{'1, ' * (MEGABYTE // 32)}]\n{RIGHT}"),
 }
 
