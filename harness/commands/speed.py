@@ -30,7 +30,7 @@ def speed(given: Given) -> None:
     """
     from mtp_eval.harness.evaluation.speed import measure_speed
     from mtp_eval.harness.evaluation.speed_page import write_pages
-    from mtp_eval.harness.evaluation.speed_prompts import Domain
+    from mtp_eval.harness.evaluation.speed_prompts import domains_of
     from mtp_eval.harness.evaluation.speed_store import machine_name
     from mtp_eval.harness.outputs import try_folder
     from mtp_eval.harness.progress import say
@@ -38,10 +38,8 @@ def speed(given: Given) -> None:
 
     config = config_class().given(given)
     try_folder(config.out, "--out")
-    texts = {
-        "code": Domain(domains.code),
-        "prose": Domain(domains.prose),
-        "listops": Domain(domains.listops, has_own_length=True),
-    }
-    print(write_pages(measure_speed(config, texts, say), machine_name(), config.out), end="")
+    print(
+        write_pages(measure_speed(config, domains_of(domains.TEXTS, domains.PROMPTS), say), machine_name(), config.out),
+        end="",
+    )
     say(f"{config.out}: speed.json, the table as Markdown, CSV and LaTeX, and the plot")

@@ -20,10 +20,9 @@ from mtp_eval.harness.backends.registry import model_labels
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.speed_config import SpeedConfig
 from mtp_eval.harness.evaluation.speed_prompts import Domain, places, requests
-from mtp_eval.harness.evaluation.speed_store import Place, SpeedRow, SpeedStore
+from mtp_eval.harness.evaluation.speed_store import SPEED_FILE, Place, SpeedRow, SpeedStore
 from mtp_eval.tasks.problem import Request
 
-SPEED_FILE = "speed.json"
 ROUNDS = 2
 """Timed passes of a model that has no second way; where there is one, both are timed in turns, as `--verify-decoding` does."""
 

@@ -17,6 +17,9 @@ CHARACTERS_PER_TOKEN = 8
 """Text that is taken for each token of a prompt; more than pieces of code and prose have."""
 
 
+Documents = Callable[[], Iterator[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A kind of text.
@@ -26,8 +29,17 @@ class Domain:
         has_own_length: each of them is a prompt; else prompts are cut from them.
     """
 
-    documents: Callable[[], Iterator[str]]
+    documents: Documents
     has_own_length: bool = False
+
+
+def domains_of(texts: Mapping[str, Documents], prompts: Mapping[str, Documents]) -> dict[str, Domain]:
+    """Texts that prompts are cut from, and texts each of which is a prompt, by name."""
+    cut, whole = (
+        {name: Domain(documents, has_own_length) for name, documents in kind.items()}
+        for kind, has_own_length in ((texts, False), (prompts, True))
+    )
+    return cut | whole
 
 
 def places(

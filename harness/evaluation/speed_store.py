@@ -14,6 +14,7 @@ from mtp_eval.harness.provenance import package_versions
 from mtp_eval.results.files import dump_json, write_atomically
 
 SCHEMA = 1
+SPEED_FILE = "speed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ class SpeedStore:
         for label in models.keys() & stored["models"].keys():
             if models[label]["sha256"] != stored["models"][label]["sha256"]:
                 raise InputError(f"{path} has measurements of other weights under the name {label}: give another --out")
-        rows = [SpeedRow(**row | {"acceptance": tuple(row["acceptance"])}) for row in stored["rows"]]
-        return cls(path, head | {"models": stored["models"] | models}, {(row.place, row.heads): row for row in rows})
+        rows = {(row.place, row.heads): row for row in _rows(stored)}
+        return cls(path, head | {"models": stored["models"] | models}, rows)
 
     def write(self) -> None:
         """Write the file as it is now."""
@@ -130,6 +131,19 @@ def machine_name() -> str:
     """This machine in a few words."""
     facts = machine()
     return f"{facts['processor']}, {facts['threads']} threads, torch {facts['torch']}"
+
+
+def speed_rows(path: Path) -> list[SpeedRow]:
+    """The rows of a file, on whatever machine they were measured.
+
+    Raises:
+        InputError: it is no such file.
+    """
+    return _rows(_read(path))
+
+
+def _rows(stored: Mapping[str, Any]) -> list[SpeedRow]:
+    return [SpeedRow(**row | {"acceptance": tuple(row["acceptance"])}) for row in stored["rows"]]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,9 +19,8 @@ MODELS = tuple(
     for recipe in by_n("bytes", "listops-n4", (1, 8, 16), {"model.d_model": 48, "model.n_layers": 20})
 )
 DRAFTING = tuple(
-    recipe.again(
-        f"{recipe.name}-drafting", f"{recipe.label}, drafting", decode="self-speculative", draft_heads=heads,
-        batch_size=8, verify_decoding=16,
+    recipe.timed(
+        f"{recipe.name}-drafting", f"{recipe.label}, drafting", domain="listops", heads=heads, batch_size=8, temperature=0.0,
     )
     for recipe, heads in zip(MODELS[1:], (8, 16), strict=True)
 )  # fmt: skip

@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from mtp_eval.harness.evaluation.speed_store import SpeedRow
 from mtp_eval.harness.studies.cells import Cell
+from mtp_eval.harness.studies.decoding_rate import measured_row
 from mtp_eval.results.run import Run, read_run
-from mtp_eval.results.store import RunStore
 
 Found = TypeVar("Found")
 
@@ -48,10 +49,9 @@ class CellResult:
         return read_run(self.cell.run)
 
     @cached_property
-    def verification(self) -> list[dict[str, Any]]:
-        """The results of `--verify-decoding`, an entry a task; empty where nothing was verified."""
-        found: list[dict[str, Any]] = RunStore.read(Path(self.cell.run)).sidecar("verification").read(default=[])
-        return found
+    def speed(self) -> SpeedRow | None:
+        """What `mtp-eval speed` measured with the number of heads that was asked for; None where the model was run."""
+        return measured_row(Path(self.cell.run)) if self.cell.speed else None
 
     @cached_property
     def training(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from mtp_eval.harness.evaluation.run import run
+from mtp_eval.harness.studies.decoding_rate import is_timed, time_decoding
 from mtp_eval.harness.training.command import as_toml, train
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.config_files import preset
@@ -42,6 +43,7 @@ class Cell:
         watched: whether the curve of right answers is wanted.
         model, run: folders.
         options: of the run beside model, task and folder.
+        speed: options of the measurement that is made in the place of a run; empty: a run.
         again: whether another cell trains the model.
         starts_from: folder of the model that the training begins with, which another cell trains; "": fresh weights.
     """
@@ -58,6 +60,7 @@ class Cell:
     device: str = "cpu"
     watched: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    speed: dict[str, Any] = field(default_factory=dict)
     again: bool = False
     starts_from: str = ""
 
@@ -104,6 +107,8 @@ class Cell:
 
         if last_step(Path(self.model)) < self.steps:
             return False
+        if self.speed:
+            return is_timed(Path(self.run))
         try:
             return read_run(self.run).is_complete
         except ResultsError:
@@ -129,7 +134,15 @@ def make_cell(cell: Cell) -> None:
     trained = last_step(model)
     if trained < cell.steps:
         train(cell.training(), model, resume=trained > 0)
-    run(model=cell.model, task=cell.task, out=Path(cell.run), device=cell.device, workers=1, **cell.options)
+    test(cell, model, Path(cell.run))
+
+
+def test(cell: Cell, model: Path, out: Path) -> None:
+    """Run the model in a folder on the cell's task, or measure how fast it decodes."""
+    if cell.speed:
+        time_decoding(model, cell.speed, cell.device, out)
+    else:
+        run(model=str(model), task=cell.task, out=out, device=cell.device, workers=1, **cell.options)
 
 
 @dataclass(frozen=True)
@@ -156,14 +169,7 @@ def probe(cell: Cell) -> Cost:
         n_more = PROBE_STEPS[1] - PROBE_STEPS[0]
         data_seconds = max(0.0, (long_seconds - short_seconds) / n_more - step_seconds)
         started = time.perf_counter()
-        run(
-            model=str(Path(folder) / "more"),
-            task=cell.task,
-            out=Path(folder) / "run",
-            device=cell.device,
-            workers=1,
-            **cell.options,
-        )
+        test(cell, Path(folder) / "more", Path(folder) / "run")
         fixed = long_seconds - PROBE_STEPS[1] * (step_seconds + data_seconds) + time.perf_counter() - started
     return Cost(max(0.0, fixed), step_seconds + data_seconds)
 

@@ -1,7 +1,7 @@
 """Conduct a study: plan it from measured costs, make its cells side by side, judge its claims, write it all down.
 
     OUT/study.json     the plan, the claims and their tests, written before anything is trained, and never changed
-    OUT/models, runs   one folder each a cell: what `train` and `run` leave
+    OUT/models, runs   one folder each a cell: what `train` and `run` leave, or `speed` its speed.json
     OUT/results.json   measures of every cell, and verdicts; report.md, report.html, table.csv and the plot say the same
 
 Not covered: cells on several machines.

@@ -1,6 +1,6 @@
 """The definition of a study: recipes to train, tasks to test them on, measures, and claims with the test that was fixed beforehand.
 
-Study -> parts -> recipes x seeds = cells (an ordinary `train` folder and an ordinary `run` folder each)
+Study -> parts -> recipes x seeds = cells (an ordinary `train` folder each, and an ordinary `run` or `speed` folder)
                -> claims: a measure compared with that of another recipe, or with a formula, over seeds
 """
 
@@ -35,6 +35,7 @@ class Recipe:
         changes: keys of the preset that are other, such as {"model.head_kind": "causal"}.
         longer: times the preset's steps.
         run: options of its run, beside those of its part.
+        speed: options of `mtp-eval speed`, which then measures the model in the place of a run.
         trained_as: the recipe of the same part whose model is tested again; "": a model of its own.
         starts_from: the recipe of the same part whose model of the same seed the training begins with; "": fresh weights. That model
             decides on shape and tokenizer, with heads added or taken off until there are as many as asked for.
@@ -47,6 +48,7 @@ class Recipe:
     changes: Mapping[str, Any] = field(default_factory=dict)
     longer: float = 1.0
     run: Mapping[str, Any] = field(default_factory=dict)
+    speed: Mapping[str, Any] = field(default_factory=dict)
     trained_as: str = ""
     starts_from: str = ""
     task: str = ""
@@ -55,6 +57,10 @@ class Recipe:
         """Its models once more, run with other options, or on another task."""
         trained_as = self.trained_as or self.name
         return replace(self, name=name, label=label, run=run, trained_as=trained_as, task=on or self.task)
+
+    def timed(self, name: str, label: str, **speed: Any) -> Recipe:
+        """Its models once more, measured by `mtp-eval speed` with these options."""
+        return replace(self.again(name, label), speed=speed)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def pass_at(k: int, *groups: str, title: str = "", task: str = "") -> Measure:
     title = title or task
 
     def shares(cell: CellResult) -> np.ndarray:
+        if cell.cell.speed:
+            return np.zeros(0)
         wanted = [one for one in cell.tested.cells if not task or one.task.partition("@")[0] == task]
         scores = [one.score(k).values for one in wanted if not groups or one.group in groups]
         return np.concatenate(scores) if scores else np.zeros(0)
@@ -66,6 +68,8 @@ def tokens_per_forward() -> Measure:
     """Tokens for each forward pass after the prompt."""
 
     def of(cell: CellResult) -> float:
+        if cell.speed is not None:
+            return cell.speed.tokens_per_forward
         tokens = sum(one.n_tokens for one in cell.tested.cells)
         forwards = sum(one.n_forwards for one in cell.tested.cells)
         return tokens / forwards if forwards else math.nan
@@ -74,13 +78,12 @@ def tokens_per_forward() -> Measure:
 
 
 def speed_up() -> Measure:
-    """Rate of decoding over plain decoding of the same model, in CPU time, in turns (`--verify-decoding`); plain decoding is 1."""
+    """Rate of decoding over plain decoding of the same model, in CPU time, as `mtp-eval speed` measures it; plain decoding is 1."""
 
     def of(cell: CellResult) -> float:
-        if cell.cell.options.get("decode") == "autoregressive":
-            return 1.0
-        measured = [entry["speed_up"]["cpu"] for entry in cell.verification if "speed_up" in entry]
-        return float(measured[0]) if measured else math.nan
+        if cell.speed is not None:
+            return cell.speed.speed_up_cpu
+        return 1.0 if cell.cell.options.get("decode") == "autoregressive" else math.nan
 
     return Measure("speed-up (CPU time)", of, digits=2)
 

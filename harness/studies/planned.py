@@ -69,7 +69,7 @@ def definition_of(study: Study) -> dict[str, Any]:
                 "task": part.task,
                 "run": dict(part.run),
                 "recipes": [
-                    {key: value for key, value in asdict(recipe).items() if key != "task" or value}
+                    {key: value for key, value in asdict(recipe).items() if key not in ("task", "speed") or value}
                     for recipe in part.recipes
                 ],
             }
@@ -206,6 +206,7 @@ def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig,
         device=config.device,
         watched=part.watch is not None,
         options={**part.run, **recipe.run},
+        speed=dict(recipe.speed),
         again=bool(recipe.trained_as),
         starts_from=str(out / "models" / f"{recipe.starts_from}-seed{seed}") if recipe.starts_from else "",
     )

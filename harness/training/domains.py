@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from collections.abc import Iterator
 
 from mtp_eval.harness.training.documents import held_out, stdlib_files
@@ -31,7 +32,15 @@ def prose() -> Iterator[str]:
 
 
 def listops() -> Iterator[str]:
-    """The prompts of listops' test problems."""
+    """The prompts of listops' test problems, mixed, so that the first few are not the easiest ones."""
     from mtp_eval.tasks.registry import load_task
 
-    yield from (problem.prompt for problem in load_task("listops").problems())
+    prompts = [problem.prompt for problem in load_task("listops").problems()]
+    random.Random(0).shuffle(prompts)
+    yield from prompts
+
+
+TEXTS = {"code": code, "prose": prose}
+"""Long texts, which prompts are cut from."""
+PROMPTS = {"listops": listops}
+"""Texts each of which is a prompt."""

@@ -16,10 +16,11 @@ import pytest
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.evaluation.speed import SPEED_FILE, measure_speed
+from mtp_eval.harness.evaluation.speed import measure_speed
 from mtp_eval.harness.evaluation.speed_config import SpeedConfig
 from mtp_eval.harness.evaluation.speed_page import speed_plot, speed_table, write_pages
 from mtp_eval.harness.evaluation.speed_prompts import Domain, places, requests
+from mtp_eval.harness.evaluation.speed_store import SPEED_FILE
 from mtp_eval.harness.models.checkpoint import save_checkpoint
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel

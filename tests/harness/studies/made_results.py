@@ -88,8 +88,10 @@ class MadeResult(CellResult):
         }
 
     @property
-    def verification(self) -> list[dict[str, Any]]:
-        return [{"speed_up": {"cpu": 1.0 + self.share}}]
+    def speed(self) -> Any:
+        if not self.cell.speed:
+            return None
+        return SimpleNamespace(speed_up_cpu=1.0 + self.share, tokens_per_forward=(10 + len(self.cell.recipe)) / 5)
 
     @property
     def model_folder(self) -> Path:
@@ -116,6 +118,7 @@ def made(study: Study, n_seeds: int, share: Share, folder: Path | None = None) -
                     part.name, recipe.name, recipe.preset, dict(recipe.changes), 200, seed, recipe.task or part.task, "", "",
                     watched=part.watch is not None,
                     options={**part.run, **recipe.run},
+                    speed=dict(recipe.speed),
                 )  # fmt: skip
                 found.append(MadeResult(cell, share=of, folder=place))
     return Results(study, tuple(found))

@@ -12,6 +12,7 @@ import pytest
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.config import RunConfig
+from mtp_eval.harness.evaluation.speed_config import SpeedConfig
 from mtp_eval.harness.studies.catalogue import NAMES, listing, load_study
 from mtp_eval.harness.studies.cells import recipe_config
 from mtp_eval.harness.studies.definition import Part
@@ -45,6 +46,7 @@ def test_recipes_can_be_trained_and_claims_name_them(name: str) -> None:
         for recipe in part.recipes:
             options = {**part.run, **recipe.run, "model": ["m"], "task": part.task}
             assert RunConfig.given(options).task == tuple(part.task.split(","))
+            assert not recipe.speed or len(SpeedConfig.given({**recipe.speed, "model": ["m"]}).heads) == 1
             assert not recipe.trained_as or recipe.trained_as in [
                 one.name for one in part.recipes if not one.trained_as
             ]

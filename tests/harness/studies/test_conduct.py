@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,10 @@ import pytest
 import torch
 
 from mtp_eval.harness.errors import InputError
+from mtp_eval.harness.evaluation.speed import measure_speed
+from mtp_eval.harness.evaluation.speed_config import SpeedConfig
+from mtp_eval.harness.evaluation.speed_prompts import domains_of
+from mtp_eval.harness.evaluation.speed_store import SPEED_FILE, speed_rows
 from mtp_eval.harness.studies.catalogue import listing, load_study
 from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
@@ -22,9 +29,10 @@ from mtp_eval.harness.studies.definition import Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
 from mtp_eval.harness.studies.planned import narrowed, planned_cells
 from mtp_eval.harness.studies.workers import Workers
+from mtp_eval.harness.training import domains
 from mtp_eval.results.run import read_run
 from tests.forked import Forked
-from tests.harness.studies.tiny_study import MODELS, STUDY, tiny
+from tests.harness.studies.tiny_study import DRAFTING, MODELS, STUDY, tiny
 
 CELLS = sorted(f"tiny-n{n}-seed{seed}" for n in (1, 2) for seed in range(3))
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
@@ -48,23 +56,27 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_leaves_ordinary_folders_and_its_numbers(whole: Path) -> None:
     assert sorted(path.name for path in (whole / "models").iterdir()) == CELLS
     numbers = json.loads((whole / "results.json").read_text())
-    assert len(numbers["cells"]) == 9
+    assert len(numbers["cells"]) == 12
     for cell in numbers["cells"]:
+        if cell["recipe"] == DRAFTING.name:
+            continue
         run = read_run(whole / "runs" / f"{cell['recipe']}-seed{cell['seed']}")
         assert run.is_complete
         (scored,) = run.cells
         assert cell["measures"]["pass@1 (%)"] == pytest.approx(100 * scored.score(1).mean)
     plan = json.loads((whole / "study.json").read_text())
-    assert plan["parts"]["chain"]["steps"] == {"tiny-n1": 20, "tiny-n2": 20, "tiny-n2-drafting": 20}
+    assert plan["parts"]["chain"]["steps"] == dict.fromkeys(
+        ("tiny-n1", "tiny-n2", "tiny-n2-drafting", "tiny-n2-again"), 20
+    )
     assert "paired t over seeds" in plan["definition"]["rule"]
     assert "<svg" in (whole / "report.html").read_text()
 
 
 @slow
 def test_models_are_tested_again_with_other_options(whole: Path) -> None:
-    """Greedy completions do not depend on how they were decoded, and what drafting gained was measured."""
+    """Greedy completions do not depend on how they were decoded."""
     results = Results(STUDY, tuple(CellResult(cell) for cell in cells_of(whole)))
-    drafted, plain = results.of("tiny-n2-drafting"), results.of("tiny-n2")
+    drafted, plain = results.of("tiny-n2-again"), results.of("tiny-n2")
     assert {cell.cell.model for cell in drafted.values()} == {cell.cell.model for cell in plain.values()}
     for seed, cell in drafted.items():
         completions, plain_ones = (
@@ -76,9 +88,37 @@ def test_models_are_tested_again_with_other_options(whole: Path) -> None:
         n_forwards = sum(c.n_forwards for c in completions.values())
         assert tokens_per_forward().of(cell) == sum(c.n_tokens for c in completions.values()) / n_forwards
         assert tokens_per_forward().of(plain[seed]) == 1.0
-        assert speed_up().of(cell) == cell.verification[0]["speed_up"]["cpu"] > 0
-        assert speed_up().of(plain[seed]) == 1.0
         assert 0 < step_milliseconds().of(cell) < 1000 * cell.training["seconds"]
+
+
+@slow
+def test_what_drafting_gains_is_what_the_speed_command_measures(whole: Path) -> None:
+    """It finds the rows of each cell when it is asked for the same, and measures nothing anew."""
+    results = Results(STUDY, tuple(CellResult(cell) for cell in cells_of(whole)))
+    for seed, cell in results.of("tiny-n2-drafting").items():
+        folder = Path(cell.cell.run)
+        before = (folder / SPEED_FILE).read_bytes()
+        plain, drafted = sorted(speed_rows(folder / SPEED_FILE), key=lambda row: row.heads)
+        assert (plain.heads, drafted.heads) == (1, 2)
+        assert speed_up().of(cell) == drafted.speed_up_cpu > 0
+        assert tokens_per_forward().of(cell) == drafted.tokens_per_forward
+        assert math.isnan(STUDY.measures[0].of(cell)), "it was not run"
+        assert speed_up().of(results.of("tiny-n2")[seed]) == 1.0
+        options = {**DRAFTING.speed, "model": [cell.cell.model], "device": "cpu", "out": folder}
+        with threads(1):
+            assert measure_speed(SpeedConfig.given(options), domains_of(domains.TEXTS, domains.PROMPTS)) == [
+                plain,
+                drafted,
+            ]
+        assert (folder / SPEED_FILE).read_bytes() == before
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(n)
+    yield
+    torch.set_num_threads(usual)
 
 
 @slow

@@ -34,9 +34,11 @@ def figure(results: Results) -> Plot:
 
 
 MODELS = tuple(Recipe(f"tiny-n{n}", f"n={n}", f"chain-n{n}", SMALL) for n in (1, 2))
-DRAFTING = MODELS[1].again(
-    "tiny-n2-drafting", "n=2, drafting", decode="self-speculative", draft_heads=2, verify_decoding=4
-)
+DRAFTING = MODELS[1].timed(
+    "tiny-n2-drafting", "n=2, drafting", domain="code", prompt_tokens=8, new_tokens=16, heads=2, batch_size=2, prompts=4,
+    temperature=0.0,
+)  # fmt: skip
+AGAIN = MODELS[1].again("tiny-n2-again", "n=2, drafting in its run", decode="self-speculative", draft_heads=2)
 
 STUDY = Study(
     name="tiny",
@@ -46,7 +48,7 @@ STUDY = Study(
         Part(
             "chain",
             "chain@n8h2-text",
-            (*MODELS, DRAFTING),
+            (*MODELS, DRAFTING, AGAIN),
             minutes=0.1,
             run={"limit": 20, "decode": "autoregressive"},
             seeds=3,
