@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from benchmarks.scaling.processes import cpu_by_role, cpu_seconds, own_children
+from benchmarks.scaling.processes import cpu_by_role, cpu_seconds, own_children, spent_since
 from benchmarks.study import save, study_parser
 from mtp_eval.harness.cluster.executor import RayExecutor
 from mtp_eval.harness.cluster.ray_cluster import Cluster
@@ -83,7 +83,7 @@ class Party:
         started, before = time.perf_counter(), cpu_by_role(self.roots)
         outcomes = list(self.executor.run(programs))
         took = time.perf_counter() - started
-        spent = {role: now - before.get(role, 0.0) for role, now in cpu_by_role(self.roots).items()}
+        spent = spent_since(before, self.roots)
         for role, seconds in spent.items():
             self.spent[role] = self.spent.get(role, 0.0) + seconds
         wrong = sum(not outcome.passed for outcome in outcomes)

@@ -51,15 +51,23 @@ def cpu_by_role(roots: Iterable[int]) -> Mapping[str, float]:
     return found
 
 
+def spent_since(before: Mapping[str, float], roots: Iterable[int]) -> dict[str, float]:
+    """CPU seconds by role since an earlier `cpu_by_role` of the same trees; they add up to the difference of both sums."""
+    now = cpu_by_role(roots)
+    return {role: now.get(role, 0.0) - before.get(role, 0.0) for role in now.keys() | before.keys()}
+
+
 def cpu_seconds(roots: Iterable[int]) -> float:
     """CPU of `cpu_by_role`, all together."""
     return sum(cpu_by_role(roots).values())
 
 
 def role(process: Path) -> str:
-    """What a process is: an actor's name, a script of Ray's, a program, or a jail with the worker that judges what comes from it."""
+    """What a process is: an actor's class, a script of Ray's, a program, or a jail with the worker that judges what comes from it."""
     words = (process / "cmdline").read_text(errors="replace").split("\0")
     name = Path(words[0].split()[0]).name if words[0].split() else "?"
+    if name.startswith("ray::"):
+        return name.partition(".")[0]  # without the method that runs just now: a process keeps its role
     if not name.startswith("python"):
         return name
     script = next((word for word in words[1:] if word.endswith(".py")), None)
