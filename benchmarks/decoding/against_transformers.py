@@ -24,7 +24,8 @@ from benchmarks.decoding.speculative import floor
 from benchmarks.study import save, study_parser
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
-from mtp_eval.harness.decoding.engine import Engine, Job
+from mtp_eval.harness.decoding.engine import Engine
+from mtp_eval.harness.decoding.jobs import Job
 from mtp_eval.harness.decoding.network import Networks
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop

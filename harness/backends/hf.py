@@ -24,7 +24,7 @@ from mtp_eval.harness.backends.hf_drafts import Modules
 from mtp_eval.harness.backends.hf_generate import generated
 from mtp_eval.harness.backends.hf_group import opened
 from mtp_eval.harness.backends.hf_load import prefix_ids
-from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
+from mtp_eval.harness.decoding.jobs import Decoded, Job, share_time
 from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood
 from mtp_eval.harness.decoding.noise import row_key

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mtp_eval.harness.backends.hf_generate import generated
-from mtp_eval.harness.decoding.engine import Decoded, Job
+from mtp_eval.harness.decoding.jobs import Decoded, Job
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
 from mtp_eval.harness.errors import InputError

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtp_eval.harness.decoding.engine import Decoded, Job, share_time
+from mtp_eval.harness.decoding.jobs import Decoded, Job, share_time
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.sampling import Sampler
 

@@ -16,7 +16,8 @@ from mtp_eval.harness.backends.chat_template import templated
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection, Rule
 from mtp_eval.harness.decoding.candidates import COUNTS
 from mtp_eval.harness.decoding.draft_heads import Plan, candidates, measure, worth_measuring
-from mtp_eval.harness.decoding.engine import Decoded, Engine, Job
+from mtp_eval.harness.decoding.engine import Engine
+from mtp_eval.harness.decoding.jobs import Begun, Decoded, Job
 from mtp_eval.harness.decoding.loglikelihood import Encoding, score
 from mtp_eval.harness.decoding.measures import LogLikelihood, SpeedUp, Verification
 from mtp_eval.harness.decoding.network import Network, Networks, Prefix
@@ -24,6 +25,7 @@ from mtp_eval.harness.decoding.oracle import verify_decoding
 from mtp_eval.harness.decoding.prompts import completion, fit, warn_of_cuts
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.decoding.side_by_side import SideBySide
 from mtp_eval.harness.decoding.speedup import measure_speed_up
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.errors import InputError
@@ -78,7 +80,7 @@ class NativeBackend(Backend):
         self._engine: tuple[DecodingSettings, Engine] | None = None
         self._unplanned: dict[tuple[Any, ...], float] = {}  # forwards asked for so far without a plan
         self.plans: dict[tuple[Any, ...], Plan] = {}
-        self._prefixes: dict[tuple[int, ...], Prefix] = {}  # of prompts that were run to measure
+        self._measured: tuple[DecodingSettings, SideBySide] | None = None  # the choice, and what was decoded for it
 
     @property
     def _device(self) -> torch.device:
@@ -103,7 +105,11 @@ class NativeBackend(Backend):
 
     def decoding_facts(self) -> dict[str, Any]:
         """Measurements of "auto" so far, and how many positions of this process were sampled cheaply; JSON-serialisable."""
-        return {"plans": [plan.as_dict() for plan in self.plans.values()], "sampled": dict(COUNTS)}
+        names = ("temperature", "top_p", "top_k", "acceptance")
+        plans = [
+            dict(zip(names, sampling, strict=True)) | plan.as_dict() for (_, *sampling), plan in self.plans.items()
+        ]
+        return {"plans": plans, "sampled": dict(COUNTS)}
 
     def check(self, settings: DecodingSettings) -> None:
         """Refuse more heads than the model has.
@@ -125,9 +131,8 @@ class NativeBackend(Backend):
         settings = self.choose_decoding(requests, settings)
         jobs, cuts = self.jobs(requests)
         warn_of_cuts(cuts, self.config.context_length, self.name)
-        engine, prefixes = self._engine_for(settings), self._prefixes
-        self._prefixes = {}
-        for decoded in engine.run(jobs, prefixes):
+        prefixes, begun = self._take_measured(settings)
+        for decoded in self._engine_for(settings).run(jobs, prefixes, begun):
             index = decoded.job.index
             yield completion(requests[index], decoded, cuts[index])
 
@@ -150,6 +155,7 @@ class NativeBackend(Backend):
         """Forget what `auto` measured, so that it measures again."""
         self.plans.clear()
         self._unplanned.clear()
+        self._measured = None
 
     def _planned_heads(self, requests: Sequence[Request], settings: DecodingSettings) -> int:
         batch = max(1, min(len(requests), settings.batch_size))
@@ -160,15 +166,28 @@ class NativeBackend(Backend):
             forwards = self._unplanned[key]
             if not worth_measuring(forwards, batch, self.config.n_future, self._device):
                 return 1
-            jobs = self.jobs(requests[:: max(1, len(requests) // batch)][:batch])[0]
-            networks = {k: self.network(k) for k in candidates(self.config.n_future)}
-            plan, self._prefixes = measure(networks, _rule(settings), jobs, forwards)
+            jobs, rule = self.jobs(requests[:: max(1, len(requests) // batch)][:batch])[0], _rule(settings)
+            n = self.config.n_future
+            networks = {k: self.network(k) for k in candidates(n)}
+            self._measured = None  # frees its rows before room is looked for
+            room = Engine(networks[n], rule, batch, self._cache_bytes()).room_for(jobs)
+            plan, stage = measure(networks, rule, jobs, forwards, room)
             self.plans[key] = plan
+            chosen = replace(settings, decode="self-speculative", draft_heads=plan.draft_heads)
+            self._measured = chosen, stage
             log.info(
                 "%s, %d rows: %d of %d heads, expected %.2f times plain decoding",
-                self.name, batch, plan.draft_heads, self.config.n_future, plan.speedup[plan.draft_heads],
+                self.name, batch, plan.draft_heads, n, plan.speedup[plan.draft_heads],
             )  # fmt: skip
         return self.plans[key].draft_heads
+
+    def _take_measured(self, settings: DecodingSettings) -> tuple[dict[tuple[int, ...], Prefix], Begun | None]:
+        """Prompts that were run to measure, and completions that go on from there if that was done with these settings; both once."""
+        measured, self._measured = self._measured, None
+        if measured is None:
+            return {}, None
+        chosen, stage = measured
+        return stage.prefixes, stage.begun(settings.draft_heads or 1) if settings == chosen else None
 
     def decode_plainly(self, request: Request, settings: DecodingSettings) -> Decoded:
         """Decode one request alone and without drafts, as the reference for every other way."""

@@ -36,6 +36,9 @@ class Drafts:
 class Coupled:
     """Keep the drafts that are what plain decoding would have chosen."""
 
+    same_as_plain = True
+    """Whether a completion is the one that plain decoding gives for the same seed."""
+
     def __init__(self, sampler: Sampler):
         self.sampler = sampler
 
@@ -52,6 +55,8 @@ class Coupled:
 
 class Rejection:
     """Keep a draft with probability min(1, p/q); sampling only."""
+
+    same_as_plain = False
 
     def __init__(self, sampler: Sampler):
         self.sampler = sampler

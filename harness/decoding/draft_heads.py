@@ -10,6 +10,9 @@ A cost is a ratio to the plain forward of the same turn, the median over turns: 
 changes for both. With one thread CPU time is measured, on which other processes act through shared caches and memory only.
 The fastest number wins; drafting must promise a gain to be used at all.
 
+The forwards with all heads are no waste: completions go on from them (`side_by_side`). So measuring costs the few forwards that are
+only timed, what drafts cost that are not kept, and on a GPU the recording of one graph that is not used afterwards.
+
 Only the number of drafts depends on these timings. Under the coupled rule that does not change completions (up to
 floating-point rounding); `NativeBackend.choose_decoding` gives the choice as fixed settings, to be stored and repeated.
 """
@@ -17,7 +20,6 @@ floating-point rounding); `NativeBackend.choose_decoding` gives the choice as fi
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,17 +27,18 @@ from typing import Any
 import torch
 
 from mtp_eval.harness.decoding.acceptance import Rule
-from mtp_eval.harness.decoding.engine import Job
-from mtp_eval.harness.decoding.network import Network, Prefix
-from mtp_eval.harness.decoding.noise import row_key
-from mtp_eval.harness.decoding.rows import Rows
+from mtp_eval.harness.decoding.jobs import Job
+from mtp_eval.harness.decoding.network import Network
+from mtp_eval.harness.decoding.side_by_side import SideBySide
 
 LEAST_GAIN = 1.05
 """Below, a promised gain is within what the measurement can be wrong by."""
-_SHARE = 0.05  # of the work's plain forwards that measuring may cost, should drafting turn out not to pay
+_SHARE = {"cpu": 0.06, "cuda": 0.1}
+"""Of the work's plain forwards that measuring may cost, should drafting turn out not to pay. On a GPU that is some milliseconds, and
+drafting paid in every case that was measured there, up to fourfold."""
 _OBSERVATIONS = 16  # of whether drafts are kept, rows times forwards: at least
 # Completions begin with fewer drafts kept than they go on with, so some more forwards are counted where that is affordable.
-_LEAST_STEPS, _ENOUGH_STEPS, _MOST_STEPS = (2, 10), 16, 24
+_LEAST_STEPS, _ENOUGH_STEPS, MOST_STEPS = (2, 10), 16, 24
 _TURNS = 4, 3  # of plain forwards beside those with all heads, and in the second stage: at most
 _GRAPH_STEPS = 8  # forwards that recording a GPU's graph is worth
 
@@ -72,30 +75,35 @@ def candidates(n_future: int) -> list[int]:
 
 def worth_measuring(forwards: float, batch: int, n_future: int, device: torch.device) -> bool:
     """Whether so many plain forwards of this many rows can pay for the first stage, even if it finds nothing."""
-    return _cost(_counted_steps(batch, n_future, 0), n_future, device) <= _SHARE * forwards
+    steps = _counted_steps(batch, n_future, 0.0)
+    drafts = steps * (_forward_cost(n_future) - 1)  # every forward confirms a token at least, which is kept
+    return drafts + min(steps, _TURNS[0] + 1) + _graph_steps(device) <= share(device) * forwards
 
 
 @torch.inference_mode()
 def measure(
-    networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float
-) -> tuple[Plan, dict[tuple[int, ...], Prefix]]:
+    networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job], forwards: float, capacity: int = 0
+) -> tuple[Plan, SideBySide]:
     """Measure on these jobs, all in one batch; the work they stand for takes `forwards` plain forwards in all.
 
-    Returns the plan, and the prompts' prefixes with all heads, so that nobody has to run them again.
+    Args:
+        capacity: tokens that rows shall have room for, so that they can go on; 0 for no more than measuring needs.
+
+    Returns the plan, and the batch as it was left.
     """
     most, batch = max(networks), len(jobs)
-    stage = SideBySide(networks, rule, jobs)
+    stage = SideBySide(networks, rule, jobs, MOST_STEPS, capacity)
     seconds: dict[int, list[float]] = {k: [] for k in networks}
     costs: dict[int, list[float]] = {k: [] for k in networks}
-    steps, kept = _counted_steps(batch, most, forwards), []
+    allowed = share(stage.device) * forwards
+    steps = _counted_steps(batch, most, allowed)
     for step in range(steps):
         timed = step % max(1, steps // _TURNS[0]) == 0
         plain = stage.time_only(1) if timed else 0.0
         all_heads = stage.advance()
-        kept.append(stage.rows.kept_B.clone())
         if timed:
             _note(seconds, costs, {1: plain, most: all_heads})
-    confirmed = _confirmed(torch.cat(kept), networks)
+    confirmed = _confirmed(torch.cat(stage.kept), networks)
     # Costs grow about evenly with the number of heads, which tells where to look further.
     slope = (statistics.median(costs[most]) - 1) / (most - 1)
     guess = {k: confirmed[k] / (1 + slope * (k - 1)) for k in networks}
@@ -104,7 +112,8 @@ def measure(
     def work() -> float:
         return _TURNS[1] * (1 + sum(map(_forward_cost, between))) + len(between) * _graph_steps(stage.device)
 
-    if work() > 0.5 * _SHARE * forwards:  # it is not nothing: a promised gain has to pay for it
+    if work() > 0.5 * allowed:  # it is not nothing: a promised gain over what is known has to pay for it
+        between = [k for k in between if guess[k] >= max(guess[most], LEAST_GAIN)]
         between = between[:2] if work() > 0.25 * forwards * (1 - 1 / max(guess.values())) else between
         between = between if work() <= 0.25 * forwards * (1 - 1 / max(guess.values())) else []
     for _ in range(_TURNS[1] if between else 0):
@@ -121,7 +130,7 @@ def measure(
         tokens_per_forward={k: confirmed[k] for k in known},
         speedup=speedup,
     )
-    return plan, stage.prefixes
+    return plan, stage
 
 
 def _note(seconds: dict[int, list[float]], costs: dict[int, list[float]], turn: Mapping[int, float]) -> None:
@@ -130,20 +139,22 @@ def _note(seconds: dict[int, list[float]], costs: dict[int, list[float]], turn: 
         costs[k].append(value / turn[1])
 
 
-def _counted_steps(batch: int, n_future: int, forwards: float) -> int:
+def share(device: torch.device) -> float:
+    """Of the work that measuring may cost."""
+    return _SHARE.get(device.type, _SHARE["cpu"])
+
+
+def _counted_steps(batch: int, n_future: int, allowed: float) -> int:
+    """Forwards with all heads: as many as the allowance pays for were they made in vain, as when another number is chosen."""
     least = min(max(-(-_OBSERVATIONS // batch), _LEAST_STEPS[0]), _LEAST_STEPS[1])
-    affordable = int((0.8 * _SHARE * forwards - _TURNS[0]) / _forward_cost(n_future))
-    wanted = _MOST_STEPS if batch < _TURNS[0] else _ENOUGH_STEPS  # few rows say less each
+    affordable = int((0.8 * allowed - _TURNS[0]) / _forward_cost(n_future))
+    wanted = MOST_STEPS if batch < _TURNS[0] else _ENOUGH_STEPS  # few rows say less each
     return max(least, min(wanted, affordable))
 
 
 def _forward_cost(heads: int) -> float:
     """Of a forward with drafts, in plain ones, before anything is known: on the high side."""
-    return 1 + heads / 4
-
-
-def _cost(steps: int, n_future: int, device: torch.device) -> float:
-    return steps * _forward_cost(n_future) + min(steps, _TURNS[0] + 1) + 2 * _graph_steps(device)
+    return 1 + heads / 6
 
 
 def _graph_steps(device: torch.device) -> int:
@@ -153,58 +164,3 @@ def _graph_steps(device: torch.device) -> int:
 def _confirmed(kept: torch.Tensor, networks: Mapping[int, Network]) -> dict[int, float]:
     """Expected tokens of a forward with k heads: 1, and for each draft how often it and all before it were kept."""
     return {k: 1 + sum((kept >= j).double().mean().item() for j in range(1, k)) for k in networks}
-
-
-class SideBySide:
-    """A batch that is decoded with all heads, beside which forwards with fewer are timed at the same places."""
-
-    def __init__(self, networks: Mapping[int, Network], rule: Rule, jobs: Sequence[Job]):
-        network = networks[max(networks)]
-        self.networks, self.device, self.most = networks, network.device, network.draft_heads
-        prompts = [job.prompt for job in jobs]
-        self.longest = max(map(len, prompts))
-        unique = list(dict.fromkeys(prompts))
-        self.prefixes = dict(zip(unique, network.prefill(unique), strict=True))
-        self.rows = Rows(network, rule, len(jobs), self.longest + (_MOST_STEPS + 2) * self.most)
-        keys = [row_key(job.seed) for job in jobs]
-        self.rows.start(list(range(len(jobs))), prompts, keys, [self.prefixes[prompt] for prompt in prompts])
-        self._beside: dict[int, Rows] = {}
-        if self.device.type == "cuda":
-            self._timed(self.rows)  # records the graph
-            self.longest += self.most
-
-    def advance(self) -> float:
-        """Run and time a forward with all heads; every row advances. In seconds."""
-        seconds = self._timed(self.rows)
-        self.longest += self.most
-        return seconds
-
-    def time_only(self, heads: int) -> float:
-        """Time a forward with so many heads whose result is dropped. In seconds.
-
-        It writes keys and values of tokens that the next forward with all heads writes again, and nothing else.
-        """
-        first = heads not in self._beside
-        if first:
-            self._beside[heads] = self.rows.with_network(self.networks[heads])
-        beside = self._beside[heads]
-        beside.copy_state(self.rows)
-        if first and self.device.type == "cuda":
-            self._timed(beside)
-            beside.copy_state(self.rows)
-        return self._timed(beside)
-
-    def _timed(self, rows: Rows) -> float:
-        clock = time.process_time if self._one_thread() else time.perf_counter
-        self._synchronize()
-        start = clock()
-        rows.step(self.longest)
-        self._synchronize()
-        return clock() - start
-
-    def _one_thread(self) -> bool:
-        return self.device.type == "cpu" and torch.get_num_threads() == 1
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()

@@ -10,71 +10,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
 from mtp_eval.harness.decoding.acceptance import Rule
+from mtp_eval.harness.decoding.jobs import Begun, Decoded, Job, longest_first, share_time
 from mtp_eval.harness.decoding.network import Network, Prefix
 from mtp_eval.harness.decoding.noise import row_key
 from mtp_eval.harness.decoding.rows import Rows, rounded_capacity
-from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.errors import InputError
 
 log = logging.getLogger(__name__)
 
 _STEPS_AT_ONCE = {"cpu": 1, "cuda": 4}  # between two looks of the host at the results
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One completion to be decoded.
-
-    Args:
-        index: the caller's name for it.
-        prompt: token ids, at least one.
-        seed: of its random numbers.
-        max_new_tokens: at which it ends, 1 or more.
-        stop: when else it ends.
-    """
-
-    index: int
-    prompt: tuple[int, ...]
-    seed: int
-    max_new_tokens: int
-    stop: Stop
-
-
-@dataclass(slots=True)
-class Decoded:
-    """The tokens of a job so far, and their counts (see `tasks.problem.Completion`)."""
-
-    job: Job
-    tokens: list[int] = field(default_factory=list)
-    reason: str = "length"
-    n_forwards: int = 0
-    n_drafted: list[int] = field(default_factory=list)
-    n_accepted: list[int] = field(default_factory=list)
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    def add(self, block: Sequence[int]) -> bool:
-        """Append what a forward confirmed: kept drafts and the token after them. True when the completion has ended."""
-        self.n_forwards += 1
-        new = list(block[: self.job.max_new_tokens - len(self.tokens)])
-        self.tokens += new
-        end = self.job.stop.first_end(self.tokens, len(new))
-        if end is not None:
-            n, self.reason = end
-            del new[len(new) - (len(self.tokens) - n) :]
-            del self.tokens[n:]
-        ended = end is not None or len(self.tokens) == self.job.max_new_tokens
-        kept = min(len(block) - 1, len(new))
-        judged = kept if ended and kept == len(new) else len(self.n_drafted)  # drafts past the end were never needed
-        for j in range(judged):
-            self.n_drafted[j] += 1
-            self.n_accepted[j] += j < kept
-        return ended
 
 
 class Engine:
@@ -94,21 +42,51 @@ class Engine:
         self._prefixes: dict[tuple[int, ...], Prefix] = {}
         self._rows: Rows | None = None  # kept between runs on a GPU, with the graphs recorded for them
 
-    def run(self, jobs: Sequence[Job], prefixes: Mapping[tuple[int, ...], Prefix] | None = None) -> Iterator[Decoded]:
-        """Decode every job once, yielding each as soon as it is finished; `prefixes` are prompts that have been run already."""
+    def run(
+        self,
+        jobs: Sequence[Job],
+        prefixes: Mapping[tuple[int, ...], Prefix] | None = None,
+        begun: Begun | None = None,
+    ) -> Iterator[Decoded]:
+        """Decode every job once, yielding each as soon as it is finished.
+
+        Args:
+            prefixes: prompts that have been run already.
+            begun: some of the jobs, gone on with where they have the rows that all of them need.
+        """
         self._prefixes |= {prompt: prefix.of_first(self.network) for prompt, prefix in (prefixes or {}).items()}
-        # Long jobs first: the cache is as large as it gets at once, and no long row is left alone at the end.
-        queue = deque(sorted(jobs, key=lambda job: (-len(job.prompt) - job.max_new_tokens, job.prompt)))
-        while queue:
-            batch = min(self.batch_size, len(queue), self._fitting(queue[0]))
-            running: list[Decoded | None] = [None] * batch
+        queue = deque(sorted(jobs, key=longest_first))
+        rows, running = None, list[Decoded | None]()
+        if begun is not None and queue and self._can_go_on(begun.rows, queue):
+            with torch.inference_mode():
+                begun = begun.among(jobs)
+            rows, running = begun.rows, begun.running
+            on_their_way = {one.job.index for one in [*begun.ended, *running] if one is not None}
+            queue = deque(job for job in queue if job.index not in on_their_way)
+            yield from begun.ended
+        while queue or any(running):
+            if rows is None:
+                running = [None] * min(self.batch_size, len(queue), self._fitting(queue[0]))
+            batch = len(running)
             try:
-                yield from self._run(queue, running)
+                yield from self._run(queue, running, rows)
             except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU's allocator has no class of its own
                 if not _is_out_of_memory(error):
                     raise
                 self._retreat(error, batch)
                 queue.extendleft(row.job for row in reversed(running) if row is not None)
+                running = []
+            rows = None
+
+    def room_for(self, jobs: Sequence[Job]) -> int:
+        """Slots of each row if these jobs are decoded side by side; 0 where memory is too small for that."""
+        longest = min(jobs, key=longest_first)
+        return self._capacity(longest) if self._fitting(longest) >= len(jobs) else 0
+
+    def _can_go_on(self, rows: Rows, queue: Sequence[Job]) -> bool:
+        """Whether these rows are as many, and as long, as would be taken for the queue."""
+        batch = min(self.batch_size, len(queue), self._fitting(queue[0]))
+        return rows.batch == batch and rows.capacity >= self._capacity(queue[0])
 
     def _fitting(self, longest: Job) -> int:
         per_row = self.network.cache_bytes(1, self._capacity(longest))
@@ -141,10 +119,13 @@ class Engine:
         if self.network.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _run(self, queue: deque[Job], running: list[Decoded | None]) -> Iterator[Decoded]:
-        """Decode until the queue is empty; `running` always says which job each row is at."""
-        with torch.inference_mode():
-            rows = self._take_rows(len(running), self._capacity(queue[0]))
+    def _run(self, queue: deque[Job], running: list[Decoded | None], rows: Rows | None) -> Iterator[Decoded]:
+        """Decode until the queue is empty, in these rows if given; `running` always says which job each row is at."""
+        if rows is None:
+            with torch.inference_mode():
+                rows = self._take_rows(len(running), self._capacity(queue[0]))
+        elif self.network.device.type == "cuda":
+            self._rows = rows
         running += [None] * (rows.batch - len(running))
         while queue or any(running):
             clock = time.perf_counter(), time.process_time()
@@ -220,14 +201,6 @@ class Engine:
             return rows
         running[:] = [running[b] for b in busy]
         return rows.keep(busy)
-
-
-def share_time(clock: tuple[float, float], rows: Sequence[Decoded]) -> None:
-    """Divide the time since `clock` among these rows."""
-    wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
-    for row in rows:
-        row.wall_seconds += wall / len(rows)
-        row.cpu_seconds += cpu / len(rows)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

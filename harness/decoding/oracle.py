@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 
-from mtp_eval.harness.decoding.engine import Decoded
+from mtp_eval.harness.decoding.jobs import Decoded
 from mtp_eval.harness.decoding.measures import Divergence, Verification
 from mtp_eval.harness.decoding.noise import TARGET, exponential, row_key, streams
 from mtp_eval.harness.decoding.sampling import Sampler

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from mtp_eval.harness.decoding.engine import Decoded
+from mtp_eval.harness.decoding.jobs import Decoded
 from mtp_eval.harness.errors import InputError
 from mtp_eval.tasks.problem import Completion, Request
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mtp_eval.harness.decoding.engine import Engine, Job
+from mtp_eval.harness.decoding.engine import Engine
+from mtp_eval.harness.decoding.jobs import Job
 from mtp_eval.harness.decoding.measures import SpeedUp
 
 ROUNDS = 2

@@ -12,11 +12,11 @@ import torch
 
 from mtp_eval.harness.backends.native import NativeBackend
 from mtp_eval.harness.decoding.acceptance import Coupled
-from mtp_eval.harness.decoding.draft_heads import SideBySide
 from mtp_eval.harness.decoding.engine import Engine
 from mtp_eval.harness.decoding.network import Network
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.settings import DecodingSettings
+from mtp_eval.harness.decoding.side_by_side import SideBySide
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 from mtp_eval.harness.models.transformer import MTPModel
@@ -182,7 +182,7 @@ def test_timing_other_numbers_of_heads_beside_a_batch_leaves_it_alone(backend: N
     rule = Coupled(Sampler(0.9))
 
     def kept(beside: Sequence[int]) -> list[list[int]]:
-        stage = SideBySide(networks, rule, jobs)
+        stage = SideBySide(networks, rule, jobs, steps=6)
         for _ in range(6):
             for k in beside:
                 stage.time_only(k)

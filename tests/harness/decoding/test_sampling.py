@@ -10,7 +10,8 @@ import torch
 from scipy import stats
 
 from mtp_eval.harness.decoding.acceptance import Coupled, Rejection
-from mtp_eval.harness.decoding.engine import Engine, Job
+from mtp_eval.harness.decoding.engine import Engine
+from mtp_eval.harness.decoding.jobs import Job
 from mtp_eval.harness.decoding.network import Networks
 from mtp_eval.harness.decoding.sampling import Sampler
 from mtp_eval.harness.decoding.stopping import Stop

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mtp_eval.harness.decoding.engine import Decoded, Job
+from mtp_eval.harness.decoding.jobs import Decoded, Job
 from mtp_eval.harness.decoding.stopping import Stop
 from mtp_eval.harness.models.tokenizers import ByteTokenizer
 
