@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--fault", action="append", help="only these")
     options = parser.parse_args()
     names = options.fault or list(FAULTS)[: 3 if options.quick else None]
+    forked.start_server()  # before the threads, of which each would
     with ThreadPoolExecutor(AT_ONCE) as together:
         pairs = [(name, case) for name in names for case in CASES if (name, case) not in NOT_TRIED]
         found = list(together.map(lambda pair: tried(*pair), pairs))
