@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mtp_eval.harness.errors import InputError
+
+KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,18 @@ class Endpoint:
         for secret in sorted((one for one in secrets if one and len(one) > 3), key=len, reverse=True):
             text = text.replace(secret, "***")
         return _printable(text)
+
+
+def key_of(environment: Mapping[str, str]) -> str:
+    """The key that requests carry.
+
+    Raises:
+        InputError: it holds what no header can.
+    """
+    key = environment.get(KEY_VARIABLE, "").strip() or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{KEY_VARIABLE} holds a character that no key has, such as a line break in the middle")
+    return key
 
 
 def _user_of(url: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 
 from mtp_eval.harness.backends.background import answers
 from mtp_eval.harness.backends.base import Backend, BackendOptions, Call
-from mtp_eval.harness.backends.endpoint import Endpoint
+from mtp_eval.harness.backends.endpoint import Endpoint, key_of
 from mtp_eval.harness.backends.openai_answers import REFUSED, Choice
 from mtp_eval.harness.backends.openai_requests import Requester, stops_of
 from mtp_eval.harness.backends.patience import RETRIES, FaultError, HopelessError, Patience, RefusedError
@@ -32,7 +32,6 @@ from mtp_eval.tasks.problem import Chat, Completion, Request
 
 log = logging.getLogger(__name__)
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 MOST_UNANSWERED = 16
 """Prompts without an answer, each for a reason of its own, after which a run asks no more."""
 MOST_REFUSED = 256
@@ -175,7 +174,17 @@ class OpenAIBackend(Backend):
                     f"{completion.problem_id} it said: {completion.refusal}"
                 )
             self._has_completed = True
-        yield from ((group.number, completion) for group, completion in refused)
+        for group, completion in refused:
+            self._name_refused(completion)
+            yield group.number, completion
+
+    def _name_refused(self, completion: Completion) -> None:
+        """Say, once a problem, that there is no completion of it, and why."""
+        if completion.problem_id not in self._refused_problems:
+            log.warning(
+                "%s: the server refused the prompt of %s: %s", self.name, completion.problem_id, completion.refusal
+            )
+        self._refused_problems.add(completion.problem_id)
 
     def _left_out(self, unanswered: Sequence[tuple[Group, Unanswered]]) -> MtpEvalError:
         names = list(dict.fromkeys(group.requests[0].problem_id for group, _ in unanswered))
@@ -255,7 +264,9 @@ class OpenAIBackend(Backend):
             )
         except RefusedError as error:
             if together == 1:
-                return self._refused(requests, str(error))
+                return [
+                    Completion(r.problem_id, r.sample, "", stop_reason=REFUSED, refusal=str(error)) for r in requests
+                ]
             self._takes_n = False  # perhaps it is n that the server refuses
             return await self._complete(requester, patience, group)
         patience.hold(received.pause_seconds)
@@ -265,25 +276,6 @@ class OpenAIBackend(Backend):
         if len(done) < len(requests):
             done += await self._complete(requester, patience, replace(group, requests=requests[len(done) :]))
         return done
-
-    def _refused(self, requests: Sequence[Request], said: str) -> list[Completion]:
-        problem_id = requests[0].problem_id
-        if problem_id not in self._refused_problems:
-            log.warning("%s: the server refused the prompt of %s: %s", self.name, problem_id, said)
-        self._refused_problems.add(problem_id)
-        return [Completion(r.problem_id, r.sample, "", stop_reason=REFUSED, refusal=said) for r in requests]
-
-
-def key_of(environment: Mapping[str, str]) -> str:
-    """The key that requests carry.
-
-    Raises:
-        InputError: it holds what no header can.
-    """
-    key = environment.get(KEY_VARIABLE, "").strip() or "none"
-    if not (key.isascii() and key.isprintable()):
-        raise InputError(f"{KEY_VARIABLE} holds a character that no key has, such as a line break in the middle")
-    return key
 
 
 def _question(request: Request) -> tuple[Any, ...]:

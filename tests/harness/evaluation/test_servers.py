@@ -60,7 +60,9 @@ def test_refused_prompts_are_counted_apart(tmp_path: Path) -> None:
     assert "too long" in refused["error"]
 
 
-def test_an_answer_that_the_servers_filter_took_away_is_no_completion(tmp_path: Path) -> None:
+def test_an_answer_that_the_servers_filter_took_away_is_no_completion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def filtering(body: dict[str, Any], number: int) -> Reply:
         status, headers, text = echo(body)
         answer = json.loads(text)
@@ -72,6 +74,8 @@ def test_an_answer_that_the_servers_filter_took_away_is_no_completion(tmp_path: 
         result = asked_for(tmp_path / "run", url)
     assert list(result.to_frame()["no_completion"]) == [1]
     assert any("content filter cut 1 of 12" in note for note in result.notes)
+    (said,) = (record.getMessage() for record in caplog.records if "refused the prompt of" in record.getMessage())
+    assert said.endswith(": content filter")
 
 
 def test_tokens_cost_and_the_servers_own_drafts_are_noted(tmp_path: Path) -> None:
