@@ -18,14 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtp_eval.harness.decoding.kernels.processor import limits
 from mtp_eval.harness.models.config import ModelConfig
 from mtp_eval.harness.models.layers import Attention, Block
 from mtp_eval.harness.models.rotary import frequencies
 
-_BLOCKED_FROM = 60_000  # elements; below, oneDNN's call overhead of some 15 µs costs more than its kernel gains
 _BLOCKED_FOR = 8  # rows that oneDNN chooses the layout for
-_STREAMED = 100_000, 500_000  # elements of keys: more than calls cost, and products that stay in the cache
-_ONLY_BLOCKED_FROM = 800_000  # elements; from here on it is no slower for a single token either
 
 
 class Linear:
@@ -39,7 +37,7 @@ class Linear:
         self._blocked: Tensor | None = None
         if _can_block(weight):
             self._blocked = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _BLOCKED_FOR)
-            if weight.numel() >= _ONLY_BLOCKED_FROM:
+            if weight.numel() >= limits().only_blocked_from:
                 self.weight_t = None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -61,7 +59,7 @@ def _can_block(weight: Tensor) -> bool:
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.float32
-        and weight.numel() >= _BLOCKED_FROM
+        and weight.numel() >= limits().blocked_from
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     )
@@ -198,8 +196,9 @@ def attend(q_BHTE: Tensor, kv_B2KSE: Tensor, slots: int, mask: Tensor | None) ->
 
 
 def _streams(k: Tensor) -> bool:
-    """Whether one query per row against these keys is better done as element-wise products: measured on a CPU."""
-    return k.device.type == "cpu" and k.dtype == torch.float32 and _STREAMED[0] <= k.numel() <= _STREAMED[1]
+    """Whether one query per row against these keys is better done as element-wise products."""
+    least, most = limits().streamed
+    return k.device.type == "cpu" and k.dtype == torch.float32 and least <= k.numel() <= most
 
 
 def _attend_streaming(q_BH1E: Tensor, k_BHSE: Tensor, v_BHSE: Tensor, mask_B11S: Tensor) -> Tensor:
