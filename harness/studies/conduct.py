@@ -114,10 +114,13 @@ def only_one(out: Path) -> Iterator[None]:
 
 
 def make_cells(study: Study, cells: Sequence[Cell], plan: Mapping[str, Any], workers: Workers) -> None:
-    """Train and test what is missing, the longest first."""
-    seconds = {name: s for part in plan["parts"].values() for name, s in part["seconds"].items()}
+    """Train and test what is missing: parts with the longest cells first, each of them seed by seed.
+
+    A machine that becomes busier meets all recipes of a seed alike then; recipe by recipe, it would change what they are said to cost.
+    """
+    longest = {name: max(part["seconds"].values()) for name, part in plan["parts"].items()}
     missing = [cell for cell in cells if not cell.is_done]
-    missing.sort(key=lambda cell: -seconds[cell.recipe])
+    missing.sort(key=lambda cell: -longest[cell.part])
     with progress(f"study {study.name}: models", len(cells), len(cells) - len(missing)) as bar:
         for stage in sorted({cell.stage for cell in missing}):
             for cell, _ in workers.do("cell", [cell for cell in missing if cell.stage == stage]):

@@ -7,10 +7,11 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from mtp_eval.harness.evaluation.speed_store import SPEED_FILE, speed_rows
 from mtp_eval.harness.studies.catalogue import listing, load_study
 from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
-from mtp_eval.harness.studies.conduct import conduct
+from mtp_eval.harness.studies.conduct import conduct, make_cells
 from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.definition import Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
@@ -193,6 +194,36 @@ def test_a_cell_that_fails_ends_the_study_with_its_reason_and_does_not_hang(tmp_
         pytest.raises(InputError, match="there is no preset 'no-such-preset'"),
     ):
         list(workers.do("cell", cells))
+
+
+def test_models_are_made_seed_by_seed_whatever_each_costs(tmp_path: Path) -> None:
+    """Recipe by recipe, a machine that becomes busier in the middle would change what one recipe is said to cost."""
+    study = load_study("speed")
+    parts = {
+        part.name: {
+            "n_seeds": 3,
+            "steps": dict.fromkeys((recipe.name for recipe in part.recipes), 1),
+            "seconds": {recipe.name: 10.0 + place for place, recipe in enumerate(part.recipes)},
+        }
+        for part in study.parts
+    }
+    made: list[Cell] = []
+
+    class Recorder(Workers):
+        def __init__(self) -> None:
+            pass
+
+        def do(self, what: str, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
+            made.extend(cells)
+            return ((cell, None) for cell in cells)
+
+    config = StudyConfig(seeds=3)
+    cells = planned_cells(study, {"parts": parts}, config, tmp_path)
+    make_cells(study, cells, {"parts": parts}, Recorder())
+    assert sorted(map(str, made)) == sorted(map(str, cells))
+    for part in study.parts:
+        trained = [cell.seed for cell in made if cell.part == part.name and not cell.again]
+        assert trained == sorted(trained)
 
 
 def test_parts_are_chosen_by_name_and_claims_follow() -> None:
