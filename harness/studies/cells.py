@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,8 +25,10 @@ CURVE_POINTS = 20
 """Validations of a cell whose curve is watched."""
 ANSWERS = 256
 """Held-out answers that each of them looks at."""
-PROBE_STEPS = (10, 60)
-"""A probe trains twice; what grows with the steps is told from what does not."""
+SHORT_PROBE, LONG_PROBE = 10, (60, 200)
+"""Steps of the two trainings of a probe; of the second at least and at most."""
+PROBE_SECONDS = 4.0
+"""That the second should last: rates of shorter ones scatter by more than a budget allows for."""
 CONTINUED_SEEDS = 1_000
 """Added to the seed of a training that goes on with another one's model, so that it meets other text."""
 PROBE_SEED = 10_007
@@ -158,33 +160,34 @@ class Cost:
 
 
 def probe(cell: Cell) -> Cost:
-    """Train a little, with a seed that no cell has, test that, and time it; nothing is kept but the times.
+    """Train a little, with a seed that no cell of a study has, test that, and time it; the model is left for probes that start from it.
 
     Steps are timed by the trainer's own rate (the median of its logs), everything else by what is left.
     """
-    few, more = (_short(cell, steps) for steps in PROBE_STEPS)
+    trained = Cost(0.0, 0.0) if cell.again else _probe_training(cell)
     with tempfile.TemporaryDirectory() as folder:
-        short_seconds, _ = _timed_training(few, Path(folder) / "few")
-        long_seconds, step_seconds = _timed_training(more, Path(folder) / "more")
-        n_more = PROBE_STEPS[1] - PROBE_STEPS[0]
-        data_seconds = max(0.0, (long_seconds - short_seconds) / n_more - step_seconds)
         started = time.perf_counter()
-        test(cell, Path(folder) / "more", Path(folder) / "run")
-        fixed = long_seconds - PROBE_STEPS[1] * (step_seconds + data_seconds) + time.perf_counter() - started
-    return Cost(max(0.0, fixed), step_seconds + data_seconds)
+        test(cell, Path(cell.model), Path(folder) / "run")
+        return replace(trained, fixed_seconds=trained.fixed_seconds + time.perf_counter() - started)
 
 
-def _short(cell: Cell, steps: int) -> TrainConfig:
-    config = cell.training()
-    return config.model_copy(
-        update={"steps": steps, "seed": PROBE_SEED, "log_every": 10, "validate_every": 0, "checkpoint_every": 0}
-    )
+def _probe_training(cell: Cell) -> Cost:
+    """Seconds of the training: twice, so that what grows with the steps is told from what does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        short_seconds, step_seconds = _timed_training(cell, SHORT_PROBE, Path(folder))
+    n_steps = min(max(round(PROBE_SECONDS / step_seconds), LONG_PROBE[0]), LONG_PROBE[1])
+    long_seconds, step_seconds = _timed_training(cell, n_steps, Path(cell.model))
+    data_seconds = max(0.0, (long_seconds - short_seconds) / (n_steps - SHORT_PROBE) - step_seconds)
+    return Cost(max(0.0, long_seconds - n_steps * (step_seconds + data_seconds)), step_seconds + data_seconds)
 
 
-def _timed_training(config: TrainConfig, out: Path) -> tuple[float, float]:
+def _timed_training(cell: Cell, steps: int, out: Path) -> tuple[float, float]:
     """Wall seconds of the whole, and of each step."""
+    config = cell.training().model_copy(
+        update={"steps": steps, "log_every": 5, "validate_every": 0, "checkpoint_every": 0}
+    )
     started = time.perf_counter()
     train(config, out)
     whole = time.perf_counter() - started
     rates = [rate for _, rate in read_curve(out, "tokens_per_second", "train")][1:]
-    return whole, config.tokens_per_step / median(rates) if rates else 0.0
+    return whole, config.tokens_per_step / median(rates)

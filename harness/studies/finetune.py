@@ -14,13 +14,13 @@ AHEAD = tuple(
     Question(FIGURE_4, measure, learnt=10.0, paper="a curve, ahead at every k") for measure in (PASS_1, PASS_10)
 )
 TUNED = {
-    "steps": 300,
+    "steps": 100,
     "data.mask_prompts": True,
     "optimizer.learning_rate": 1e-3,
     "optimizer.clip_norm": 0.1,
     "optimizer.final_ratio": 0.004,
 }
-"""The paper's gradient clip and decay, and the loss on answers alone; fewer steps than the 800 of the pretraining."""
+"""The paper's gradient clip and decay, and the loss on answers alone; with 300 steps models come to 95 % and more, and differ no longer."""
 
 
 def pretrained(n: int) -> Recipe:

@@ -1,8 +1,9 @@
 """Plan cells within a budget: which parts, how many seeds and steps, decided from measured costs before any result is seen.
 
-    1. parts are taken in the study's order, each with its usual number of seeds, as long as they fit
+    1. parts are taken in the study's order, each with its usual number of seeds (five at least where cells are quick), as long as they fit
     2. a first part that does not fit gets three seeds, and then fewer steps
-    3. what is left goes to one more part with three seeds, then to more seeds (at most ten) of the parts that are in
+    3. what is left goes to one more part, with three seeds where its cells are long, then to more seeds (at most ten) of the parts that
+       are in
 
 Nothing of this looks at a score, and a plan that was written down is never changed.
 """
@@ -19,6 +20,11 @@ from mtp_eval.harness.studies.definition import LEAST_SEEDS, MOST_SEEDS, Part
 
 LEAST_SHARE = 0.02
 """Of a part's steps: with fewer a study would only show that it runs."""
+NEARLY_ALL = 0.99
+"""Of a part's steps: what is that close to the budget is trained in full."""
+QUICK_SECONDS = 120.0
+"""Cells that take less are worth five seeds."""
+QUICK_SEEDS = 5
 FILL = 0.95
 """Of the time that is left after the probes; the rest is for what a probe does not see."""
 
@@ -61,6 +67,11 @@ def makespan(cell_seconds: Sequence[float], n_workers: int) -> float:
     return max(free)
 
 
+def fewest_seeds(seconds: Mapping[str, float]) -> int:
+    """Seeds without which a part is not begun, by the seconds of its cells."""
+    return QUICK_SEEDS if max(seconds.values()) < QUICK_SECONDS else LEAST_SEEDS
+
+
 class Planner:
     """Fits parts into a budget.
 
@@ -85,8 +96,8 @@ class Planner:
             if not self._take(found):
                 if number == 0:
                     self.parts.append(self._shortened(found))
-                elif found.n_seeds > LEAST_SEEDS:
-                    self._take(replace(found, n_seeds=LEAST_SEEDS))
+                elif found.n_seeds > (fewest := fewest_seeds(found.seconds)):
+                    self._take(replace(found, n_seeds=fewest))
                 break
         self._fill()
         return self.parts
@@ -94,7 +105,8 @@ class Planner:
     def _measured(self, part: Part) -> PlannedPart:
         costs, steps = self.costs(part), self.steps(part)
         self._known[part.name] = costs
-        return PlannedPart(part.name, part.seeds, steps, {name: costs[name].seconds(steps[name]) for name in steps})
+        seconds = {name: costs[name].seconds(steps[name]) for name in steps}
+        return PlannedPart(part.name, max(part.seeds, fewest_seeds(seconds)), steps, seconds)
 
     def _fits(self, parts: Sequence[PlannedPart]) -> bool:
         cells = [seconds for part in parts for seconds in part.cell_seconds]
@@ -120,7 +132,7 @@ class Planner:
         for _ in range(20):
             middle = (low + high) / 2
             low, high = (middle, high) if self._fits([self._with_share(fewest, middle)]) else (low, middle)
-        return self._with_share(fewest, low)
+        return fewest if low >= NEARLY_ALL else self._with_share(fewest, low)
 
     def _with_share(self, part: PlannedPart, share: float) -> PlannedPart:
         costs = self._known[part.name]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
+from statistics import fmean
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.progress import say
-from mtp_eval.harness.studies.cells import Cell, Cost, recipe_config
+from mtp_eval.harness.studies.cells import PROBE_SEED, Cell, Cost, recipe_config
 from mtp_eval.harness.studies.claims import ALPHA
 from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.definition import Part, Recipe, Study
@@ -170,24 +173,28 @@ def planned_sentence(
 
 
 def probed(part: Part, config: StudyConfig, out: Path, workers: Workers) -> dict[str, Cost]:
-    """Costs of a part's recipes: of the first and the last one measured, of others their mean."""
-    ends = [recipe for place, recipe in enumerate(part.recipes) if place in (0, len(part.recipes) - 1)]
-    steps = steps_of(part)
-    cells = [
-        make(part, replace(recipe, starts_from=""), config.seed, steps[recipe.name], config, out) for recipe in ends
-    ]
-    repeated = (cells * workers.n)[: max(workers.n, len(cells))]  # every worker busy, as they will be
+    """Costs of a part's recipes: a cell of each is measured, stage by stage, as the cells themselves are made."""
+    steps, folder = steps_of(part), out / "probe"
+    rmtree(folder, ignore_errors=True)  # of a call that was killed
+    cells = [make(part, recipe, PROBE_SEED, steps[recipe.name], config, folder) for recipe in part.recipes]
     found: dict[str, list[Cost]] = {}
-    for cell, answer in workers.do("probe", repeated):
-        found.setdefault(cell.recipe, []).append(Cost(**answer))
-    usual = _mean_cost([cost for costs in found.values() for cost in costs])
-    whole = {recipe.name: _mean_cost(found.get(recipe.name, [usual])) for recipe in part.recipes}
-    return {r.name: replace(whole[r.name], step_seconds=0.0) if r.trained_as else whole[r.name] for r in part.recipes}
+    for stage in sorted({cell.stage for cell in cells}):
+        for cell, answer in workers.do("probe", filling([c for c in cells if c.stage == stage], workers.n)):
+            found.setdefault(cell.recipe, []).append(Cost(**answer))
+    rmtree(folder)
+    return {name: mean_cost(costs) for name, costs in found.items()}
 
 
-def _mean_cost(costs: Sequence[Cost]) -> Cost:
-    n = len(costs)
-    return Cost(sum(c.fixed_seconds for c in costs) / n, sum(c.step_seconds for c in costs) / n)
+def filling(cells: Sequence[Cell], n_workers: int) -> list[Cell]:
+    """The cells, and copies of them with folders of their own, until no worker is idle, as none will be in the study."""
+    n_jobs = n_workers * math.ceil(len(cells) / n_workers)
+    extra = [cells[number % len(cells)] for number in range(n_jobs - len(cells))]
+    return [*cells, *(c if c.again else replace(c, model=f"{c.model}-{i}") for i, c in enumerate(extra))]
+
+
+def mean_cost(costs: Sequence[Cost]) -> Cost:
+    """The mean of several probes."""
+    return Cost(fmean(c.fixed_seconds for c in costs), fmean(c.step_seconds for c in costs))
 
 
 def make(part: Part, recipe: Recipe, seed: int, steps: int, config: StudyConfig, out: Path) -> Cell:

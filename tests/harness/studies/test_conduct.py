@@ -26,14 +26,14 @@ from mtp_eval.harness.studies.cell_result import CellResult
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.harness.studies.conduct import conduct, make_cells
 from mtp_eval.harness.studies.config import StudyConfig
-from mtp_eval.harness.studies.definition import Results
+from mtp_eval.harness.studies.definition import Recipe, Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
-from mtp_eval.harness.studies.planned import narrowed, planned_cells
+from mtp_eval.harness.studies.planned import narrowed, planned_cells, probed
 from mtp_eval.harness.studies.workers import Workers
 from mtp_eval.harness.training import domains
 from mtp_eval.results.run import read_run
 from tests.forked import Forked
-from tests.harness.studies.tiny_study import DRAFTING, MODELS, STUDY, tiny
+from tests.harness.studies.tiny_study import DRAFTING, MODELS, SMALL, STUDY, tiny
 
 CELLS = sorted(f"tiny-n{n}-seed{seed}" for n in (1, 2) for seed in range(3))
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
@@ -181,6 +181,22 @@ def test_a_budget_is_planned_by_a_probe_and_written_down(tmp_path: Path) -> None
     with pytest.raises(InputError, match="give a larger budget"):
         tiny(out, budget=0.001)
     assert not (out / "study.json").exists()
+
+
+@slow
+def test_a_probe_measures_what_cells_will_do(tmp_path: Path) -> None:
+    """Heads on a trained model, a measurement of decoding, a run with drafts: each by itself, on models that were trained for it."""
+    changes = {**SMALL, "model.n_future": 8, "model.match": "layers"}
+    started = Recipe("started", "8 heads after n=1", "chain-n1", changes, starts_from=MODELS[0].name)
+    part = replace(STUDY.parts[0], recipes=(started, *STUDY.parts[0].recipes))
+    with Workers(2, tmp_path / "logs", "cpu") as workers:
+        found = probed(part, StudyConfig(), tmp_path, workers)
+    assert found.keys() == {recipe.name for recipe in part.recipes}
+    for recipe in part.recipes:
+        assert (found[recipe.name].step_seconds > 0) == (not recipe.trained_as)
+        assert found[recipe.name].fixed_seconds > 0
+    assert found["started"].step_seconds > found["tiny-n1"].step_seconds  # ten layers against three
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs"]
 
 
 @slow
