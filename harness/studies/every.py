@@ -8,32 +8,46 @@ from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.progress import say
 from mtp_eval.harness.studies.catalogue import NAMES, load_study
 from mtp_eval.harness.studies.claims_page import PAGE_FILE, claims_page, results_of
-from mtp_eval.harness.studies.conduct import conduct
+from mtp_eval.harness.studies.conduct import check_parts, conduct
 from mtp_eval.harness.studies.config import StudyConfig
-from mtp_eval.harness.studies.page import whole_page
+from mtp_eval.harness.studies.page import markdown_to_html, whole_page
+from mtp_eval.harness.studies.plan import BudgetError
+from mtp_eval.harness.studies.planned import narrowed
 from mtp_eval.results.files import write_atomically
 
 
 def conduct_all(config: StudyConfig, out: Path) -> str:
     """Conduct every study below `out`; returns their tables and verdicts.
 
-    The budget is shared in proportion to the studies' own budgets. Claims are corrected within a study, not over all of them.
+    The budget is shared in proportion to the studies' own budgets; a study that does not fit into its share is named and left out.
+    Claims are corrected within a study, not over all of them.
 
     Raises:
-        InputError: parts are chosen, or a study cannot be conducted as asked.
+        InputError: parts are chosen, something that a study needs is missing (found before the first begins), or a study cannot be
+            conducted as asked.
     """
     if config.part:
         raise InputError("--part chooses parts of one study: name it in place of `all`")
     studies = [load_study(name) for name in NAMES]
+    for study in studies:
+        check_parts(narrowed(study, (), on_gpu=config.device == "cuda"))
     usual = sum(study.minutes for study in studies)
-    finished = []
+    bodies, said = [], []
     for study in studies:
         share = config.budget and config.budget * study.minutes / usual
-        finished.append(conduct(study, config.model_copy(update={"budget": share}), out / study.name))
+        try:
+            done = conduct(study, config.model_copy(update={"budget": share}), out / study.name)
+            body, text = done.body, str(done)
+        except BudgetError as error:
+            text = f"not conducted: {error}"
+            say(f"study {study.name}: {text}")
+            body = markdown_to_html(f"# {study.name}: {study.asks}\n\n{text}")
+        bodies.append(body)
+        said.append(f"## {study.name}\n\n{text}")
         write_claims(out)
-    write_atomically(out / "report.html", whole_page("mtp-eval: studies", [one.body for one in finished]))
+    write_atomically(out / "report.html", whole_page("mtp-eval: studies", bodies))
     say(f"all studies on one page: {out / 'report.html'}; every claim in a row: {out / PAGE_FILE}")
-    return "\n\n".join(f"## {study.name}\n\n{one}" for study, one in zip(studies, finished, strict=True))
+    return "\n\n".join(said)
 
 
 def write_claims(out: Path) -> None:

@@ -29,6 +29,10 @@ FILL = 0.95
 """Of the time that is left after the probes; the rest is for what a probe does not see."""
 
 
+class BudgetError(InputError):
+    """Not even the least that a study could do fits into the budget."""
+
+
 @dataclass(frozen=True)
 class PlannedPart:
     """A part that is in.
@@ -89,7 +93,7 @@ class Planner:
         """The parts that are in, in the study's order.
 
         Raises:
-            InputError: the budget is too small for anything.
+            BudgetError: for anything.
         """
         for number, part in enumerate(parts):
             found = self._measured(part)
@@ -125,7 +129,7 @@ class Planner:
         low, high = LEAST_SHARE, 1.0
         if not self._fits([self._with_share(fewest, low)]):
             needed = makespan(self._with_share(fewest, low).cell_seconds, self.n_workers)
-            raise InputError(
+            raise BudgetError(
                 f"--budget: {LEAST_SEEDS} seeds of {part.name} with {LEAST_SHARE:.0%} of its steps take about "
                 f"{needed / 60:.1f} minutes here, and {max(self.left(), 0) / 60:.1f} are left after measuring that; give a larger budget"
             )
