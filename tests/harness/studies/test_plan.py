@@ -134,6 +134,7 @@ class Prober(Workers):
 @pytest.mark.parametrize("n_workers", [1, 2, 3, 16])
 def test_every_recipe_of_a_part_is_measured_with_all_workers_busy(study: str, n_workers: int, tmp_path: Path) -> None:
     """Models that differ in cost are seldom the first and the last: `retrofit` took 45 % longer than it was planned by those two."""
+    (tmp_path / "probe" / "models" / "of-a-call-that-was-killed").mkdir(parents=True)
     for part in load_study(study).parts:
         workers = Prober(n_workers)
         found = probed(part, StudyConfig(), tmp_path, workers)
