@@ -54,6 +54,17 @@ def portable(error: Exception) -> Exception:
     return error
 
 
+def arrived(done: queue.Queue[Any], seconds: float) -> list[Any]:
+    """All that a queue holds, as soon as it holds something; nothing after so many seconds."""
+    found = []
+    try:
+        found.append(done.get(timeout=seconds))
+        while True:
+            found.append(done.get_nowait())
+    except queue.Empty:
+        return found
+
+
 class PoolHost:
     """A pool of jails on this node.
 
@@ -171,13 +182,7 @@ class ModelHost:
 
     def collect(self, seconds: float) -> list[tuple[int, Completion | Exception | None]]:
         """Completions with their call's number, as soon as there are any; None stands for the call's end."""
-        found = []
-        try:
-            found.append(self._done.get(timeout=seconds))
-            while True:
-                found.append(self._done.get_nowait())
-        except queue.Empty:
-            return found
+        return arrived(self._done, seconds)
 
     def close(self) -> None:
         """Do nothing: a model leaves nothing running."""

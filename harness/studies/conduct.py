@@ -1,10 +1,8 @@
 """Conduct a study: plan it from measured costs, make its cells side by side, judge its claims, write it all down.
 
-    OUT/study.json     the plan, the claims and their tests, written before anything is trained, and never changed
-    OUT/models, runs   one folder each a cell: what `train` and `run` leave, or `speed` its speed.json
-    OUT/results.json   measures of every cell, and verdicts; report.md, report.html, table.csv and the plot say the same
-
-Not covered: cells on several machines.
+OUT/study.json     the plan, the claims and their tests, written before anything is trained, and never changed
+OUT/models, runs   one folder each a cell: what `train` and `run` leave, or `speed` its speed.json
+OUT/results.json   measures of every cell, and verdicts; report.md, report.html, table.csv and the plot say the same
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from mtp_eval.harness.studies.definition import Results, Study
 from mtp_eval.harness.studies.page import numbers, report_html, report_markdown, study_table, whole_page
 from mtp_eval.harness.studies.planned import make_plan, narrowed, planned_cells, steps_of, stored_plan
 from mtp_eval.harness.studies.verdict import Verdict, summary, verdicts
-from mtp_eval.harness.studies.workers import Workers, n_gpus, usable_cores
+from mtp_eval.harness.studies.workers import LocalWorkers, Workers, usable_cores, visible_gpus
 from mtp_eval.results.files import dump_json, write_atomically
 from mtp_eval.results.tables.render import Table, render
 from mtp_eval.tasks.registry import load_task
@@ -62,14 +60,31 @@ def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
     started = time.monotonic()
     study = narrowed(study, config.part, on_gpu=config.device == "cuda")
     check_parts(study)
-    n_workers = config.jobs or (max(1, n_gpus()) if config.device == "cuda" else usable_cores())
-    with only_one(out), Workers(n_workers, out / "logs", config.device) as workers:
+    if config.cluster is not None:
+        out = out.absolute()
+    with only_one(out), open_workers(config, out) as workers:
         plan = stored_plan(study, config, out)
         if plan is None:
             plan = make_plan(study, config, out, workers, started)
         cells = planned_cells(study, plan, config, out)
         make_cells(study, cells, plan, workers)
     return write_up(study, plan, cells, out, minutes=(time.monotonic() - started) / 60)
+
+
+def open_workers(config: StudyConfig, out: Path) -> Workers:
+    """Workers on this machine, or on every node of a cluster.
+
+    Raises:
+        InputError: there is no such cluster, or a node cannot be used.
+        MtpEvalError: the cluster has no node for it.
+    """
+    if config.cluster is None:
+        n_workers = config.jobs or (max(1, len(visible_gpus())) if config.device == "cuda" else usable_cores())
+        return LocalWorkers(n_workers, out / "logs", config.device)
+    from mtp_eval.harness.cluster.ray_cluster import Cluster
+    from mtp_eval.harness.studies.cluster_workers import ClusterWorkers
+
+    return ClusterWorkers(Cluster(config.cluster), out, config.device, config.jobs)
 
 
 def check_parts(study: Study) -> None:

@@ -43,8 +43,14 @@ class StudyConfig(Config):
     jobs: int | None = Field(
         default=None,
         ge=1,
-        description="Models trained side by side, one thread each.",
+        description="Models trained side by side, one thread each; with --cluster on each node.",
         json_schema_extra={"default": "one per core, or per GPU"},
+    )
+    cluster: str | None = Field(
+        default=None,
+        description="Ray cluster on whose nodes models are trained and tested: auto is the one that this machine is a part of. All nodes "
+        "have to see --out.",
+        json_schema_extra={"metavar": "auto|ray://HOST:PORT", "default": "this machine alone"},
     )
     seed: int = Field(default=0, ge=0, description="The first training seed; the others follow it.")
 

@@ -1,4 +1,4 @@
-"""Worker processes side by side, one thread each, from the side of the study's own process."""
+"""Workers that make cells side by side, one thread each, from the side of the study's own process; and those on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -17,8 +18,42 @@ from mtp_eval.harness.errors import InputError, MtpEvalError
 from mtp_eval.harness.studies.cells import Cell
 
 
-class Workers:
-    """So many processes; `do` gives each the next cell when it is free.
+class Workers(ABC):
+    """Whatever makes cells side by side: processes on this machine, or on the nodes of a cluster.
+
+    Args:
+        n: cells at once.
+    """
+
+    n: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def do(self, what: str, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
+        """Yield each cell with its answer, as soon as it is there.
+
+        Args:
+            what: "cell" to make it, "probe" to measure what it costs.
+
+        Raises:
+            InputError: a cell cannot be made as it is asked for.
+            MtpEvalError: a cell, or a worker, failed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End them, whatever they do."""
+
+
+class LocalWorkers(Workers):
+    """So many processes on this machine; each is given the next cell when it is free.
 
     Args:
         n: processes.
@@ -30,46 +65,44 @@ class Workers:
         folder.mkdir(parents=True, exist_ok=True)
         self.n = n
         self._logs = [folder / f"worker-{number}.log" for number in range(n)]
-        gpus = n_gpus() if device == "cuda" else 0
-        self._processes = [start(log, number % gpus if gpus else None) for number, log in enumerate(self._logs)]
+        gpus = visible_gpus() if device == "cuda" else []
+        self._processes = [start(log, gpus[i % len(gpus)] if gpus else None) for i, log in enumerate(self._logs)]
         self._free: SimpleQueue[int] = SimpleQueue()
         for number in range(n):
             self._free.put(number)
 
-    def __enter__(self) -> Self:
-        return self
+    def do(self, what: str, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
+        """Yield each cell with its answer, as soon as it is there; raises what `Workers.do` raises."""
+        pool = ThreadPoolExecutor(self.n)
+        try:
+            asked: dict[Future[Any], Cell] = {pool.submit(self.make, what, cell): cell for cell in cells}
+            for done in as_completed(asked):
+                yield asked[done], done.result()
+        except BaseException:
+            self._kill()  # so that the threads that wait for an answer end
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for process in self._processes:
-            process.kill()
+    def close(self) -> None:
+        """End the processes."""
+        self._kill()
         for process in self._processes:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 assert pipe is not None
                 pipe.close()
 
-    def do(self, what: str, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
-        """Yield each cell with its answer, as soon as it is there.
+    def _kill(self) -> None:
+        for process in self._processes:
+            process.kill()
+
+    def make(self, what: str, cell: Cell) -> Any:
+        """The answer to one cell, by the next process that is free; may be called from several threads.
 
         Raises:
-            InputError: a cell cannot be made as it is asked for.
-            MtpEvalError: a cell, or a worker, failed.
+            InputError, MtpEvalError: as `do`.
         """
-        pool = ThreadPoolExecutor(self.n)
-        try:
-            asked: dict[Future[Any], Cell] = {pool.submit(self._one, what, cell): cell for cell in cells}
-            for done in as_completed(asked):
-                yield asked[done], done.result()
-        except BaseException:
-            for process in self._processes:
-                process.kill()  # so that the threads that wait for an answer end
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _one(self, what: str, cell: Cell) -> Any:
         number = self._free.get()
         try:
             line = ask(self._processes[number], json.dumps({"do": what, "cell": cell.as_dict()}))
@@ -100,11 +133,11 @@ def ask(process: subprocess.Popen[str], line: str) -> str:
         return ""
 
 
-def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:
+def start(log: Path, gpu: str | None) -> subprocess.Popen[str]:
     """One worker, in the study's process group, so that what pauses or stops the study as a whole (Ctrl-Z, Ctrl-C) reaches it, too."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     with log.open("a") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", "mtp_eval.harness.studies.worker"],
@@ -116,11 +149,12 @@ def start(log: Path, gpu: int | None) -> subprocess.Popen[str]:
         )
 
 
-def n_gpus() -> int:
-    """GPUs that torch sees."""
+def visible_gpus() -> list[str]:
+    """The GPUs that torch sees, by the names that CUDA_VISIBLE_DEVICES takes: of those in it, where it is set."""
     import torch
 
-    return torch.cuda.device_count()
+    chosen = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
+    return (chosen or [str(number) for number in range(torch.cuda.device_count())])[: torch.cuda.device_count()]
 
 
 def usable_cores() -> int:

@@ -29,7 +29,7 @@ from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.definition import Recipe, Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
 from mtp_eval.harness.studies.planned import narrowed, planned_cells, probed
-from mtp_eval.harness.studies.workers import Workers
+from mtp_eval.harness.studies.workers import LocalWorkers, Workers, visible_gpus
 from mtp_eval.harness.training import domains
 from mtp_eval.results.run import read_run
 from tests.forked import Forked
@@ -189,7 +189,7 @@ def test_a_probe_measures_what_cells_will_do(tmp_path: Path) -> None:
     changes = {**SMALL, "model.n_future": 8, "model.match": "layers"}
     started = Recipe("started", "8 heads after n=1", "chain-n1", changes, starts_from=MODELS[0].name)
     part = replace(STUDY.parts[0], recipes=(started, *STUDY.parts[0].recipes))
-    with Workers(2, tmp_path / "logs", "cpu") as workers:
+    with LocalWorkers(2, tmp_path / "logs", "cpu") as workers:
         found = probed(part, StudyConfig(), tmp_path, workers)
     assert found.keys() == {recipe.name for recipe in part.recipes}
     for recipe in part.recipes:
@@ -206,7 +206,7 @@ def test_a_cell_that_fails_ends_the_study_with_its_reason_and_does_not_hang(tmp_
         for i in range(6)
     ]
     with (
-        Workers(2, tmp_path / "logs", "cpu") as workers,
+        LocalWorkers(2, tmp_path / "logs", "cpu") as workers,
         pytest.raises(InputError, match="there is no preset 'no-such-preset'"),
     ):
         list(workers.do("cell", cells))
@@ -233,6 +233,9 @@ def test_models_are_made_seed_by_seed_whatever_each_costs(tmp_path: Path) -> Non
             made.extend(cells)
             return ((cell, None) for cell in cells)
 
+        def close(self) -> None:
+            pass
+
     config = StudyConfig(seeds=3)
     cells = planned_cells(study, {"parts": parts}, config, tmp_path)
     make_cells(study, cells, {"parts": parts}, Recorder())
@@ -258,6 +261,27 @@ def test_parts_for_a_gpu_are_left_out_on_a_cpu_unless_they_are_named() -> None:
     assert not any(part.on_gpu for part in on_cpu.parts)
     assert study.core_minutes == on_cpu.core_minutes
     assert all(f"induction's {name}" in listing() for name in large)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen", "found"),
+    [
+        (None, 2, ["0", "1"]),
+        ("2,3", 2, ["2", "3"]),
+        ("GPU-5a, GPU-7c", 2, ["GPU-5a", "GPU-7c"]),
+        ("", 0, []),
+        ("1", 0, []),
+    ],
+)
+def test_workers_keep_to_the_gpus_that_the_study_was_given(
+    chosen: str | None, seen: int, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They took the first ones of the machine, which on a shared machine are somebody else's."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert visible_gpus() == found
 
 
 def test_budget_and_seeds_exclude_each_other() -> None:

@@ -129,6 +129,9 @@ class Prober(Workers):
                 assert Path(cell.starts_from).exists()
             yield cell, {"fixed_seconds": 1.0, "step_seconds": float(len(cell.recipe))}
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize("study", ["retrofit", "finetune", "speed", "bytes", "planning"])
 @pytest.mark.parametrize("n_workers", [1, 2, 3, 16])
