@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "harness.evaluation": ("harness.evaluation", "harness.backends", "harness.cluster", *GROUND, *THREE),
     "harness.nightly": ("harness.nightly", "harness.evaluation", "harness.backends", "harness.training", *GROUND, *THREE),
     "harness.studies": (
-        "harness.studies", "harness.evaluation", "harness.training", *GROUND, *THREE,
+        "harness.studies", "harness.evaluation", "harness.training", "harness.cluster", *GROUND, *THREE,
     ),
     "harness": ("harness", *THREE),
 }  # fmt: skip
