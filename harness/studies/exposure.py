@@ -31,6 +31,7 @@ def figure(results: Results) -> Plot:
                 style = {**look, "linestyle": "-" if forced else (0, (2, 2))}
                 ax.plot(range(1, len(means) + 1), means, label=label, **style)
         ax.set_ylim(-3, 103)
+        ax.locator_params(axis="x", integer=True)
         finish(ax, part.name, "token of the answer", "right (%)")
     legend(figure)
     return Plot(
