@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,52 +20,42 @@ from mtp_eval.harness.studies import cluster_workers
 from mtp_eval.harness.studies.cell_host import CellHost
 from mtp_eval.harness.studies.cells import Cell
 from mtp_eval.harness.studies.cluster_workers import ClusterWorkers, Missing
+from mtp_eval.harness.studies.conduct import conduct
+from mtp_eval.harness.studies.config import StudyConfig
 from tests.harness.cluster.conftest import add_node
 from tests.harness.cluster.test_ray import wait_until_alive
-from tests.harness.studies.tiny_study import tiny
+from tests.harness.studies.tiny_study import MODELS, STUDY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TABLES = ("results.json", "table.csv", "report.md", "tiny.svg")
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("study") / "here"
-    tiny(out)
-    return out
+SMALL = replace(STUDY, parts=(replace(STUDY.parts[0], recipes=MODELS),))
 
 
-def test_a_study_on_two_nodes_is_that_of_one_machine(
-    nodes: Any, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # nodes have other working folders
-    tiny(Path("there"), seeds=3, cluster="auto")
-    for name in TABLES:
-        assert (tmp_path / "there" / name).read_bytes() == (here / name).read_bytes(), name
-    assert json.loads((tmp_path / "there/study.json").read_text())["jobs"] == 2
-    assert len(list((tmp_path / "there/logs").glob("*/worker-0.log"))) == 2, "a folder of logs for each node"
-
-
-def test_cells_of_a_lost_node_are_made_elsewhere(
-    nodes: Any, here: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_a_study_on_nodes_of_which_one_is_lost_is_that_of_one_machine(
+    nodes: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_workers, "LOSS_SECONDS", 5.0)  # there is no network between that could be lost
+    monkeypatch.chdir(tmp_path)  # nodes have other working folders
+    conduct(SMALL, StudyConfig(seeds=3, jobs=2), Path("here"))
     third = add_node(nodes)
-    out = tmp_path / "there"
 
     def kill() -> None:
-        while not list(out.glob("models/*/metrics.csv")):
+        while not list(tmp_path.glob("there/models/*/metrics.csv")):
             time.sleep(0.05)
         nodes.remove_node(third, allow_graceful=False)
 
     killer = threading.Thread(target=kill)
     killer.start()
     with caplog.at_level(logging.WARNING):
-        tiny(out, seeds=3, cluster="auto")
+        conduct(SMALL, StudyConfig(seeds=3, jobs=2, cluster="auto"), Path("there"))
     killer.join()
     assert "go on elsewhere" in caplog.text
     for name in TABLES:
-        assert (out / name).read_bytes() == (here / name).read_bytes(), name
+        assert Path("there", name).read_bytes() == Path("here", name).read_bytes(), name
+    assert json.loads(Path("there/study.json").read_text())["jobs"] == 3, "one a CPU"
+    assert len(list(Path("there/logs").glob("*/worker-0.log"))) == 3, "a folder of logs for each node"
     wait_until_alive(2)
 
 
