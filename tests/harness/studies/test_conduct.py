@@ -29,7 +29,7 @@ from mtp_eval.harness.studies.config import StudyConfig
 from mtp_eval.harness.studies.definition import Recipe, Results
 from mtp_eval.harness.studies.measures import speed_up, step_milliseconds, tokens_per_forward
 from mtp_eval.harness.studies.planned import narrowed, planned_cells, probed
-from mtp_eval.harness.studies.workers import LocalWorkers, Workers, visible_gpus
+from mtp_eval.harness.studies.workers import LocalWorkers, Workers
 from mtp_eval.harness.training import domains
 from mtp_eval.results.run import read_run
 from tests.forked import Forked
@@ -199,19 +199,6 @@ def test_a_probe_measures_what_cells_will_do(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs"]
 
 
-@slow
-def test_a_cell_that_fails_ends_the_study_with_its_reason_and_does_not_hang(tmp_path: Path) -> None:
-    cells = [
-        Cell("p", f"r{i}", "no-such-preset", {}, 10, i, "chain", str(tmp_path / f"m{i}"), str(tmp_path / f"r{i}"))
-        for i in range(6)
-    ]
-    with (
-        LocalWorkers(2, tmp_path / "logs", "cpu") as workers,
-        pytest.raises(InputError, match="there is no preset 'no-such-preset'"),
-    ):
-        list(workers.do("cell", cells))
-
-
 def test_models_are_made_seed_by_seed_whatever_each_costs(tmp_path: Path) -> None:
     """Recipe by recipe, a machine that becomes busier in the middle would change what one recipe is said to cost."""
     study = load_study("speed")
@@ -261,27 +248,6 @@ def test_parts_for_a_gpu_are_left_out_on_a_cpu_unless_they_are_named() -> None:
     assert not any(part.on_gpu for part in on_cpu.parts)
     assert study.core_minutes == on_cpu.core_minutes
     assert all(f"induction's {name}" in listing() for name in large)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "seen", "found"),
-    [
-        (None, 2, ["0", "1"]),
-        ("2,3", 2, ["2", "3"]),
-        ("GPU-5a, GPU-7c", 2, ["GPU-5a", "GPU-7c"]),
-        ("", 0, []),
-        ("1", 0, []),
-    ],
-)
-def test_workers_keep_to_the_gpus_that_the_study_was_given(
-    chosen: str | None, seen: int, found: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They took the first ones of the machine, which on a shared machine are somebody else's."""
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if chosen is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-    assert visible_gpus() == found
 
 
 def test_budget_and_seeds_exclude_each_other() -> None:
