@@ -18,15 +18,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mtp_eval.results.errors import RunError, RunLocked
 from mtp_eval.results.files import append_all, dump_json, sync_folder, write_atomically
 from mtp_eval.results.header import RUN_FILE, RunHeader, read_header, refuse_other_config
 from mtp_eval.results.journal import JOURNAL_FILE, Fault, Keys, line_of, mend, read_lines
+from mtp_eval.results.lock import LOCK_FILE, take_lock
 from mtp_eval.results.record import Record
-
-LOCK_FILE = ".lock"
 
 
 class RunStore:
@@ -76,7 +75,12 @@ class RunStore:
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give --out a folder that does not exist yet")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(folder)
+        lock = take_lock(
+            folder,
+            lambda holder: RunLocked(
+                f"another process{holder} is writing {folder}; wait for it, or give another --out"
+            ),
+        )
         try:
             stored = _header_for(folder, header)
             keys, n_aside = mend(folder / JOURNAL_FILE)
@@ -196,26 +200,6 @@ class Sidecar:
     def write(self, value: Any) -> None:
         """Replace its content; NaN becomes null."""
         write_atomically(self.path, dump_json(value))
-
-
-def _take_lock(folder: Path) -> FileLock:
-    """Become the writer of this run.
-
-    Raises:
-        RunLocked: another process is writing it.
-    """
-    path = folder / LOCK_FILE
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        holder = path.read_text("ascii", "replace").strip()
-        raise RunLocked(
-            f"another process{f' (pid {holder})' if holder else ''} is writing {folder}; "
-            "wait for it, or give another --out"
-        ) from None
-    path.write_text(f"{os.getpid()}\n", "ascii")
-    return lock
 
 
 def _header_for(folder: Path, wanted: Mapping[str, Any]) -> RunHeader:

@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.study import save, study_parser
 from mtp_eval.harness.evaluation.judging import Candidate, Judge
 from mtp_eval.harness.progress import progress
-from mtp_eval.harness.provenance import run_header
 from mtp_eval.results.journal import JOURNAL_FILE
 from mtp_eval.results.merge import merge, read_shards
+from mtp_eval.results.provenance import run_header
 from mtp_eval.results.store import RunStore
 from mtp_eval.sandbox import Executor, Outcome, Program, Verdict
 from mtp_eval.tasks.problem import Completion

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from mtp_eval.harness.cluster.hosts import PoolHost
-from mtp_eval.harness.cluster.ray_cluster import Cluster, Harvest, Node, NodeLost, Worker
+from mtp_eval.harness.cluster.ray_cluster import MOST_LOSSES, Cluster, Harvest, Node, NodeLost, Worker
 from mtp_eval.sandbox import Executor, Outcome, Program, Verdict
 from mtp_eval.sandbox.errors import PoolClosed, SandboxError
 
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 AT_HAND_PER_JAIL = 48
 AT_ONCE = 16
 """Programs that are sent together, while a node has any to work on."""
-MOST_LOSSES = 3
 LOOK_SECONDS = 0.05
 START_SECONDS = 300.0
 

@@ -22,6 +22,8 @@ ASK_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 """How long actors have to end what they started, all of them together, before they are ended as they are."""
 SLOW_SECONDS = 60.0
+MOST_LOSSES = 3
+"""Of nodes, after which work that they had is not given to others, and of one node, after which it gets none."""
 THREADS = 3
 """Calls that an actor answers at once: one that gives it work, one that asks for results, one that ends it."""
 

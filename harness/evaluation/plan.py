@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.provenance import run_header
 from mtp_eval.results.files import file_name
 from mtp_eval.results.header import RunHeader
+from mtp_eval.results.provenance import run_header
 from mtp_eval.results.shard import RunShard
 from mtp_eval.sandbox import Executor
 from mtp_eval.tasks.problem import Problem, Task

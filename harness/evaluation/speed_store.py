@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mtp_eval.harness.errors import InputError
-from mtp_eval.harness.provenance import package_versions
 from mtp_eval.results.files import dump_json, write_atomically
+from mtp_eval.results.provenance import package_versions
 
 SCHEMA = 1
 SPEED_FILE = "speed.json"

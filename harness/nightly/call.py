@@ -13,8 +13,8 @@ from mtp_eval.harness.nightly.latest import (
     AnotherNight,
     leave_failure,
     notify,
-    only_one,
     out_of,
+    this_night,
     try_outputs,
     write_failure,
 )
@@ -54,7 +54,7 @@ def nightly_call(path: Path, name: str | None = None, accept: bool = False, noti
         try_outputs(out)
         if name is not None and (not name.strip(".") or Path(name).name != name):
             raise InputError(f"--night {name}: expected a name that a folder can have, without a slash")
-        with only_one(out):
+        with this_night(out):
             write_failure(out, STARTED)
             night = evaluate_night(config, name, accept)
             made = summary(config, night, accept)

@@ -9,16 +9,14 @@ import contextlib
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import say
 from mtp_eval.results.files import write_atomically
 from mtp_eval.results.junit import Case, junit_xml
+from mtp_eval.results.lock import only_one
 
 FILES = ("report.html", "comparison.json", "trends.svg", "trends.png", "junit.xml", "summary.md")
 """The latest of each stands in `out`; those that say whether all is well are written last."""
@@ -29,23 +27,18 @@ class AnotherNight(InputError):  # noqa: N818 - it says what is there, as RunLoc
     """Another process writes this folder: its files are not ours to replace."""
 
 
-@contextlib.contextmanager
-def only_one(out: Path) -> Iterator[None]:
+def this_night(out: Path) -> contextlib.AbstractContextManager[None]:
     """Keep the folder to this process, from the first word in it to the last.
 
     Raises:
         AnotherNight: another process has it.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise AnotherNight(f"another nightly is writing {out}; wait for it, or give this one another `out`") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return only_one(
+        out,
+        lambda holder: AnotherNight(
+            f"another nightly{holder} is writing {out}; wait for it, or give this one another `out`"
+        ),
+    )
 
 
 def try_outputs(out: Path) -> None:
@@ -67,7 +60,7 @@ def leave_failure(out: Path, why: str) -> None:
         AnotherNight: they belong to a night that is under way.
     """
     if out.is_dir():
-        with only_one(out):
+        with this_night(out):
             write_failure(out, why)
 
 

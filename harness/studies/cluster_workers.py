@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtp_eval.harness.cluster.ray_cluster import Cluster, Harvest, Node, NodeLost, Worker
+from mtp_eval.harness.cluster.ray_cluster import MOST_LOSSES, Cluster, Harvest, Node, NodeLost, Worker
 from mtp_eval.harness.errors import MtpEvalError
 from mtp_eval.harness.studies.cell_host import CellHost
 from mtp_eval.harness.studies.cells import Cell
@@ -25,7 +25,6 @@ from mtp_eval.results.files import write_atomically
 
 log = logging.getLogger(__name__)
 
-MOST_LOSSES = 3
 LOSS_SECONDS = 60.0
 """After which Ray has ended the processes of a node that the cluster has lost and that lives on."""
 SHARED_FILE = ".shared"

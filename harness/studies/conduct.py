@@ -8,14 +8,12 @@ OUT/results.json   measures of every cell, and verdicts; report.md, report.html,
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from mtp_eval.harness.errors import InputError
 from mtp_eval.harness.evaluation.execution import ExecutionOptions
@@ -29,6 +27,7 @@ from mtp_eval.harness.studies.planned import make_plan, narrowed, planned_cells,
 from mtp_eval.harness.studies.verdict import Verdict, summary, verdicts
 from mtp_eval.harness.studies.workers import LocalWorkers, Workers, usable_cores, visible_gpus
 from mtp_eval.results.files import dump_json, write_atomically
+from mtp_eval.results.lock import only_one
 from mtp_eval.results.tables.render import Table, render
 from mtp_eval.tasks.registry import load_task
 
@@ -62,7 +61,7 @@ def conduct(study: Study, config: StudyConfig, out: Path) -> Finished:
     check_parts(study)
     if config.cluster is not None:
         out = out.absolute()
-    with only_one(out), open_workers(config, out) as workers:
+    with this_study(out), open_workers(config, out) as workers:
         plan = stored_plan(study, config, out)
         if plan is None:
             plan = make_plan(study, config, out, workers, started)
@@ -107,25 +106,18 @@ def check_parts(study: Study) -> None:
         steps_of(part)
 
 
-@contextmanager
-def only_one(out: Path) -> Iterator[None]:
+def this_study(out: Path) -> AbstractContextManager[None]:
     """Keep the folder to this process.
 
     Raises:
         InputError: another process is working on it.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another process is working on the study in {out}; wait for it, or give another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return only_one(
+        out,
+        lambda holder: InputError(
+            f"another process{holder} is working on the study in {out}; wait for it, or give another --out"
+        ),
+    )
 
 
 def make_cells(study: Study, cells: Sequence[Cell], plan: Mapping[str, Any], workers: Workers) -> None:

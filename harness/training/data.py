@@ -22,7 +22,6 @@ from mtp_eval.harness.models.tokenizers import (
 )
 from mtp_eval.harness.outputs import try_folder
 from mtp_eval.harness.progress import say
-from mtp_eval.harness.provenance import git_state, host, package_versions
 from mtp_eval.harness.training.config import TrainConfig
 from mtp_eval.harness.training.corpus import FORMAT, INDEX, Corpus, cache_folder, open_corpus
 from mtp_eval.harness.training.corpus_writer import build_corpus
@@ -32,6 +31,7 @@ from mtp_eval.harness.training.fit import check_fit
 from mtp_eval.harness.training.mixture import Mixture
 from mtp_eval.harness.training.overlap import DEFAULT_N, OverlapIndex
 from mtp_eval.harness.training.sample import sample_texts
+from mtp_eval.results.provenance import git_state, host, package_versions
 
 TASK = "task:"
 TRAINED: Mapping[str, Callable[[Iterable[str], int], Tokenizer]] = {"bpe": trained_bpe, "words": trained_words}
