@@ -76,14 +76,6 @@ class Comparison(Claim):
         least = fmean(sum(self.measure.variance(by_seed[seed]) for by_seed in cells) for seed in seeds)
         return paired_over_seeds([base[s] for s in seeds], [cand[s] for s in seeds], least)
 
-    def p_value(self, pairs: SeedPairs) -> float:
-        """Of "no difference", two-sided."""
-        return pairs.p_value
-
-    def smallest_visible(self, pairs: SeedPairs, alpha: float) -> float:
-        """The true difference that is found four times in five."""
-        return pairs.smallest_visible(alpha)
-
     def outcome(
         self, pairs: SeedPairs, means: tuple[float, float], p_holm: float, n_claims: int, *, in_full: bool
     ) -> tuple[str, str]:

@@ -154,13 +154,13 @@ class Claim(ABC):
     def pairs(self, results: Results) -> SeedPairs | None:
         """The difference of the two over seeds; None with fewer than three seeds."""
 
-    @abstractmethod
     def p_value(self, pairs: SeedPairs) -> float:
-        """The p-value of the claim's test."""
+        """The p-value of the claim's test; of "no difference", two-sided, where a claim has no other."""
+        return pairs.p_value
 
-    @abstractmethod
     def smallest_visible(self, pairs: SeedPairs, alpha: float) -> float:
         """The difference that the test at this `alpha` finds four times in five, with the spread that was seen."""
+        return pairs.smallest_visible(alpha)
 
     @abstractmethod
     def outcome(

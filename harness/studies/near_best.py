@@ -20,7 +20,7 @@ class NearBest(Claim):
     The bar is the best recipe's value less the standard error of its mean, seed by seed; which recipe is best is seen afterwards, so
     that the bar is, by chance, rather too high than too low. Reproduced where the mean difference from the bar is not negative, not
     reproduced where its whole interval (Bonferroni over the claims) is; models that have learnt nothing, or were not trained in
-    full, say nothing.
+    full, say nothing. The p-value of "no difference from the bar" is given, and does not decide.
 
     Args:
         candidate: the recipe that chose.
@@ -67,14 +67,6 @@ class NearBest(Claim):
         cells = results.of(self.candidate)
         least = fmean(self.measure.variance(cells[seed]) for seed in seeds)
         return paired_over_seeds([bar[s] for s in seeds], [found[s] for s in seeds], least)
-
-    def p_value(self, pairs: SeedPairs) -> float:
-        """Of "no difference from the bar", two-sided; the verdict does not rest on it."""
-        return pairs.p_value
-
-    def smallest_visible(self, pairs: SeedPairs, alpha: float) -> float:
-        """The true distance behind the bar that is found four times in five."""
-        return pairs.smallest_visible(alpha)
 
     def outcome(
         self, pairs: SeedPairs, means: tuple[float, float], p_holm: float, n_claims: int, *, in_full: bool
