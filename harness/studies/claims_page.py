@@ -22,11 +22,12 @@ HEAD = """# Every claim, and what we found
 Each row is a claim of the multi-token-prediction paper ([arXiv 2404.19737](https://arxiv.org/abs/2404.19737)), of its announcement, or of
 a paper that is named. Most are about models of billions of parameters; those trained here have 0.05 to 10 million, and a verdict is
 one at that size. [Studies](studies.md) says how claims are judged. "Paper" is the source's own figure; "ours" is what is
-compared, as a mean over seeds, and the difference with its 95 % interval.
+compared, as a mean over seeds, and the difference with its 95 % interval. "Visible" is the smallest true difference that the test finds
+four times in five, with the spread over seeds that was seen.
 
 `mtp-eval study all` writes this page (claims.md in its folder) and adds to it with every study that is done."""
 NOT_YET = "not conducted yet"
-COLUMNS = ("claim", "source", "paper", "ours", "seeds", "verdict")
+COLUMNS = ("claim", "source", "paper", "ours", "seeds", "verdict", "visible")
 
 
 def claims_page(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -50,16 +51,17 @@ def tested_row(claim: Claim, verdict: Mapping[str, Any] | None) -> tuple[str, ..
     """The row of a claim that has a study."""
     about = (claim.text, claim.source, claim.paper or "none")
     if verdict is None:
-        return (*about, NOT_YET, "", "")
+        return (*about, NOT_YET, "", "", "")
     if "difference" not in verdict:
-        return (*about, verdict["reason"], "", f"**{verdict['outcome']}**")
+        return (*about, verdict["reason"], "", f"**{verdict['outcome']}**", "")
     shown, (low, high) = claim.measure.text, verdict["interval"]
     ours = (
         f"{claim.measure.name}: {claim.compared((verdict['baseline'], verdict['candidate']))}, difference "
         f"{shown(verdict['difference'])} [{shown(low)}, {shown(high)}]"
     )
     p = f", p = {verdict['p_holm']:.2g}" if "p_holm" in verdict else ""
-    return (*about, ours, str(verdict["seeds"]), f"**{verdict['outcome']}**{p}")
+    visible = shown(verdict["smallest_visible"]) if "smallest_visible" in verdict else ""
+    return (*about, ours, str(verdict["seeds"]), f"**{verdict['outcome']}**{p}", visible)
 
 
 def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
