@@ -61,7 +61,7 @@ def bits_per_byte() -> Measure:
         validation = cell.training["validation"]
         return float(validation["bits_per_byte"][0]) if validation else math.nan
 
-    return Measure("bits per byte", of, digits=3)
+    return Measure("bits per byte", of, bounds=(0.0, math.inf), digits=3)
 
 
 def tokens_per_forward() -> Measure:
@@ -74,7 +74,7 @@ def tokens_per_forward() -> Measure:
         forwards = sum(one.n_forwards for one in cell.tested.cells)
         return tokens / forwards if forwards else math.nan
 
-    return Measure("tokens/forward", of, digits=2)
+    return Measure("tokens/forward", of, bounds=(1.0, math.inf), digits=2)
 
 
 def speed_up() -> Measure:
@@ -85,7 +85,7 @@ def speed_up() -> Measure:
             return cell.speed.speed_up_cpu
         return 1.0 if cell.cell.options.get("decode") == "autoregressive" else math.nan
 
-    return Measure("speed-up (CPU time)", of, digits=2)
+    return Measure("speed-up (CPU time)", of, bounds=(0.0, math.inf), digits=2)
 
 
 def step_milliseconds() -> Measure:
