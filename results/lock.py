@@ -17,6 +17,9 @@ def take_lock(folder: Path, busy: Callable[[str], Exception]) -> FileLock:
 
     Args:
         busy: the error of a folder that is taken, from who has it: " (pid 12)", or "" where that is not known.
+
+    Raises:
+        Exception: the one of `busy`, where another process has the folder.
     """
     path = folder / LOCK_FILE
     lock = FileLock(path, timeout=0)
