@@ -30,10 +30,9 @@ Key = tuple[str, str, int, str]
 
 def measured(checkout: Path, models: list[str], options: list[str]) -> dict[Key, dict[str, Any]]:
     """The rows of one call of `speculative` in a checkout."""
-    python = checkout / ".venv/bin/python"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.json"
-        command = [str(python if python.exists() else sys.executable), "-m", "benchmarks.decoding.speculative"]
+        command = [python_of(checkout), "-m", "benchmarks.decoding.speculative"]
         for model in models:
             command += ["--model", model]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -46,6 +45,26 @@ def measured(checkout: Path, models: list[str], options: list[str]) -> dict[Key,
         for block in blocks
         for row in block["rows"]
     }
+
+
+def python_of(checkout: Path) -> str:
+    """The interpreter of a checkout: this one for our own."""
+    return sys.executable if checkout == HERE else str(checkout / ".venv/bin/python")
+
+
+def fault_of(checkout: Path) -> str:
+    """Why a checkout cannot be measured; "" where it can. An interpreter that imports another checkout would measure that one."""
+    ask = "import os, mtp_eval.harness as h; print(os.path.dirname(os.path.dirname(os.path.abspath(h.__file__))))"
+    try:
+        done = subprocess.run(
+            [python_of(checkout), "-c", ask], cwd=checkout, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"{checkout} has no installed mtp-eval in its .venv (make demo installs it): {error}"
+    found = Path(done.stdout.strip())
+    return (
+        "" if found.samefile(checkout) else f"{python_of(checkout)} imports mtp_eval from {found}, not from {checkout}"
+    )
 
 
 def commit_of(checkout: Path) -> str:
@@ -84,6 +103,9 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="of `benchmarks.decoding.speculative`, after --")
     args = parser.parse_args()
     folders = {"this": HERE, "other": args.other.resolve()}
+    for checkout in folders.values():
+        if fault := fault_of(checkout):
+            parser.error(fault)
     models = [str(Path(model).resolve()) for model in args.model]
     options = [*args.options, *(["--quick"] if args.quick else [])]
     rounds = []
